@@ -1,0 +1,141 @@
+//! Building a map with options.
+
+use core::{fmt, time::Duration};
+use std::hash::RandomState;
+
+use crate::{
+    clock::{Clock, ClockSource},
+    map::TtlMap,
+    raw::{MAX_SLOTS, Table},
+};
+
+/// Slots that each write sweeps by default. A whole pass then takes a quarter as many writes as
+/// there are slots, so at a steady rate of inserts at most a quarter more slots are in use than
+/// there are live entries; it costs a write about 10 ns, and nothing on a map without deadlines.
+const SWEEP_PER_WRITE: usize = 4;
+
+/// The largest useful value: at 1,024 a write looks at some kilobytes of slots.
+const MAX_SWEEP_PER_WRITE: usize = 1024;
+
+/// Options for a new [`TtlMap`], from [`TtlMap::builder`].
+///
+/// # Examples
+///
+/// ```
+/// use evanesce::{ManualClock, TtlMap};
+/// use std::time::Duration;
+///
+/// let clock = ManualClock::new();
+/// let sessions: TtlMap<u64, String> = TtlMap::<u64, String>::builder()
+///     .capacity(10_000)
+///     .time_to_live(Duration::from_secs(60))
+///     .clock(clock.clone())
+///     .build()?;
+/// sessions.pin().insert(1, "ada".into());
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(sessions.pin().get(&1), None);
+/// # Ok::<_, evanesce::BuildError>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder does nothing before `build`"]
+pub struct Builder<S = RandomState> {
+    capacity: usize,
+    hasher: S,
+    time_to_live: Option<Duration>,
+    sweep_per_write: usize,
+    clock: ClockSource,
+    max_slots: usize,
+}
+
+impl<S> Builder<S> {
+    pub(crate) fn new(hasher: S) -> Self {
+        Self {
+            capacity: 0,
+            hasher,
+            time_to_live: None,
+            sweep_per_write: SWEEP_PER_WRITE,
+            clock: ClockSource::monotonic(),
+            max_slots: MAX_SLOTS as usize,
+        }
+    }
+
+    /// Sets for how many entries the index is laid out at once. Default: a few; it grows.
+    pub fn capacity(mut self, entries: usize) -> Self {
+        self.capacity = entries;
+        self
+    }
+
+    /// Sets the hasher. Default: [`RandomState`].
+    pub fn hasher<H>(self, hasher: H) -> Builder<H> {
+        let Self { capacity, hasher: _, time_to_live, sweep_per_write, clock, max_slots } = self;
+        Builder { capacity, hasher, time_to_live, sweep_per_write, clock, max_slots }
+    }
+
+    /// Sets the time to live of entries that are put without one. Default: they never expire.
+    pub fn time_to_live(mut self, ttl: Duration) -> Self {
+        self.time_to_live = Some(ttl);
+        self
+    }
+
+    /// Sets how many slots each write checks for expired entries, on average: 0 to 1,024. With 0
+    /// only [`TtlMap::sweep`] and a [`Sweeper`](crate::Sweeper) give their memory back. Default: 4.
+    pub fn sweep_per_write(mut self, slots: usize) -> Self {
+        self.sweep_per_write = slots;
+        self
+    }
+
+    /// Sets the clock. Default: [`MonotonicClock`](crate::MonotonicClock).
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = ClockSource::Custom(Box::new(clock));
+        self
+    }
+
+    /// Sets how many slots there may be: for entries, and for removed ones that are not reclaimed
+    /// yet; 1 to 2^30 - 1, which is the default. An insert that finds none free panics.
+    pub fn max_slots(mut self, slots: usize) -> Self {
+        self.max_slots = slots;
+        self
+    }
+
+    /// Builds the map.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if an option is out of its range; it names the option, the value and the
+    /// range.
+    pub fn build<K, V>(self) -> Result<TtlMap<K, V, S>, BuildError> {
+        let max_slots = check("max_slots", self.max_slots, 1, MAX_SLOTS as usize)?;
+        let sweep_per_write =
+            check("sweep_per_write", self.sweep_per_write, 0, MAX_SWEEP_PER_WRITE)?;
+        let capacity = check("capacity", self.capacity, 0, self.max_slots)? as usize;
+        let table = Table::new(capacity, max_slots, sweep_per_write, self.clock);
+        Ok(TtlMap { table, hasher: self.hasher, time_to_live: self.time_to_live })
+    }
+}
+
+/// The value, if it is in its range; no range goes beyond 32 bits.
+fn check(option: &'static str, value: usize, min: usize, max: usize) -> Result<u32, BuildError> {
+    if (min..=max).contains(&value) {
+        Ok(value as u32)
+    } else {
+        Err(BuildError { option, value, min, max })
+    }
+}
+
+/// An option of a [`Builder`] was out of its range.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BuildError {
+    option: &'static str,
+    value: usize,
+    min: usize,
+    max: usize,
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { option, value, min, max } = self;
+        write!(f, "{option} is {value}, but must be from {min} to {max}")
+    }
+}
+
+impl core::error::Error for BuildError {}

@@ -1,0 +1,23 @@
+//! A concurrent hash map whose entries can expire.
+#![doc = include_str!("../docs/crate.md")]
+
+mod builder;
+mod clock;
+mod iter;
+mod map;
+mod pinned;
+mod raw;
+mod stats;
+mod sweep;
+mod sync;
+
+pub use builder::{BuildError, Builder};
+pub use clock::{Clock, Deadline, ManualClock, MonotonicClock, Ttl};
+pub use iter::Iter;
+pub use map::TtlMap;
+pub use pinned::{OccupiedError, Pinned};
+pub use stats::Stats;
+pub use sweep::{Budget, SweepReport, Sweeper};
+
+#[doc(no_inline)]
+pub use equivalent::Equivalent;

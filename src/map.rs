@@ -1,0 +1,197 @@
+//! The map: construction, whole-map operations, and the way to a pin.
+
+use core::{
+    fmt,
+    hash::{BuildHasher, Hash},
+};
+use std::hash::RandomState;
+
+use core::time::Duration;
+use equivalent::Equivalent;
+
+use crate::{
+    builder::Builder,
+    pinned::Pinned,
+    raw::{self, MAX_SLOTS, State, Table},
+    stats::Stats,
+    sweep::{Budget, SweepReport},
+};
+
+/// A lock-free concurrent hash map whose entries can expire.
+///
+/// All work on entries goes through [`TtlMap::pin`]. The map is [`Send`] and [`Sync`] if keys,
+/// values and hasher are both; share it by reference or in an [`Arc`](std::sync::Arc).
+///
+/// # Examples
+///
+/// ```
+/// use evanesce::TtlMap;
+/// use std::time::Duration;
+///
+/// let map = TtlMap::new();
+/// let pinned = map.pin();
+/// pinned.insert("a", 1);
+/// pinned.insert_with_ttl("b", 2, Duration::from_secs(60));
+/// assert_eq!(pinned.get("a"), Some(&1));
+/// assert_eq!(pinned.remove("b"), Some(&2));
+/// ```
+pub struct TtlMap<K, V, S = RandomState> {
+    pub(crate) table: Table<(K, V)>,
+    pub(crate) hasher: S,
+    pub(crate) time_to_live: Option<Duration>,
+}
+
+impl<K, V> TtlMap<K, V> {
+    /// Creates an empty map that never expires what is put without a TTL.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_capacity(0)
+    }
+
+    /// Creates an empty map whose index is laid out for `capacity` entries, which may be more than
+    /// a map can hold (2^30 - 1); it then is laid out for those.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self::with_capacity_and_hasher(capacity, RandomState::new())
+    }
+
+    /// Returns a [`Builder`], for maps with a default TTL, a clock, a limit.
+    pub fn builder() -> Builder {
+        Builder::new(RandomState::new())
+    }
+}
+
+impl<K, V, S> TtlMap<K, V, S> {
+    /// Creates an empty map that hashes with `hasher`.
+    #[must_use]
+    pub fn with_hasher(hasher: S) -> Self {
+        Self::with_capacity_and_hasher(0, hasher)
+    }
+
+    /// Creates an empty map that hashes with `hasher`, laid out for `capacity` entries.
+    #[must_use]
+    pub fn with_capacity_and_hasher(capacity: usize, hasher: S) -> Self {
+        let built = Builder::new(hasher).capacity(capacity.min(MAX_SLOTS as usize)).build();
+        built.expect("the defaults are in their ranges")
+    }
+
+    /// Pins the current thread and returns the view through which entries are read and written.
+    ///
+    /// While it is held, no memory that it could see is reclaimed, in any map of this crate: hold
+    /// it for a burst of operations, not for ever, or call [`Pinned::repin`] now and then. One pin
+    /// for many reads is cheaper than one each.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free: a fence, and one time in 128 a bounded amount of bookkeeping for the collector. It
+    /// never runs a user's `Drop`.
+    #[inline]
+    pub fn pin(&self) -> Pinned<'_, K, V, S> {
+        Pinned { map: self, guard: raw::pin() }
+    }
+
+    /// Returns the number of entries in the map, those included that have expired and are not swept
+    /// yet. Exact when no write is running.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.entries()
+    }
+
+    /// Returns whether [`TtlMap::len`] is 0. It may be false although every entry has expired.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Removes all entries. An entry that is put while this runs may go or stay.
+    ///
+    /// Keys and values are dropped by this call where no pinned thread may still see them, and by
+    /// later writes and sweeps otherwise.
+    ///
+    /// # Panics
+    ///
+    /// If the `Drop` of a key or value panics; the map stays usable.
+    pub fn clear(&self) {
+        self.table.clear();
+    }
+
+    /// Removes expired entries and reclaims memory, within `budget`.
+    ///
+    /// Returns what was done. Any number of threads may sweep; readers never notice. Where a thread
+    /// is pinned, the calling one included, keys and values wait until it is not.
+    ///
+    /// # Panics
+    ///
+    /// If the `Drop` of a key or value panics; the map stays usable.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{Budget, ManualClock, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let map = TtlMap::<u32, u32>::builder().clock(clock.clone()).build::<u32, u32>()?;
+    /// map.pin().insert_with_ttl(1, 1, Duration::from_millis(5));
+    /// clock.advance(Duration::from_millis(7));
+    /// let report = map.sweep(Budget::full_pass());
+    /// assert_eq!((report.removed, report.max_lag), (1, Duration::from_millis(2)));
+    /// assert!(map.is_empty());
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
+    pub fn sweep(&self, budget: Budget) -> SweepReport {
+        budget.run(&self.table)
+    }
+
+    /// Returns the map's figures. Walks all slots; exact when no write is running.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats::of(self.table.figures())
+    }
+
+    /// Returns how many slots the map may have, for entries and for what waits for reclamation.
+    #[must_use]
+    pub fn max_slots(&self) -> usize {
+        self.table.max_slots() as usize
+    }
+
+    /// The state of an entry that is put without a TTL.
+    pub(crate) fn default_state(&self) -> State {
+        self.time_to_live.map_or(State::NEVER, |ttl| self.table.clock.state_after(ttl))
+    }
+}
+
+impl<K, V, S> TtlMap<K, V, S>
+where
+    K: Hash + Eq,
+    S: BuildHasher,
+{
+    /// Returns a clone of the value of `key`; `None` if the key is absent or expired.
+    ///
+    /// Pins for itself: for a single read, and for async code, which must not hold a pin over an
+    /// `.await`.
+    pub fn get_cloned<Q>(&self, key: &Q) -> Option<V>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+        V: Clone,
+    {
+        self.pin().get(key).cloned()
+    }
+}
+
+impl<K, V, S: Default> Default for TtlMap<K, V, S> {
+    fn default() -> Self {
+        Self::with_hasher(S::default())
+    }
+}
+
+impl<K, V, S> fmt::Debug for TtlMap<K, V, S>
+where
+    K: fmt::Debug,
+    V: fmt::Debug,
+{
+    /// Shows the visible entries.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.pin().iter()).finish()
+    }
+}

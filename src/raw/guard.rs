@@ -1,0 +1,145 @@
+//! The door to epoch-based reclamation: pin, hand over a batch, flush. The only file that names
+//! crossbeam-epoch, with a stand-in for models under loom.
+//!
+//! The collector is private to this crate. With the default one, a reader of some other crate would
+//! run our deferred functions inside its pins, and our readers would run theirs.
+
+pub(crate) use imp::{Guard, pin};
+
+#[cfg(not(loom))]
+mod imp {
+    use crossbeam_epoch::{Collector, LocalHandle};
+
+    use crate::sync::OnceLock;
+
+    fn collector() -> &'static Collector {
+        static COLLECTOR: OnceLock<Collector> = OnceLock::new();
+        COLLECTOR.get_or_init(Collector::new)
+    }
+
+    std::thread_local! {
+        static HANDLE: LocalHandle = collector().register();
+    }
+
+    /// A pinned thread: no slot that was in the list when the pin began is reused before it ends.
+    #[derive(Debug)]
+    pub(crate) struct Guard(crossbeam_epoch::Guard);
+
+    /// Pins the current thread. Lock-free: a fence, and one time in 128 a look at the other threads
+    /// and a bounded number of deferred functions, none of which runs user code.
+    #[inline]
+    pub(crate) fn pin() -> Guard {
+        // In a thread-local destructor that runs after the handle's, a fresh handle serves.
+        let pinned = HANDLE.try_with(LocalHandle::pin);
+        Guard(pinned.unwrap_or_else(|_| collector().register().pin()))
+    }
+
+    impl Guard {
+        /// Ends the pin and begins another, which lets the epoch move. Does nothing while the
+        /// thread holds a second guard.
+        #[inline]
+        pub(crate) fn repin(&mut self) {
+            self.0.repin();
+        }
+
+        /// Runs `f` after every pin that exists now has ended; in any thread, at any time.
+        ///
+        /// `f` owns plain memory only and runs no user code: a reader's pin may be what runs it.
+        pub(crate) fn defer(&self, f: impl FnOnce() + Send + 'static) {
+            self.0.defer(f);
+        }
+
+        /// Hands deferred functions over to the collector, which otherwise waits until a thread
+        /// has 64 of them, and runs what is due.
+        pub(crate) fn flush(&self) {
+            self.0.flush();
+        }
+    }
+}
+
+/// A collector that frees at the earliest moment the rules allow, for models under loom.
+///
+/// `defer` notes the guards that are active; a guard's end takes it off every note, and what waits
+/// for nobody any more runs at once. Each of the three is one read-modify-write for loom and plain
+/// bookkeeping under a std mutex, which adds no states.
+#[cfg(loom)]
+mod imp {
+    use std::{collections::BTreeSet, sync::Mutex};
+
+    use crate::sync::{AtomicUsize, Ordering};
+
+    type Deferred = (BTreeSet<usize>, Box<dyn FnOnce() + Send>);
+
+    #[derive(Default)]
+    struct Notes {
+        next_guard: usize,
+        active: BTreeSet<usize>,
+        waiting: Vec<Deferred>,
+    }
+
+    struct StandIn {
+        step: AtomicUsize,
+        notes: Mutex<Notes>,
+    }
+
+    loom::lazy_static! {
+        static ref STAND_IN: StandIn =
+            StandIn { step: AtomicUsize::new(0), notes: Mutex::default() };
+    }
+
+    impl StandIn {
+        fn step<R>(&self, f: impl FnOnce(&mut Notes) -> R) -> R {
+            self.step.fetch_add(1, Ordering::AcqRel);
+            f(&mut self.notes.lock().unwrap())
+        }
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct Guard {
+        number: usize,
+        not_send: core::marker::PhantomData<*const ()>,
+    }
+
+    pub(crate) fn pin() -> Guard {
+        let number = STAND_IN.step(|notes| {
+            notes.next_guard += 1;
+            notes.active.insert(notes.next_guard);
+            notes.next_guard
+        });
+        Guard { number, not_send: core::marker::PhantomData }
+    }
+
+    impl Guard {
+        pub(crate) fn repin(&mut self) {
+            *self = pin();
+        }
+
+        pub(crate) fn defer(&self, f: impl FnOnce() + Send + 'static) {
+            STAND_IN.step(|notes| {
+                let active = notes.active.clone();
+                notes.waiting.push((active, Box::new(f)));
+            });
+        }
+
+        pub(crate) fn flush(&self) {}
+    }
+
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            let due = STAND_IN.step(|notes| {
+                notes.active.remove(&self.number);
+                for (guards, _) in &mut notes.waiting {
+                    guards.remove(&self.number);
+                }
+                let (due, waiting) = std::mem::take(&mut notes.waiting)
+                    .into_iter()
+                    .partition::<Vec<_>, _>(|(guards, _)| guards.is_empty());
+                notes.waiting = waiting;
+                due
+            });
+            for (_, f) in due {
+                f();
+            }
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! The list: every node of the map in split order, between the sentinels (Harris 2001, Michael
+//! 2002, Shalev and Shavit 2006).
+//!
+//! *Lookup* is the reader's walk: it goes forward only, writes nothing and helps nobody. *Find* is
+//! the writer's: it unlinks every node on its way whose state word says that it is over. What an
+//! entry is, its state word alone decides; links only lag behind it (DESIGN.md, sections 2 to 5).
+
+use core::convert::Infallible;
+
+use crate::sync::{Ordering, fence, planted};
+
+use super::{
+    directory::Directory,
+    guard::Guard,
+    link::{AtomicLink, Link, Order, SentinelId, SlotIndex, SplitKey, Target},
+    retire::{DueBatch, Limbo},
+    slab::{Node, Slab},
+    state::{Now, State},
+    stripe::Stripes,
+};
+
+pub(super) struct List<T> {
+    pub(super) directory: Directory,
+    pub(super) slab: Slab<T>,
+    pub(super) limbo: Limbo,
+    pub(super) stripes: Stripes,
+}
+
+/// An entry that a lookup found visible.
+pub(super) struct Hit<'g, T> {
+    pub(super) entry: &'g T,
+    /// The state it was found in; `None` when it was visible at an instant of the lookup but its
+    /// state was overwritten before it could be read.
+    pub(super) state: Option<State>,
+}
+
+/// Where a find stopped.
+pub(super) enum Found<'g, T> {
+    /// At a node that the probe accepted; its state was not terminal.
+    At(Located<'g, T>),
+    /// Behind the last node within the limit: the place to append.
+    Gap(Gap<'g>),
+}
+
+/// A node that was linked when a find met it.
+pub(super) struct Located<'g, T> {
+    pred: &'g AtomicLink,
+    slot: SlotIndex,
+    node: &'g Node<T>,
+    /// Its state then.
+    pub(super) state: State,
+}
+
+/// A place between two neighbours.
+pub(super) struct Gap<'g> {
+    pred: &'g AtomicLink,
+    pub(super) next: Link,
+}
+
+/// What one node's state word tells a reader.
+enum Look {
+    Visible(Option<State>),
+    Expired,
+    Over(State),
+}
+
+impl<T> List<T> {
+    /// Finds the visible entry of `key` that `is_match` accepts.
+    ///
+    /// Wait-free: forward through the bucket, then at most one step to a replacement and three
+    /// loads of each of the two state words.
+    #[inline]
+    pub(super) fn lookup<'g, E>(
+        &'g self,
+        key: SplitKey,
+        guard: &'g Guard,
+        now: impl Fn() -> Now,
+        mut is_match: impl FnMut(&T) -> Result<bool, E>,
+    ) -> Result<Option<Hit<'g, T>>, E> {
+        let node_key = key.node_key();
+        let (_, mut link) = self.directory.start(key);
+        loop {
+            let node = match link.target() {
+                Target::Node(slot) => self.slab.node(slot),
+                Target::Sentinel(id) if id.order() < Order::of_node(node_key) => {
+                    // A sentinel of a deeper level than the walk began at. Its cell may still be
+                    // marked by its claimer; the link in it holds (I7).
+                    link = self.directory.cell(id).load(Ordering::Acquire);
+                    continue;
+                }
+                Target::Sentinel(_) | Target::End => return Ok(None),
+            };
+            if node.key() >= node_key {
+                if node.key() > node_key {
+                    return Ok(None);
+                }
+                // SAFETY: I4: reached by links under the guard.
+                if is_match(unsafe { node.entry() })? {
+                    return Ok(self.judge(node, guard, now));
+                }
+            }
+            // Acquire (O1): the fields of what it leads to.
+            link = node.next.load(Ordering::Acquire);
+        }
+    }
+
+    /// Whether the entry that this node, reached by links, stands for is visible: itself, or its
+    /// replacement.
+    ///
+    /// One step to a replacement is enough. The node was linked at an instant of this lookup; its
+    /// replacement was linked only after that, was replaced in turn only after that, and by a
+    /// writer who read the clock after that. So if the replacement is over as well, then what that
+    /// writer found is an answer for an instant of this lookup (I3).
+    #[inline]
+    fn judge<'g>(
+        &'g self,
+        node: &'g Node<T>,
+        _guard: &'g Guard,
+        now: impl Fn() -> Now,
+    ) -> Option<Hit<'g, T>> {
+        let (node, state) = match Self::look(node, &now) {
+            Look::Visible(state) => (node, state),
+            Look::Expired => return None,
+            Look::Over(state) => {
+                // Dead: no younger entry of this key was linked while this node was.
+                let (heir, _) = state.destination()?;
+                let heir = self.slab.node(heir);
+                match Self::look(heir, &now) {
+                    Look::Visible(state) => (heir, state),
+                    Look::Expired => return None,
+                    Look::Over(state) => match state.destination() {
+                        Some((_, true)) => (heir, None),
+                        _ => return None,
+                    },
+                }
+            }
+        };
+        // SAFETY: I4: linked, or the replacement of a node that was, under the guard.
+        Some(Hit { entry: unsafe { node.entry() }, state })
+    }
+
+    /// Reads a state word until it gives an answer: three times at most.
+    ///
+    /// The word comes first and the clock after it. "Visible" is final. "Expired" is an answer only
+    /// if the word has not changed since: otherwise the entry may have been renewed or replaced in
+    /// time, and never have been absent. An entry renewed twice meanwhile was visible when the
+    /// second renewal read the clock.
+    #[inline]
+    fn look(node: &Node<T>, now: impl Fn() -> Now) -> Look {
+        // Acquire (O2): the fields of the slot that it may name.
+        let mut state = node.state.load(Ordering::Acquire);
+        for _ in 0..2 {
+            if state.is_never() {
+                return Look::Visible(Some(state));
+            }
+            if state.is_terminal() {
+                return Look::Over(state);
+            }
+            if state.is_visible_at(now()) {
+                return Look::Visible(Some(state));
+            }
+            let again = reload(node);
+            if again == state || planted!(absence_not_confirmed) {
+                return Look::Expired;
+            }
+            state = again;
+        }
+        if state.is_terminal() { Look::Over(state) } else { Look::Visible(None) }
+    }
+
+    /// Walks to the first node that `probe` accepts among those from the bucket of `key` up to
+    /// `limit`, or to the place behind them. Unlinks every node on the way that is over.
+    ///
+    /// Lock-free: it starts again only when another thread has changed the list under it.
+    pub(super) fn find<'g, E>(
+        &'g self,
+        key: SplitKey,
+        limit: Order,
+        guard: &'g Guard,
+        mut probe: impl FnMut(SlotIndex, &Node<T>) -> Result<bool, E>,
+    ) -> Result<Found<'g, T>, E> {
+        'restart: loop {
+            let (mut pred, mut link) = self.directory.start(key);
+            loop {
+                // Here `link` was read from `pred`, unmarked.
+                match link.target() {
+                    Target::Node(slot) => {
+                        let node = self.slab.node(slot);
+                        if Order::of_node(node.key()) > limit {
+                            return Ok(Found::Gap(Gap { pred, next: link }));
+                        }
+                        // Acquire (O2): the fields of the slot that it may name.
+                        let state = node.state.load(Ordering::Acquire);
+                        if state.is_terminal() {
+                            let Some(next) = self.unlink(pred, slot, node, state, guard) else {
+                                continue 'restart;
+                            };
+                            link = next;
+                            continue;
+                        }
+                        if probe(slot, node)? {
+                            return Ok(Found::At(Located { pred, slot, node, state }));
+                        }
+                        pred = &node.next;
+                    }
+                    Target::Sentinel(id) if id.order() < limit => {
+                        pred = self.directory.cell(id);
+                        let link = pred.load(Ordering::Acquire);
+                        if link.is_marked() {
+                            // Its claimer has not come back. We came by a link, so it is linked,
+                            // and anyone may say so (I7). Release (O1): hands the link on.
+                            pred.replace(link, link.unmarked(), Ordering::Release);
+                        }
+                    }
+                    Target::Sentinel(_) | Target::End => {
+                        return Ok(Found::Gap(Gap { pred, next: link }));
+                    }
+                }
+                // Acquire (O1): the fields of what it leads to.
+                link = pred.load(Ordering::Acquire);
+                if link.is_marked() {
+                    // The node that holds it is over by now.
+                    continue 'restart;
+                }
+            }
+        }
+    }
+
+    /// Finds the node of `key` whose entry `is_match` accepts, or the end of the key's run.
+    pub(super) fn find_entry<'g, E>(
+        &'g self,
+        key: SplitKey,
+        guard: &'g Guard,
+        mut is_match: impl FnMut(&T) -> Result<bool, E>,
+    ) -> Result<Found<'g, T>, E> {
+        let node_key = key.node_key();
+        self.find(key, Order::of_node(node_key), guard, |_, node| {
+            // SAFETY: I4: `find` met the node in the list under the guard.
+            Ok(node.key() == node_key && is_match(unsafe { node.entry() })?)
+        })
+    }
+
+    /// The node in `slot`, if it is linked: the hint that a sweep has, verified.
+    pub(super) fn locate<'g>(
+        &'g self,
+        slot: SlotIndex,
+        guard: &'g Guard,
+    ) -> Option<Located<'g, T>> {
+        let key = self.slab.node(slot).key();
+        let is_slot = |met, _: &Node<T>| Ok::<_, Infallible>(met == slot);
+        let Ok(found) = self.find(SplitKey::of_node(key), Order::of_node(key), guard, is_slot);
+        match found {
+            Found::At(located) => Some(located),
+            Found::Gap(_) => None,
+        }
+    }
+
+    /// Unlinks a node that is over, met behind `pred`: freezes its link, gives its place to its
+    /// replacement or its successor, retires it. `None` if `pred` has changed.
+    ///
+    /// Any number of threads may do this for one node at once; the CAS on `pred` has one winner,
+    /// for a node is never linked again (I4), and the winner retires.
+    fn unlink(
+        &self,
+        pred: &AtomicLink,
+        slot: SlotIndex,
+        node: &Node<T>,
+        state: State,
+        guard: &Guard,
+    ) -> Option<Link> {
+        let next =
+            if planted!(no_mark) { node.next.load(Ordering::Acquire) } else { node.next.freeze() };
+        let heir = match state.destination() {
+            Some((to, _)) => {
+                // Release (O1): hands the frozen link on. Fails if someone did it before.
+                self.slab.node(to).next.replace(Link::UNSET, next, Ordering::Release);
+                Link::to_node(to)
+            }
+            None => next,
+        };
+        if planted!(early_retire) {
+            self.limbo.retire(slot, self.stripes.mine(), guard);
+        }
+        // AcqRel (O1): publishes the heir's fields, which the state word's Acquire gave us.
+        if !pred.replace(Link::to_node(slot), heir, Ordering::AcqRel) {
+            if planted!(double_retire) {
+                self.limbo.retire(slot, self.stripes.mine(), guard);
+            }
+            return None;
+        }
+        if !planted!(early_retire) {
+            self.limbo.retire(slot, self.stripes.mine(), guard);
+        }
+        Some(heir)
+    }
+
+    /// Puts the node in `slot` into the gap it was given as its link. Linearization: of an insert
+    /// of a key that was not there. False if the gap has closed.
+    pub(super) fn append(&self, gap: &Gap<'_>, slot: SlotIndex) -> bool {
+        if planted!(relaxed_publish) {
+            return gap.pred.replace(gap.next, Link::to_node(slot), Ordering::Relaxed);
+        }
+        // Release (O1): publishes the slot's fields.
+        gap.pred.replace(gap.next, Link::to_node(slot), Ordering::Release)
+    }
+
+    /// Links a sentinel that the caller claimed.
+    ///
+    /// Until the CAS on its predecessor the cell is the claimer's alone and carries the mark, so
+    /// nobody starts from it or appends to it. After the CAS, whoever meets it takes the mark off.
+    pub(super) fn link_sentinel(&self, id: SentinelId, guard: &Guard) {
+        let cell = self.directory.cell(id);
+        let key = SplitKey::of_sentinel(id);
+        loop {
+            let none = |_, _: &Node<T>| Ok::<_, Infallible>(false);
+            let Ok(Found::Gap(gap)) = self.find(key, id.order(), guard, none) else { continue };
+            let link = if planted!(sentinel_unmarked) { gap.next } else { gap.next.marked() };
+            // Release (O1): a start that finds it unmarked later reads through it.
+            cell.store(link, Ordering::Release);
+            // Release (O1): publishes the cell.
+            if gap.pred.replace(gap.next, Link::to_sentinel(id), Ordering::Release) {
+                cell.replace(gap.next.marked(), gap.next, Ordering::Release);
+                return;
+            }
+        }
+    }
+
+    /// Takes the entries of a batch out and frees their slots, one by one, so that a panic in the
+    /// drop of one leaves the others in the batch.
+    pub(super) fn drain<'a>(&'a self, mut batch: DueBatch<'a>) -> impl Iterator<Item = T> + 'a {
+        core::iter::from_fn(move || {
+            let slot = batch.take()?;
+            self.stripes.mine().pending.fetch_sub(1, Ordering::Relaxed);
+            // SAFETY: I4: only `unlink` retires, each slot once, and only a batch whose grace
+            // period is over is due.
+            Some(unsafe { self.slab.reclaim(slot) })
+        })
+    }
+
+    /// Walks on from `link` to the next visible entry; `None` at the end of the list. Read-only.
+    ///
+    /// It follows the link of the node it stands on, never the replacement's: behind the one it
+    /// meets other keys only, behind the other perhaps the same key again.
+    pub(super) fn next_visible<'g>(
+        &'g self,
+        link: &mut Option<Link>,
+        guard: &'g Guard,
+        now: impl Fn() -> Now,
+    ) -> Option<&'g T> {
+        let mut at = link.unwrap_or_else(|| {
+            // Acquire (O1), as below.
+            self.directory.cell(SentinelId::HEAD).load(Ordering::Acquire)
+        });
+        let mut hit = None;
+        while hit.is_none() {
+            match at.target() {
+                Target::Node(slot) => {
+                    let node = self.slab.node(slot);
+                    hit = self.judge(node, guard, &now);
+                    at = node.next.load(Ordering::Acquire);
+                }
+                Target::Sentinel(id) => at = self.directory.cell(id).load(Ordering::Acquire),
+                Target::End => break,
+            }
+        }
+        *link = Some(at);
+        hit.map(|hit| hit.entry)
+    }
+}
+
+/// Loads a state word once more, behind the clock reading that called it expired.
+#[cold]
+fn reload<T>(node: &Node<T>) -> State {
+    // SeqCst (O7): the reading comes before the load also where the clock is a register that is
+    // read out of order. Without it "expired" could be told of a word from before the deadline.
+    fence(Ordering::SeqCst);
+    node.state.load(Ordering::Acquire)
+}
+
+impl<'g, T> Located<'g, T> {
+    /// The entry.
+    pub(super) fn entry(&self) -> &'g T {
+        // SAFETY: I4: the find that made this met the node in the list, under a guard for `'g`.
+        unsafe { self.node.entry() }
+    }
+
+    /// Changes the state from the one that was judged. Linearization: of every operation on an
+    /// entry that is there. In either case `state` becomes what stands there now.
+    pub(super) fn advance(&mut self, next: State) -> bool {
+        match self.node.state.advance(self.state, next) {
+            Ok(()) => {
+                self.state = next;
+                true
+            }
+            Err(now) => {
+                self.state = now;
+                false
+            }
+        }
+    }
+
+    /// Whether the state, found expired, is still the same: then the key is absent. Otherwise
+    /// `state` becomes what stands there now.
+    pub(super) fn confirm_expired(&mut self) -> bool {
+        let judged = self.state;
+        self.state = reload(self.node);
+        self.state == judged
+    }
+
+    /// Takes the node off the list, after its state became terminal by our [`Located::advance`].
+    pub(super) fn finish(&self, list: &List<T>, guard: &Guard) {
+        if list.unlink(self.pred, self.slot, self.node, self.state, guard).is_none() {
+            // The predecessor has changed; a find to the end of the key's run meets the node if
+            // nobody else has unlinked it.
+            let key = self.node.key();
+            let none = |_, _: &Node<T>| Ok::<_, Infallible>(false);
+            let _ = list.find(SplitKey::of_node(key), Order::of_node(key), guard, none);
+        }
+    }
+}
+
+impl<T> Drop for List<T> {
+    fn drop(&mut self) {
+        // What the collector still has are numbers; the slab drops the entries behind them.
+        Limbo::forget(&self.stripes);
+    }
+}

@@ -1,0 +1,47 @@
+//! The lock-free core: a split-ordered list over a slab, its directory, and reclamation.
+//!
+//! What crosses into it is a hash, entries `T`, closures that compare (they may fail, lie, panic or
+//! call the map again, and cost wrong answers at worst), a guard, and integers. `DESIGN.md` argues
+//! the rules; the code cites them by number:
+//!
+//! - **I1** An entry's state word alone decides whether it is free, alive, dead or moved. Terminal
+//!   states are final until the slot is reclaimed. Every change of a living entry is one CAS from
+//!   the state that was judged.
+//! - **I2** Nodes of one split-order key form one run. A new one is appended at its end, and only
+//!   by a find that has unlinked every node on its way that was over.
+//! - **I3** Only a node that was met by links is replaced, removed, claimed or renewed, and whoever
+//!   judges it reads the clock after that.
+//! - **I4** A node is linked once and unlinked once, after its state became terminal; who unlinks
+//!   it retires it. Its key, its entry and its terminal state stay as they are, and its link stays
+//!   frozen, until every guard from before the unlinking is gone.
+//! - **I5** A slot is free in the bitmap, or one draft's, or linked, or retired. Only slots of
+//!   ensured chunks are handed out.
+//! - **I6** A block with a free slot is some stripe's, or listed, or about to be listed.
+//! - **I7** A sentinel's cell is unset, then its one claimer's and marked, then linked; linked it
+//!   stays. A walk starts only from an unmarked one. Its chunk comes before its number.
+//! - **I8** The box of a batch seen on the ready stack lives, and does not come back, while the
+//!   guard lasts under which it was seen.
+
+#[allow(unsafe_code)] // raw memory
+mod chunked;
+#[allow(unsafe_code)] // indexes the cells unchecked
+mod directory;
+mod guard;
+mod link;
+#[allow(unsafe_code)] // hands out references to entries
+mod list;
+#[allow(unsafe_code)] // owns boxes through raw links
+mod retire;
+#[allow(unsafe_code)] // owns entries
+mod slab;
+mod state;
+mod stripe;
+mod table;
+
+pub(crate) use guard::{Guard, pin};
+pub(crate) use link::SplitKey;
+pub(crate) use state::{Now, State};
+pub(crate) use table::{Figures, Position, Table};
+
+/// The most slots a map can have: 2^30 - 1.
+pub(crate) const MAX_SLOTS: u32 = link::SlotIndex::MAX;

@@ -1,0 +1,212 @@
+//! From unlinked to reusable: batches of retired slots, their grace period, the ready stack.
+//!
+//! A retired slot goes into its stripe's batch. A full batch is handed to the collector with a
+//! function that owns the batch and a counted pointer to the ready stack, and only pushes the one
+//! on the other: no user code, no allocation, no slab. Writers and sweeps pop batches and drop the
+//! keys and values there. So neither a pin nor a read ever runs a user's `Drop`, and a map's slab
+//! can be freed with any number of batches still waiting: they hold numbers, and the stack frees
+//! them when its last owner lets go.
+
+use core::ptr;
+
+use crate::sync::{Arc, AtomicPtr, Ordering, planted};
+
+use super::{
+    guard::Guard,
+    link::SlotIndex,
+    stripe::{Stripe, Stripes},
+};
+
+/// Slots a batch: with the header 256 bytes. Under loom a batch is full with one slot.
+const BATCH_SLOTS: usize = if cfg!(loom) { 1 } else { 60 };
+
+/// Slots retired together.
+pub(super) struct Batch {
+    next: AtomicPtr<Batch>,
+    len: usize,
+    slots: [u32; BATCH_SLOTS],
+}
+
+impl Batch {
+    fn new() -> Box<Self> {
+        let next = AtomicPtr::new(ptr::null_mut());
+        Box::new(Self { next, len: 0, slots: [0; BATCH_SLOTS] })
+    }
+}
+
+/// The batches whose grace period is over: a Treiber stack (1986).
+///
+/// Only a deferred function pushes. A popper holds a guard, and a box that it saw on the stack is
+/// freed, or pushed again, through the collector only: so while it looks at a head that head can
+/// neither be freed nor come back, and its CAS cannot succeed on a recycled one.
+struct Ready {
+    head: AtomicPtr<Batch>,
+}
+
+impl Ready {
+    fn push(&self, batch: Box<Batch>) {
+        let batch = Box::into_raw(batch);
+        let mut head = self.head.load(Ordering::Relaxed);
+        loop {
+            // SAFETY: ours until the CAS publishes it.
+            unsafe { &*batch }.next.store(head, Ordering::Relaxed);
+            // Release (O5): publishes the batch's contents to `pop`.
+            let swap =
+                self.head.compare_exchange_weak(head, batch, Ordering::Release, Ordering::Relaxed);
+            match swap {
+                Ok(_) => return,
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    /// Takes one batch off. The guard is what makes reading `next` and the CAS sound.
+    fn pop(&self, _guard: &Guard) -> Option<*mut Batch> {
+        // Acquire (O5): pairs with the push.
+        let mut head = self.head.load(Ordering::Acquire);
+        while !head.is_null() {
+            // SAFETY: I8 (a box seen on the stack lives until the guard ends).
+            let next = unsafe { &(*head).next }.load(Ordering::Relaxed);
+            // Acquire on failure (O5): the next round reads what the new head holds.
+            match self.head.compare_exchange(head, next, Ordering::Acquire, Ordering::Acquire) {
+                Ok(_) => return Some(head),
+                Err(now) => head = now,
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Ready {
+    fn drop(&mut self) {
+        let mut head = self.head.load(Ordering::Acquire);
+        while !head.is_null() {
+            // SAFETY: `&mut self`: no other owner is left, so each box is on the stack once.
+            let batch = unsafe { Box::from_raw(head) };
+            head = batch.next.load(Ordering::Relaxed);
+        }
+    }
+}
+
+/// Where the retired slots of one map wait.
+pub(super) struct Limbo {
+    ready: Arc<Ready>,
+}
+
+impl Limbo {
+    pub(super) fn new() -> Self {
+        Self { ready: Arc::new(Ready { head: AtomicPtr::new(ptr::null_mut()) }) }
+    }
+
+    /// Retires a slot: it is reclaimed after every pin that exists now has ended.
+    ///
+    /// Called once a slot, by whoever unlinked it (I4).
+    pub(super) fn retire(&self, slot: SlotIndex, stripe: &Stripe, guard: &Guard) {
+        stripe.pending.fetch_add(1, Ordering::Relaxed);
+        let mut batch = Self::swap_out(stripe).unwrap_or_else(Batch::new);
+        batch.slots[batch.len] = slot.0;
+        batch.len += 1;
+        if batch.len == BATCH_SLOTS || planted!(batch_of_one) {
+            self.defer(batch, guard);
+        } else {
+            let batch = Box::into_raw(batch);
+            // Release (O5): the next owner reads the slots. If another thread put its own batch
+            // here meanwhile, ours goes to the collector as it is.
+            let put = stripe.batch.compare_exchange(
+                ptr::null_mut(),
+                batch,
+                Ordering::Release,
+                Ordering::Relaxed,
+            );
+            if put.is_err() {
+                // SAFETY: from `into_raw` above, and not published.
+                self.defer(unsafe { Box::from_raw(batch) }, guard);
+            }
+        }
+    }
+
+    /// Hands a stripe's batch to the collector, however full, so that nothing waits for ever.
+    pub(super) fn seal(&self, stripe: &Stripe, guard: &Guard) {
+        if let Some(batch) = Self::swap_out(stripe) {
+            self.defer(batch, guard);
+        }
+    }
+
+    /// Takes the stripe's batch, which is then the caller's alone.
+    fn swap_out(stripe: &Stripe) -> Option<Box<Batch>> {
+        // Acquire (O5): pairs with the Release that put it there.
+        let batch = stripe.batch.swap(ptr::null_mut(), Ordering::Acquire);
+        // SAFETY: what stands in a stripe came from `Box::into_raw`, and the swap made it ours.
+        (!batch.is_null()).then(|| unsafe { Box::from_raw(batch) })
+    }
+
+    fn defer(&self, batch: Box<Batch>, guard: &Guard) {
+        let ready = Arc::clone(&self.ready);
+        guard.defer(move || ready.push(batch));
+        // A thread's deferred functions wait for 64 of their kind, and a held guard never
+        // collects: without this a batch could wait for ever.
+        guard.flush();
+    }
+
+    /// A batch whose grace period is over, if there is one.
+    #[inline]
+    pub(super) fn pop<'g>(&'g self, guard: &'g Guard) -> Option<DueBatch<'g>> {
+        // Relaxed: only a look; the pop orders.
+        if self.ready.head.load(Ordering::Relaxed).is_null() {
+            return None;
+        }
+        self.ready.pop(guard).map(|batch| DueBatch { batch, ready: &self.ready, guard })
+    }
+
+    /// Frees the batches that stripes hold. For the drop of the map.
+    pub(super) fn forget(stripes: &Stripes) {
+        for stripe in stripes.iter() {
+            drop(Self::swap_out(stripe));
+        }
+    }
+}
+
+/// A popped batch. When it goes, early or by a panic, what is left in it goes round once more.
+pub(super) struct DueBatch<'g> {
+    batch: *mut Batch,
+    ready: &'g Arc<Ready>,
+    guard: &'g Guard,
+}
+
+impl DueBatch<'_> {
+    pub(super) fn take(&mut self) -> Option<SlotIndex> {
+        // SAFETY: popped, so its slots are ours; other poppers may read only `next`, which is no
+        // part of what is borrowed here.
+        let len = unsafe { &mut (*self.batch).len };
+        *len = len.checked_sub(1)?;
+        // SAFETY: as above.
+        let slots = unsafe { &(*self.batch).slots };
+        Some(SlotIndex(slots[*len]))
+    }
+}
+
+/// The box of a batch on its way through the collector.
+struct Parcel(*mut Batch);
+
+// SAFETY: a batch is plain numbers; it is owned by whoever popped it, and that ownership moves.
+unsafe impl Send for Parcel {}
+
+impl Parcel {
+    fn unpack(self) -> Box<Batch> {
+        // SAFETY: I8: this runs after a grace period, so no popper looks at the box any more.
+        unsafe { Box::from_raw(self.0) }
+    }
+}
+
+impl Drop for DueBatch<'_> {
+    fn drop(&mut self) {
+        let parcel = Parcel(self.batch);
+        // SAFETY: as in `take`.
+        if unsafe { (*self.batch).len } == 0 {
+            self.guard.defer(move || drop(parcel.unpack()));
+        } else {
+            let ready = Arc::clone(self.ready);
+            self.guard.defer(move || ready.push(parcel.unpack()));
+        }
+    }
+}

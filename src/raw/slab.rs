@@ -1,0 +1,433 @@
+//! The slab: all nodes of a map, found by a 32-bit number, recycled and never moved.
+//!
+//! Slots come in blocks of 64 with one bitmap of free slots a block (I5): a slot is taken by a CAS
+//! that clears its bit and given back by setting it, so there is no ABA. A stripe takes from its own
+//! block until that is empty; then from the list of blocks that got a free slot, or from fresh
+//! memory. Entries put together by one thread thus stand together and often expire together.
+
+use core::mem::MaybeUninit;
+
+use crossbeam_utils::CachePadded;
+
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, UnsafeCell};
+
+use super::{
+    chunked::{Chunked, Zeroed},
+    guard::Guard,
+    link::{AtomicLink, Link, SlotIndex},
+    state::{AtomicState, State},
+    stripe::Stripes,
+};
+
+/// Slots a block: as many as a word has bits. Few under loom, which knows each slot by itself.
+pub(super) const BLOCK_SLOTS: u32 = if cfg!(loom) { 4 } else { 64 };
+
+/// One node of the list, and its slot.
+#[repr(C)]
+pub(super) struct Node<T> {
+    pub(super) next: AtomicLink,
+    key: AtomicU32,
+    pub(super) state: AtomicState,
+    entry: UnsafeCell<MaybeUninit<T>>,
+}
+
+// SAFETY: zeros are an unset link, key 0, the free state and an entry that is not there; atomics,
+// integers and `MaybeUninit` need no drop.
+unsafe impl<T> Zeroed for Node<T> {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        Self {
+            next: AtomicLink::unset(),
+            key: AtomicU32::new(0),
+            state: AtomicState::free(),
+            entry: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }
+}
+
+impl<T> Node<T> {
+    #[inline]
+    pub(super) fn key(&self) -> u32 {
+        // Relaxed: written before the node is published, and not again before its grace period is
+        // over (I4). A sweep may read the key of a slot in any state, and only as a hint.
+        self.key.load(Ordering::Relaxed)
+    }
+
+    /// The entry.
+    ///
+    /// # Safety
+    ///
+    /// - The slot is filled.
+    /// - It is not emptied while the reference lives: it was in the list under a guard that lives
+    ///   as long (I4), or the caller owns the slot.
+    #[inline]
+    pub(super) unsafe fn entry(&self) -> &T {
+        // SAFETY: filled, as the caller says; a filled slot is only read.
+        self.entry.with(|entry| unsafe { (*entry).assume_init_ref() })
+    }
+
+    /// Takes the entry out and frees the slot for the next (the bitmap apart).
+    ///
+    /// # Safety
+    ///
+    /// - The slot is filled, and no one else reads its entry, now or later.
+    unsafe fn empty(&self) -> T {
+        // SAFETY: filled and ours alone, as the caller says.
+        let entry = self.entry.with_mut(|entry| unsafe { (*entry).assume_init_read() });
+        // Relaxed: whoever takes the slot next is ordered behind the bitmap's Release (O4).
+        self.state.store(State::FREE, Ordering::Relaxed);
+        entry
+    }
+}
+
+/// What is known of 64 slots.
+struct Block {
+    /// A bit is set while its slot is free (I5).
+    free: AtomicU64,
+    /// The next block in the list of blocks with free slots, plus one.
+    next: AtomicU32,
+    /// Whether the block is in that list, or on its way in or out.
+    listed: AtomicBool,
+}
+
+// SAFETY: atomics of integers and a bool: zeros are valid, nothing to drop.
+unsafe impl Zeroed for Block {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        Self { free: AtomicU64::new(0), next: AtomicU32::new(0), listed: AtomicBool::new(false) }
+    }
+}
+
+/// All slots of the map are taken, those that wait for reclamation included.
+#[derive(Debug)]
+pub(super) struct Full;
+
+pub(super) struct Slab<T> {
+    nodes: Chunked<Node<T>, { BLOCK_SLOTS as usize }>,
+    blocks: Chunked<Block, 4>,
+    max_slots: u32,
+    /// How many blocks were ever handed out.
+    handed_out: CachePadded<AtomicU32>,
+    /// Head of the list of blocks with free slots, plus one, below a count of the pops and pushes:
+    /// 2^32 of them between a load and its CAS would be needed for ABA.
+    listed: CachePadded<AtomicU64>,
+}
+
+// SAFETY: a slab hands `&T` to any thread that shares it and moves `T` to whoever empties a slot.
+unsafe impl<T: Send + Sync> Sync for Slab<T> {}
+// SAFETY: it owns its entries.
+unsafe impl<T: Send> Send for Slab<T> {}
+
+impl<T> Slab<T> {
+    /// A slab for up to `max_slots` entries, 1 to [`SlotIndex::MAX`].
+    pub(super) fn new(max_slots: u32) -> Self {
+        debug_assert!((1..=SlotIndex::MAX).contains(&max_slots));
+        Self {
+            nodes: Chunked::new(),
+            blocks: Chunked::new(),
+            max_slots,
+            handed_out: CachePadded::new(AtomicU32::new(0)),
+            listed: CachePadded::new(AtomicU64::new(0)),
+        }
+    }
+
+    pub(super) fn max_slots(&self) -> u32 {
+        self.max_slots
+    }
+
+    /// The node in a slot that was handed out: every index in a link or a state word, in a batch,
+    /// or below [`Slab::end`] is one (I5).
+    #[inline]
+    pub(super) fn node(&self, slot: SlotIndex) -> &Node<T> {
+        // SAFETY: I5: `fresh_block` ensured the chunk before it handed the block out.
+        unsafe { self.nodes.get(slot.0) }
+    }
+
+    fn block(&self, block: u32) -> &Block {
+        // SAFETY: I5, as above.
+        unsafe { self.blocks.get(block) }
+    }
+
+    /// One past the last slot that was ever handed out.
+    pub(super) fn end(&self) -> u32 {
+        // Acquire (O6): a walk up to here finds every chunk.
+        let blocks = self.handed_out.load(Ordering::Acquire);
+        (blocks * BLOCK_SLOTS).min(self.max_slots + 1)
+    }
+
+    /// The slots of a block that are taken, as bits. Exact at rest.
+    pub(super) fn taken(&self, block: u32) -> u64 {
+        !self.block(block).free.load(Ordering::Relaxed) & Self::slots_of(self.max_slots, block)
+    }
+
+    /// How many of the slots handed out are free. Exact at rest.
+    pub(super) fn free_slots(&self) -> usize {
+        let blocks = 0..self.handed_out.load(Ordering::Acquire);
+        blocks.map(|b| self.block(b).free.load(Ordering::Relaxed).count_ones() as usize).sum()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.nodes.bytes() + self.blocks.bytes()
+    }
+
+    /// The bits of the slots that a block has: all but slot 0 and those past the limit.
+    fn slots_of(max_slots: u32, block: u32) -> u64 {
+        let first = block * BLOCK_SLOTS;
+        let len = (max_slots + 1).saturating_sub(first).min(BLOCK_SLOTS);
+        let bits = if len == 64 { u64::MAX } else { (1 << len) - 1 };
+        if block == 0 { bits & !1 } else { bits }
+    }
+
+    /// Takes a free slot. Lock-free, the allocation of a chunk apart; no user code.
+    pub(super) fn take(&self, stripes: &Stripes) -> Result<SlotIndex, Full> {
+        let stripe = stripes.mine();
+        loop {
+            // Relaxed: the bitmap decides.
+            let current = stripe.block.load(Ordering::Relaxed);
+            if let Some(slot) = current.checked_sub(1).and_then(|b| self.take_from(b)) {
+                return Ok(slot);
+            }
+            let Some(block) = self.pop_listed().or_else(|| self.fresh_block()) else {
+                return self.take_from_any(stripes);
+            };
+            let swap = stripe.block.compare_exchange(
+                current,
+                block + 1,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+            if swap.is_err() {
+                // Another thread of this stripe was first; the block serves someone else.
+                self.list(block);
+            }
+        }
+    }
+
+    /// The last resort before [`Full`]: the blocks that other stripes have begun.
+    #[cold]
+    fn take_from_any(&self, stripes: &Stripes) -> Result<SlotIndex, Full> {
+        let begun = stripes.iter().map(|s| s.block.load(Ordering::Relaxed));
+        begun.filter_map(|b| self.take_from(b.checked_sub(1)?)).next().ok_or(Full)
+    }
+
+    fn take_from(&self, block: u32) -> Option<SlotIndex> {
+        let word = &self.block(block).free;
+        let mut free = word.load(Ordering::Relaxed);
+        while free != 0 {
+            let rest = free & (free - 1);
+            // Acquire (O4): the last user of the slot is done with it.
+            match word.compare_exchange_weak(free, rest, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Some(SlotIndex(block * BLOCK_SLOTS + free.trailing_zeros())),
+                Err(now) => free = now,
+            }
+        }
+        None
+    }
+
+    /// Gives a slot back whose entry is out. The slot may be taken again at once.
+    fn give_back(&self, slot: SlotIndex) {
+        let (block, bit) = (slot.0 / BLOCK_SLOTS, slot.0 % BLOCK_SLOTS);
+        // Release (O4): our use of the slot comes before the next one's.
+        let before = self.block(block).free.fetch_or(1 << bit, Ordering::Release);
+        debug_assert!(before & 1 << bit == 0, "I5: slot {} freed twice", slot.0);
+        if before == 0 {
+            self.list(block);
+        }
+    }
+
+    /// Puts a block on the list of blocks with free slots, unless it is there.
+    ///
+    /// I6: a block with a free slot is some stripe's, or listed, or about to be listed by whoever
+    /// freed the slot. `listed` is changed by read-modify-writes only: if we find it set, then
+    /// whoever clears it after us sees the bit that we set before (AcqRel, O4).
+    fn list(&self, block: u32) {
+        if self.block(block).listed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let mut head = self.listed.load(Ordering::Relaxed);
+        loop {
+            self.block(block).next.store(head as u32, Ordering::Relaxed);
+            let new = (head >> 32).wrapping_add(1) << 32 | u64::from(block + 1);
+            // Release (O4): publishes `next`.
+            match self.listed.compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed)
+            {
+                Ok(_) => return,
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    fn pop_listed(&self) -> Option<u32> {
+        // Acquire (O4): pairs with the push.
+        let mut head = self.listed.load(Ordering::Acquire);
+        loop {
+            let block = (head as u32).checked_sub(1)?;
+            let next = self.block(block).next.load(Ordering::Relaxed);
+            let new = (head >> 32).wrapping_add(1) << 32 | u64::from(next);
+            match self.listed.compare_exchange_weak(head, new, Ordering::Acquire, Ordering::Acquire)
+            {
+                Ok(_) => {
+                    self.block(block).listed.swap(false, Ordering::AcqRel);
+                    return Some(block);
+                }
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    /// Hands out the next block of memory never used before.
+    fn fresh_block(&self) -> Option<u32> {
+        loop {
+            let block = self.handed_out.load(Ordering::Acquire);
+            if Self::slots_of(self.max_slots, block) == 0 {
+                return None;
+            }
+            self.nodes.ensure(block * BLOCK_SLOTS);
+            self.blocks.ensure(block);
+            // AcqRel (O6): the chunks come before the count that covers them.
+            let swap = self.handed_out.compare_exchange(
+                block,
+                block + 1,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
+            if swap.is_ok() {
+                // Release (O4): nothing was there before us, but takers expect it.
+                let slots = Self::slots_of(self.max_slots, block);
+                self.block(block).free.store(slots, Ordering::Release);
+                return Some(block);
+            }
+        }
+    }
+
+    /// Takes the entry out of a retired slot and gives the slot back. The caller drops the entry
+    /// afterwards, so that a panic there finds the slot free.
+    ///
+    /// # Safety
+    ///
+    /// - The slot was retired, its grace period is over, and it is reclaimed this once.
+    pub(super) unsafe fn reclaim(&self, slot: SlotIndex) -> T {
+        // SAFETY: I4: filled, and no guard is left that could read it.
+        let entry = unsafe { self.node(slot).empty() };
+        self.give_back(slot);
+        entry
+    }
+}
+
+impl<T> Drop for Slab<T> {
+    /// Drops every entry that is left, linked or waiting: every slot that is not free. No recursion
+    /// whatever the list looks like. If an entry's drop panics, the rest are dropped all the same.
+    fn drop(&mut self) {
+        struct Rest<'s, T>(&'s Slab<T>, core::ops::Range<u32>);
+
+        impl<T> Rest<'_, T> {
+            fn drop_entries(&mut self) {
+                for slot in self.1.by_ref() {
+                    let node = self.0.node(SlotIndex(slot));
+                    if node.state.load(Ordering::Acquire) != State::FREE {
+                        // SAFETY: not free, so filled; `&mut` of the slab: no one else is left.
+                        drop(unsafe { node.empty() });
+                    }
+                }
+            }
+        }
+
+        impl<T> Drop for Rest<'_, T> {
+            fn drop(&mut self) {
+                self.drop_entries();
+            }
+        }
+
+        let slots = 1..self.end().max(1);
+        Rest(self, slots).drop_entries();
+    }
+}
+
+/// An entry on its way into the map. It is held here, then in a slot that nobody else knows; if the
+/// operation fails or panics, it comes out again and the slot is given back.
+pub(super) struct Draft<'s, T> {
+    slab: &'s Slab<T>,
+    held: Held<T>,
+}
+
+enum Held<T> {
+    Entry(T),
+    Slot(SlotIndex),
+    Nothing,
+}
+
+impl<'s, T> Draft<'s, T> {
+    pub(super) fn new(slab: &'s Slab<T>, entry: T) -> Self {
+        Self { slab, held: Held::Entry(entry) }
+    }
+
+    /// The entry, wherever it is.
+    pub(super) fn entry(&self) -> &T {
+        match &self.held {
+            Held::Entry(entry) => entry,
+            // SAFETY: `place` filled the slot, which is ours until `publish`.
+            Held::Slot(slot) => unsafe { self.slab.node(*slot).entry() },
+            Held::Nothing => unreachable!("a draft holds its entry until it is consumed"),
+        }
+    }
+
+    /// Puts the entry into a slot, if it is not in one, by means of `take`; sets its state and its
+    /// link. Nobody else sees them before the slot is published.
+    pub(super) fn place(
+        &mut self,
+        key: u32,
+        state: State,
+        next: Link,
+        take: impl FnOnce() -> SlotIndex,
+    ) -> SlotIndex {
+        let slot = if let Held::Slot(slot) = self.held {
+            slot
+        } else {
+            let slot = take();
+            let node = self.slab.node(slot);
+            if let Held::Entry(entry) = core::mem::replace(&mut self.held, Held::Slot(slot)) {
+                // SAFETY: taken, so empty and ours alone (I5).
+                node.entry.with_mut(|cell| unsafe { cell.write(MaybeUninit::new(entry)) });
+            }
+            node.key.store(key, Ordering::Relaxed);
+            slot
+        };
+        let node = self.slab.node(slot);
+        // Relaxed: published by the Release of the link (O1) or of the old state (O2).
+        node.next.store(next, Ordering::Relaxed);
+        node.state.store(state, Ordering::Relaxed);
+        slot
+    }
+
+    /// The slot was published under this guard: it belongs to the list now.
+    pub(super) fn publish<'g>(mut self, _guard: &'g Guard) -> &'g T
+    where
+        's: 'g,
+    {
+        match core::mem::replace(&mut self.held, Held::Nothing) {
+            // SAFETY: I4: in the list under the guard.
+            Held::Slot(slot) => unsafe { self.slab.node(slot).entry() },
+            _ => unreachable!("a draft is placed before it is published"),
+        }
+    }
+
+    /// Takes the entry back; the slot, if any, is given back.
+    pub(super) fn into_entry(mut self) -> T {
+        self.take_back().unwrap_or_else(|| unreachable!("a draft holds its entry"))
+    }
+
+    fn take_back(&mut self) -> Option<T> {
+        match core::mem::replace(&mut self.held, Held::Nothing) {
+            Held::Entry(entry) => Some(entry),
+            // SAFETY: filled by `place`, never published: no one else can read it.
+            Held::Slot(slot) => Some(unsafe { self.slab.reclaim(slot) }),
+            Held::Nothing => None,
+        }
+    }
+}
+
+impl<T> Drop for Draft<'_, T> {
+    fn drop(&mut self) {
+        drop(self.take_back());
+    }
+}

@@ -1,0 +1,175 @@
+//! The state word: the one word that decides an entry's life (DESIGN.md, section 2).
+
+use core::time::Duration;
+
+use crate::sync::{AtomicU64, Ordering, planted};
+
+use super::link::SlotIndex;
+
+/// The state of a slot.
+///
+/// | word | meaning |
+/// | --- | --- |
+/// | 0 | free: no entry; the zero of fresh memory |
+/// | 1 | dead: removed or expired and claimed |
+/// | `n << 2 \| 2 \| live` | moved: replaced by slot `n`; `live` when its replacer found it alive |
+/// | `(tick + 2^30) << 2 \| flags` | visible while `now < tick`; the two flags are reserved |
+/// | all ones above the flags | never expires |
+///
+/// Every special word is below every stored tick, so liveness is one comparison.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct State(u64);
+
+impl State {
+    pub(super) const FREE: Self = Self(0);
+    pub(super) const DEAD: Self = Self(1);
+    pub(crate) const NEVER: Self = Self(!Self::FLAGS);
+
+    /// Two low bits: one for the refresh token, one for a validated hint (DESIGN.md, section 9).
+    const FLAGS: u64 = 3;
+    const MOVED: u64 = 2;
+    const LIVE: u64 = 1;
+    /// Lifts tick 0 above `moved(SlotIndex::MAX)`, which is below 2^32.
+    const TICK_OFFSET: u64 = 1 << 30;
+    const FIRST_TICK: u64 = Self::TICK_OFFSET << 2;
+    /// The largest tick that is not "never": 146 years in nanoseconds.
+    const MAX_TICK: u64 = (u64::MAX >> 2) - Self::TICK_OFFSET - 1;
+
+    /// An entry that is visible before `tick`, in nanoseconds; "never" past the range.
+    #[inline]
+    pub(crate) fn until(tick: u64) -> Self {
+        if tick > Self::MAX_TICK { Self::NEVER } else { Self((tick + Self::TICK_OFFSET) << 2) }
+    }
+
+    #[inline]
+    pub(super) fn moved(to: SlotIndex, live: bool) -> Self {
+        Self(u64::from(to.0) << 2 | Self::MOVED | u64::from(live))
+    }
+
+    /// Whether the entry is over: dead, moved or free.
+    #[inline]
+    pub(super) fn is_terminal(self) -> bool {
+        self.0 < Self::FIRST_TICK
+    }
+
+    #[inline]
+    pub(crate) fn is_never(self) -> bool {
+        self.0 >= Self::NEVER.0
+    }
+
+    /// Whether an entry of this state is visible at `now`. False for every terminal state.
+    #[inline]
+    pub(super) fn is_visible_at(self, now: Now) -> bool {
+        if planted!(deadline_off_by_one) {
+            return self.0 | Self::FLAGS >= now.0;
+        }
+        self.0 > now.0
+    }
+
+    /// Whether an entry of this state is past its deadline at `now`: what a sweep looks for.
+    #[inline]
+    pub(super) fn is_due_at(self, now: Now) -> bool {
+        !self.is_terminal() && !self.is_visible_at(now)
+    }
+
+    /// Where a moved entry went, and whether it was visible when it was replaced.
+    #[inline]
+    pub(super) fn destination(self) -> Option<(SlotIndex, bool)> {
+        (self.is_terminal() && self.0 & Self::MOVED != 0)
+            .then(|| (SlotIndex((self.0 >> 2) as u32), self.0 & Self::LIVE != 0))
+    }
+
+    /// From `now` to the deadline: zero when it has passed.
+    pub(crate) fn remaining(self, now: Now) -> Duration {
+        Duration::from_nanos((self.0 >> 2).saturating_sub(now.0 >> 2))
+    }
+
+    /// From the deadline to `now`: zero while it has not passed.
+    pub(super) fn lag(self, now: Now) -> Duration {
+        Duration::from_nanos((now.0 >> 2).saturating_sub(self.0 >> 2))
+    }
+}
+
+/// A clock reading, in the form states are compared with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Now(u64);
+
+impl Now {
+    /// From a tick in nanoseconds. A tick past the range counts as the last one in it, so that
+    /// "never" stays beyond every reading.
+    #[inline]
+    pub(crate) fn from_tick(tick: u64) -> Self {
+        Self((tick.min(State::MAX_TICK) + State::TICK_OFFSET) << 2 | State::FLAGS)
+    }
+}
+
+/// A state word in memory.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(super) struct AtomicState(AtomicU64);
+
+impl AtomicState {
+    #[cfg(loom)]
+    pub(super) fn free() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    #[inline]
+    pub(super) fn load(&self, order: Ordering) -> State {
+        State(self.0.load(order))
+    }
+
+    #[inline]
+    pub(super) fn store(&self, state: State, order: Ordering) {
+        self.0.store(state.0, order);
+    }
+
+    /// The one step by which an entry is renewed, replaced, removed or claimed: from the state
+    /// that was judged, or not at all.
+    #[inline]
+    pub(super) fn advance(&self, judged: State, next: State) -> Result<(), State> {
+        debug_assert!(!judged.is_terminal(), "I1: terminal states are final");
+        // AcqRel (O2): publishes the fields of the slot that `next` names, and orders this change
+        // behind the one that stored `judged`.
+        let swap = self.0.compare_exchange(judged.0, next.0, Ordering::AcqRel, Ordering::Acquire);
+        swap.map(drop).map_err(State)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn special_states_are_terminal_and_below_every_tick() {
+        let moved = State::moved(SlotIndex(SlotIndex::MAX), true);
+        for special in [State::FREE, State::DEAD, moved] {
+            assert!(special.is_terminal());
+            assert!(!special.is_visible_at(Now::from_tick(0)));
+            assert!(!special.is_due_at(Now::from_tick(u64::MAX)));
+        }
+        assert!(!State::until(0).is_terminal());
+        assert_eq!(moved.destination(), Some((SlotIndex(SlotIndex::MAX), true)));
+        assert_eq!(State::moved(SlotIndex(1), false).destination(), Some((SlotIndex(1), false)));
+        for state in [State::FREE, State::DEAD, State::until(0), State::NEVER] {
+            assert_eq!(state.destination(), None);
+        }
+    }
+
+    #[test]
+    fn visible_is_exact_on_both_sides_of_the_deadline() {
+        for tick in [1, 2, 1000, State::MAX_TICK - 1, State::MAX_TICK] {
+            assert!(State::until(tick).is_visible_at(Now::from_tick(tick - 1)));
+            assert!(!State::until(tick).is_visible_at(Now::from_tick(tick)));
+            assert!(State::until(tick).is_due_at(Now::from_tick(tick)));
+        }
+    }
+
+    #[test]
+    fn ticks_past_the_range_are_never() {
+        assert_eq!(State::until(State::MAX_TICK + 1), State::NEVER);
+        assert_eq!(State::until(u64::MAX), State::NEVER);
+        assert!(!State::until(State::MAX_TICK).is_never());
+        assert!(State::NEVER.is_visible_at(Now::from_tick(u64::MAX)));
+    }
+}

@@ -1,0 +1,163 @@
+//! Sweeping by hand and by a thread.
+
+use core::{fmt, time::Duration};
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use crate::{
+    clock::{Clock, MonotonicClock},
+    map::TtlMap,
+    raw::Table,
+    sync::{Arc, AtomicBool, Ordering, Weak, thread},
+};
+
+/// How much a call of [`TtlMap::sweep`] may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Budget(Limit);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Limit {
+    Entries(usize),
+    Time(Duration),
+    FullPass,
+}
+
+impl Budget {
+    /// Looks at `slots` slots, going on where the last sweep stopped, and at each once at most.
+    #[must_use]
+    pub const fn entries(slots: usize) -> Self {
+        Self(Limit::Entries(slots))
+    }
+
+    /// Goes on for about `time`, of the system's clock whatever the map's is, but not more than
+    /// once round. The time is checked every 1,024 slots.
+    #[must_use]
+    pub const fn time(time: Duration) -> Self {
+        Self(Limit::Time(time))
+    }
+
+    /// Looks at every slot, finishes an index that is half grown, and drops all keys and values of
+    /// removed entries that no pinned thread may see.
+    #[must_use]
+    pub const fn full_pass() -> Self {
+        Self(Limit::FullPass)
+    }
+
+    pub(crate) fn run<T>(self, table: &Table<T>) -> SweepReport {
+        let swept = match self.0 {
+            Limit::Entries(slots) => {
+                table.sweep_some(u32::try_from(slots).unwrap_or(u32::MAX), || false)
+            }
+            Limit::Time(time) => {
+                let tick = || Duration::from_nanos(MonotonicClock.now());
+                let start = tick();
+                table.sweep_some(u32::MAX, || tick() - start >= time)
+            }
+            Limit::FullPass => table.sweep_all(),
+        };
+        SweepReport {
+            examined: swept.examined,
+            removed: swept.removed,
+            completed_pass: swept.wrapped,
+            max_lag: swept.max_lag,
+            pending_reclaim: table.pending(),
+        }
+    }
+}
+
+/// What a sweep did, from [`TtlMap::sweep`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SweepReport {
+    /// Slots looked at.
+    pub examined: usize,
+    /// Expired entries removed.
+    pub removed: usize,
+    /// Whether the sweep came to the end of the slots.
+    pub completed_pass: bool,
+    /// The longest time between the deadline of an entry and its removal by this sweep.
+    pub max_lag: Duration,
+    /// Removed entries, by whomever, whose keys and values are not dropped yet.
+    pub pending_reclaim: usize,
+}
+
+/// A thread that sweeps a map at an interval.
+///
+/// It holds the map weakly and ends when the map is gone. Dropping the sweeper stops the thread and
+/// waits for its end (a sweeper dropped by its own thread, in the `Drop` of a value say, only stops
+/// it). A panic in the `Drop` of a key or value costs that sweep, not the thread.
+///
+/// # Examples
+///
+/// ```
+/// use evanesce::{Budget, Sweeper, TtlMap};
+/// use std::{sync::Arc, time::Duration};
+///
+/// let map = Arc::new(TtlMap::<String, String>::new());
+/// let sweeper = Sweeper::spawn(&map, Duration::from_millis(100), Budget::full_pass())?;
+/// # drop(sweeper);
+/// # Ok::<_, std::io::Error>(())
+/// ```
+#[must_use = "the thread stops when the sweeper is dropped"]
+pub struct Sweeper {
+    stop: Arc<AtomicBool>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Sweeper {
+    /// Starts a thread named `evanesce-sweeper` that calls [`TtlMap::sweep`] with `budget` and then
+    /// waits for `interval`, over and over.
+    ///
+    /// # Errors
+    ///
+    /// If the system cannot start a thread.
+    pub fn spawn<K, V, S>(
+        map: &Arc<TtlMap<K, V, S>>,
+        interval: Duration,
+        budget: Budget,
+    ) -> io::Result<Self>
+    where
+        K: Send + Sync + 'static,
+        V: Send + Sync + 'static,
+        S: Send + Sync + 'static,
+    {
+        let map: Weak<_> = Arc::downgrade(map);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let sweep = move || {
+            while !stopped.load(Ordering::Acquire) {
+                let Some(map) = map.upgrade() else { return };
+                // The map stays usable through a panic of a user's `Drop`; so does this thread.
+                let _ = catch_unwind(AssertUnwindSafe(move || {
+                    map.sweep(budget);
+                    // The map's last owner may be gone by now: `map` is dropped in here too.
+                    drop(map);
+                }));
+                thread::park_timeout(interval);
+            }
+        };
+        let thread = thread::Builder::new().name("evanesce-sweeper".into()).spawn(sweep)?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            if thread.thread().id() != thread::current().id() {
+                // It cannot have panicked but in a user's panic hook.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Sweeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sweeper").finish_non_exhaustive()
+    }
+}
