@@ -1,11 +1,11 @@
 //! Time: the clocks a map can run on, points in time, and what is left of it.
 
 use core::{fmt, time::Duration};
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use crate::{
     raw::{Now, State},
-    sync::{Arc, AtomicU64, OnceLock, Ordering},
+    sync::{AtomicU64, OnceLock, Ordering},
 };
 
 /// A source of monotonic time for a map.

@@ -155,6 +155,13 @@ impl<K, V, S> TtlMap<K, V, S> {
         self.table.max_slots() as usize
     }
 
+    /// Panics if the list, at rest, is not well-formed. For models.
+    #[cfg(loom)]
+    #[doc(hidden)]
+    pub fn assert_well_formed(&self) {
+        self.table.assert_well_formed();
+    }
+
     /// The state of an entry that is put without a TTL.
     pub(crate) fn default_state(&self) -> State {
         self.time_to_live.map_or(State::NEVER, |ttl| self.table.clock.state_after(ttl))

@@ -4,13 +4,14 @@ use core::{fmt, time::Duration};
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Weak},
 };
 
 use crate::{
     clock::{Clock, MonotonicClock},
     map::TtlMap,
     raw::Table,
-    sync::{Arc, AtomicBool, Ordering, Weak, thread},
+    sync::{AtomicBool, Ordering, thread},
 };
 
 /// How much a call of [`TtlMap::sweep`] may do.

@@ -17,12 +17,15 @@ pub(crate) use loom::{
     thread_local,
 };
 
-// The counted pointers and the sweeper's thread are the standard ones under loom too: no model
-// looks into them, and each would only add states.
-pub(crate) use std::{
-    sync::{Arc, OnceLock, Weak},
-    thread,
-};
+#[cfg(not(loom))]
+pub(crate) use std::sync::Arc;
+
+#[cfg(loom)]
+pub(crate) use loom::sync::Arc;
+
+// The sweeper's thread and what is set once a process are the standard ones under loom too: no
+// model looks into them, and each would only add states.
+pub(crate) use std::{sync::OnceLock, thread};
 
 #[cfg(loom)]
 pub(crate) use loom::cell::UnsafeCell;

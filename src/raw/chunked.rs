@@ -97,9 +97,10 @@ impl<T: Zeroed, const FIRST: usize> Chunked<T, FIRST> {
         let (base, bytes) = allocate::<T>(len);
         let biased = base.as_ptr().wrapping_sub(start);
         assert!(!biased.is_null(), "the system placed a chunk at the address of its own length");
-        // Release (O6): the chunk comes before every index into it.
+        // Release (O6): the chunk comes before every index into it. Acquire on failure: it is the
+        // chunk of whoever was first, and we may be the one who makes an index into it known.
         let won =
-            slot.compare_exchange(ptr::null_mut(), biased, Ordering::Release, Ordering::Relaxed);
+            slot.compare_exchange(ptr::null_mut(), biased, Ordering::Release, Ordering::Acquire);
         if won.is_ok() {
             self.bytes.fetch_add(bytes, Ordering::Relaxed);
         } else {

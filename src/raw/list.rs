@@ -123,13 +123,12 @@ impl<T> List<T> {
             Look::Expired => return None,
             Look::Over(state) => {
                 // Dead: no younger entry of this key was linked while this node was.
-                let (heir, _) = state.destination()?;
-                let heir = self.slab.node(heir);
+                let (heir, _) = self.heir(state)?;
                 match Self::look(heir, &now) {
                     Look::Visible(state) => (heir, state),
                     Look::Expired => return None,
                     Look::Over(state) => match state.destination() {
-                        Some((_, true)) => (heir, None),
+                        Some((_, true)) if !planted!(heir_is_absent) => (heir, None),
                         _ => return None,
                     },
                 }
@@ -137,6 +136,12 @@ impl<T> List<T> {
         };
         // SAFETY: I4: linked, or the replacement of a node that was, under the guard.
         Some(Hit { entry: unsafe { node.entry() }, state })
+    }
+
+    /// The replacement that a state names, and whether what it replaced was visible.
+    #[inline]
+    fn heir(&self, state: State) -> Option<(&Node<T>, bool)> {
+        state.destination().map(|(slot, visible)| (self.slab.node(slot), visible))
     }
 
     /// Reads a state word until it gives an answer: three times at most.
@@ -357,7 +362,9 @@ impl<T> List<T> {
                 Target::Node(slot) => {
                     let node = self.slab.node(slot);
                     hit = self.judge(node, guard, &now);
-                    at = node.next.load(Ordering::Acquire);
+                    let heir = || Some(self.heir(node.state.load(Ordering::Acquire))?.0);
+                    let bug = planted!(iteration_follows_the_heir).then(heir).flatten();
+                    at = bug.unwrap_or(node).next.load(Ordering::Acquire);
                 }
                 Target::Sentinel(id) => at = self.directory.cell(id).load(Ordering::Acquire),
                 Target::End => break,

@@ -22,6 +22,8 @@
 //! - **I8** The box of a batch seen on the ready stack lives, and does not come back, while the
 //!   guard lasts under which it was seen.
 
+#[cfg(any(test, loom))]
+mod check;
 #[allow(unsafe_code)] // raw memory
 mod chunked;
 #[allow(unsafe_code)] // indexes the cells unchecked

@@ -9,7 +9,7 @@ use core::mem::MaybeUninit;
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, UnsafeCell};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, UnsafeCell, planted};
 
 use super::{
     chunked::{Chunked, Zeroed},
@@ -182,8 +182,8 @@ impl<T> Slab<T> {
     pub(super) fn take(&self, stripes: &Stripes) -> Result<SlotIndex, Full> {
         let stripe = stripes.mine();
         loop {
-            // Relaxed: the bitmap decides.
-            let current = stripe.block.load(Ordering::Relaxed);
+            // Acquire (O6): the block's chunk comes before its number; its bitmap decides.
+            let current = stripe.block.load(Ordering::Acquire);
             if let Some(slot) = current.checked_sub(1).and_then(|b| self.take_from(b)) {
                 return Ok(slot);
             }
@@ -193,7 +193,7 @@ impl<T> Slab<T> {
             let swap = stripe.block.compare_exchange(
                 current,
                 block + 1,
-                Ordering::Relaxed,
+                Ordering::Release,
                 Ordering::Relaxed,
             );
             if swap.is_err() {
@@ -206,7 +206,7 @@ impl<T> Slab<T> {
     /// The last resort before [`Full`]: the blocks that other stripes have begun.
     #[cold]
     fn take_from_any(&self, stripes: &Stripes) -> Result<SlotIndex, Full> {
-        let begun = stripes.iter().map(|s| s.block.load(Ordering::Relaxed));
+        let begun = stripes.iter().map(|s| s.block.load(Ordering::Acquire));
         begun.filter_map(|b| self.take_from(b.checked_sub(1)?)).next().ok_or(Full)
     }
 
@@ -324,7 +324,11 @@ impl<T> Drop for Slab<T> {
             fn drop_entries(&mut self) {
                 for slot in self.1.by_ref() {
                     let node = self.0.node(SlotIndex(slot));
-                    if node.state.load(Ordering::Acquire) != State::FREE {
+                    let state = node.state.load(Ordering::Acquire);
+                    if planted!(pending_not_dropped) && state.is_terminal() {
+                        continue;
+                    }
+                    if state != State::FREE {
                         // SAFETY: not free, so filled; `&mut` of the slab: no one else is left.
                         drop(unsafe { node.empty() });
                     }

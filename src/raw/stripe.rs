@@ -3,7 +3,7 @@
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{AtomicIsize, AtomicPtr, AtomicU32, OnceLock, Ordering};
+use crate::sync::{AtomicIsize, AtomicPtr, AtomicU32, OnceLock, Ordering, planted};
 
 use super::retire::Batch;
 
@@ -64,6 +64,9 @@ impl Stripes {
     /// an entry is counted after it is linked, and another thread may have removed it by then.
     pub(super) fn entries(&self) -> usize {
         let sum: isize = self.iter().map(|s| s.entries.load(Ordering::Relaxed)).sum();
+        if planted!(length_below_zero) {
+            return sum.cast_unsigned();
+        }
         usize::try_from(sum).unwrap_or(0)
     }
 

@@ -31,7 +31,7 @@ const WRITES_PER_COUNT: u32 = if cfg!(loom) { 1 } else { 16 };
 /// Writes of a stripe between two sweep steps, so that the shared cursor is touched rarely.
 const WRITES_PER_SWEEP: u32 = if cfg!(loom) { 1 } else { 8 };
 
-/// Batches that a write reclaims at most. A write retires little more than one slot, a batch is 60:
+/// Batches that a write reclaims at most. A write retires little more than one slot, a batch is 124:
 /// one batch a write keeps ahead.
 const BATCHES_PER_WRITE: usize = 1;
 
@@ -41,7 +41,7 @@ const SLOTS_PER_PIN: u32 = 1024;
 /// Shares of growth that a sweep adds to each pin, so that a level begun and left is finished, and
 /// batches that it reclaims: about as many slots as it looked at.
 const SHARES_PER_PIN: usize = 16;
-const BATCHES_PER_PIN: usize = 17;
+const BATCHES_PER_PIN: usize = 9;
 
 /// How often a sweep ends its pin and begins another to let a grace period pass: an epoch must move
 /// twice, and the first time may find a batch just handed over.
@@ -52,7 +52,7 @@ const FULL_ROUNDS: usize = 8;
 
 /// The map without hashing: entries `T` by split-order key and a closure that knows equality.
 pub(crate) struct Table<T> {
-    list: List<T>,
+    pub(super) list: List<T>,
     pub(crate) clock: ClockSource,
     /// Slots that a write sweeps, on average.
     sweep_per_write: u32,
@@ -232,7 +232,8 @@ impl<T> Table<T> {
                     return Ok(Err(Occupied { current: old.entry(), rejected }));
                 }
                 let slot = draft.place(node_key, state, Link::UNSET, || self.take_slot(guard));
-                if old.advance(State::moved(slot, visible)) {
+                let moved = State::moved(slot, visible);
+                if old.advance(if planted!(replace_by_remove) { State::DEAD } else { moved }) {
                     let entry = draft.publish(guard);
                     old.finish(&self.list, guard);
                     self.after_write(guard);
@@ -267,10 +268,11 @@ impl<T> Table<T> {
                 continue;
             }
             let mut draft = Draft::new(&self.list.slab, make(carry, old.entry()));
+            let first = old.state;
             while self.is_visible(old.state) {
                 // The new entry takes over the deadline it is judged by, so a renewal between
                 // fails the step and is not lost.
-                let state = old.state;
+                let state = if planted!(renewal_lost_by_update) { first } else { old.state };
                 let slot =
                     draft.place(key.node_key(), state, Link::UNSET, || self.take_slot(guard));
                 if old.advance(State::moved(slot, true)) {
@@ -320,7 +322,7 @@ impl<T> Table<T> {
             let Found::At(mut entry) = self.list.find_entry(key, guard, &mut is_match)? else {
                 return Ok(false);
             };
-            if !self.is_visible(entry.state) {
+            if !self.is_visible(entry.state) && !planted!(renew_expired) {
                 if entry.confirm_expired() {
                     return Ok(false);
                 }
@@ -351,7 +353,7 @@ impl<T> Table<T> {
             }
         }
         drop(guard);
-        self.settle(usize::MAX);
+        self.settle(self.pending());
     }
 
     /// Sweeps up to `count` slots from where the last sweep of this kind stopped, or until `enough`,
@@ -381,21 +383,26 @@ impl<T> Table<T> {
             self.after_sweep(&guard);
             from += step;
         }
-        self.settle(usize::MAX);
+        let guard = guard::pin();
+        while self.list.directory.is_growing() && self.help_grow(&guard) {}
+        drop(guard);
+        self.settle(self.pending());
         swept
     }
 
-    /// Finishes a level that was begun, seals half-full batches, lets grace periods pass where no
-    /// guard is in the way, and reclaims up to `batches` of what is due.
-    pub(crate) fn settle(&self, mut batches: usize) {
-        for _ in 0..GRACE_ROUNDS {
+    /// Seals half-full batches, lets grace periods pass where no guard is in the way, and reclaims
+    /// up to `batches` of what is due.
+    fn settle(&self, mut batches: usize) {
+        let mut idle_rounds = 0;
+        while batches > 0 && idle_rounds < GRACE_ROUNDS {
             let guard = guard::pin();
-            while self.list.directory.is_growing() && self.help_grow(&guard) {}
             for stripe in self.list.stripes.iter() {
                 self.list.limbo.seal(stripe, &guard);
             }
             guard.flush();
-            batches = batches.saturating_sub(self.reclaim(batches, &guard));
+            let reclaimed = self.reclaim(batches, &guard);
+            batches -= reclaimed;
+            idle_rounds = if reclaimed == 0 { idle_rounds + 1 } else { 0 };
         }
     }
 
@@ -579,6 +586,10 @@ impl<T> Table<T> {
             let Some(_turn) = Turn::begin() else { break };
             taken += 1;
             for entry in self.list.drain(batch) {
+                if planted!(value_not_dropped) {
+                    core::mem::forget(entry);
+                    continue;
+                }
                 drop(entry);
             }
         }

@@ -1,0 +1,749 @@
+//! Models: every interleaving, up to a bound of preemptions, of two or three threads.
+//!
+//! ```text
+//! RUSTFLAGS="--cfg loom" cargo test --release --test loom -- --nocapture --test-threads=1
+//! ```
+//!
+//! The numbers are those of DESIGN.md, section 10, which also says what loom does not explore. Each
+//! model asserts a floor of executions, half of what was seen first, so that one that stops
+//! exploring fails; each fails when its bug is planted (`ci/planted.sh`).
+//!
+//! Under loom a hash is its key's place in split order, the smallest table has two buckets, every
+//! write looks at the count and may grow, a batch holds one slot.
+#![cfg(loom)]
+
+use std::{
+    hash::{BuildHasher, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use evanesce::{Budget, Clock, ManualClock, TtlMap};
+use loom::thread;
+
+/// A key: its place in split order above, its identity below.
+type Key = u64;
+const A: Key = 0x1000_0000_0000_0001;
+const B: Key = 0x2000_0000_0000_0002;
+/// Another key at A's place.
+const A_TWIN: Key = 0x1000_0000_0000_0003;
+/// Keys in the other halves and quarters of the table.
+const C: Key = 0x6000_0000_0000_0004;
+const D: Key = 0xA000_0000_0000_0005;
+
+/// Hashes a key to its place.
+#[derive(Clone, Default)]
+struct Place(u64);
+
+impl BuildHasher for Place {
+    type Hasher = Self;
+    fn build_hasher(&self) -> Self {
+        Self(0)
+    }
+}
+
+impl Hasher for Place {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key & !0xFFFF_FFFF;
+    }
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("keys are u64");
+    }
+}
+
+/// A value that counts itself.
+#[derive(Debug)]
+struct Value {
+    number: u32,
+    alive: Arc<AtomicUsize>,
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        let before = self.alive.fetch_sub(1, Relaxed);
+        assert!(before > 0 && before < 100, "a value was dropped twice");
+    }
+}
+
+struct World {
+    map: TtlMap<Key, Value, Place>,
+    clock: ManualClock,
+    alive: Arc<AtomicUsize>,
+}
+
+const NS: fn(u64) -> Duration = Duration::from_nanos;
+
+impl World {
+    /// A map that does not grow.
+    fn new() -> Arc<Self> {
+        Self::with_capacity(4)
+    }
+
+    fn with_capacity(capacity: usize) -> Arc<Self> {
+        let clock = ManualClock::new();
+        let map = TtlMap::<(), ()>::builder()
+            .hasher(Place(0))
+            .capacity(capacity)
+            .clock(clock.clone())
+            .sweep_per_write(0)
+            .max_slots(7)
+            .build()
+            .unwrap();
+        Arc::new(Self { map, clock, alive: Arc::default() })
+    }
+
+    fn value(&self, number: u32) -> Value {
+        self.alive.fetch_add(1, Relaxed);
+        Value { number, alive: Arc::clone(&self.alive) }
+    }
+
+    fn get(&self, key: Key) -> Option<u32> {
+        self.map.pin().get(&key).map(|v| v.number)
+    }
+
+    fn insert(&self, key: Key, number: u32) -> Option<u32> {
+        self.map.pin().insert(key, self.value(number)).map(|v| v.number)
+    }
+
+    fn insert_until(&self, key: Key, number: u32, deadline: u64) -> Option<u32> {
+        let deadline = evanesce::Deadline::from_nanos(deadline);
+        self.map.pin().insert_with_deadline(key, self.value(number), deadline).map(|v| v.number)
+    }
+
+    fn remove(&self, key: Key) -> Option<u32> {
+        self.map.pin().remove(&key).map(|v| v.number)
+    }
+
+    fn update(&self, key: Key) -> Option<u32> {
+        let pinned = self.map.pin();
+        pinned.update(key, |v| self.value(v.number + 1)).map(|v| v.number)
+    }
+
+    fn set_ttl(&self, key: Key, ttl: u64) -> bool {
+        self.map.pin().set_ttl(&key, NS(ttl))
+    }
+
+    fn sweep(&self) -> usize {
+        self.map.sweep(Budget::full_pass()).removed
+    }
+
+    /// Every thread is done: the list is in order, what was removed is reclaimed, and nothing is
+    /// left behind when the map goes.
+    fn end(self: Arc<Self>) {
+        let this = Arc::into_inner(self).expect("all threads have joined");
+        this.map.sweep(Budget::full_pass());
+        this.map.assert_well_formed();
+        assert_eq!(this.alive.load(Relaxed), this.map.len(), "removed values are dropped");
+        drop(this.map);
+        assert_eq!(this.alive.load(Relaxed), 0, "a map drops what it holds");
+    }
+}
+
+/// Runs a model, counts its executions, prints the count, and fails below the floor.
+fn model(name: &str, preemptions: usize, floor: usize, f: impl Fn() + Sync + Send + 'static) {
+    let executions = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&executions);
+    let mut builder = loom::model::Builder::new();
+    let bound = std::env::var("LOOM_MAX_PREEMPTIONS").ok().and_then(|n| n.parse().ok());
+    builder.preemption_bound = Some(bound.unwrap_or(preemptions));
+    builder.max_branches = 20_000;
+    let start = std::time::Instant::now();
+    builder.check(move || {
+        count.fetch_add(1, Relaxed);
+        f();
+    });
+    let executions = executions.load(Relaxed);
+    println!("model {name}: {executions} executions, {:.1?}", start.elapsed());
+    if bound.is_none() {
+        assert!(executions >= floor, "{name}: {executions} executions, at least {floor} expected");
+    }
+}
+
+/// Two threads on one world, a `setup` before and a `check` of their answers after.
+macro_rules! race {
+    ($name:ident, $preemptions:expr, $floor:expr, $world:expr, $setup:expr, $a:expr, $b:expr, $check:expr) => {
+        #[test]
+        fn $name() {
+            model(stringify!($name), $preemptions, $floor, || {
+                let w: Arc<World> = $world;
+                ($setup)(&*w);
+                let theirs = Arc::clone(&w);
+                let a = thread::spawn(move || {
+                    let answer = ($a)(&*theirs);
+                    drop(theirs);
+                    answer
+                });
+                let b = ($b)(&*w);
+                let a = a.join().unwrap();
+                ($check)(&*w, a, b);
+                w.end();
+            });
+        }
+    };
+}
+
+race!(
+    racy_01_insert_vs_insert_one_wins,
+    3,
+    1,
+    World::new(),
+    |_: &World| {},
+    |w: &World| w.insert(A, 1),
+    |w: &World| w.insert(A, 2),
+    |w: &World, a, b| {
+        // One was first and the other replaced it.
+        let last = match (a, b) {
+            (None, Some(1)) => 2,
+            (Some(2), None) => 1,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((w.get(A), w.map.len()), (Some(last), 1));
+    }
+);
+
+race!(
+    racy_01b_insert_vs_insert_at_one_place,
+    3,
+    1,
+    World::new(),
+    |_: &World| {},
+    |w: &World| w.insert(A, 1),
+    |w: &World| w.insert(A_TWIN, 2),
+    |w: &World, a, b| {
+        assert_eq!((a, b), (None, None));
+        assert_eq!((w.get(A), w.get(A_TWIN), w.map.len()), (Some(1), Some(2), 2));
+    }
+);
+
+race!(
+    racy_02_remove_vs_remove_one_gets_it,
+    3,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert(A, 1);
+    },
+    |w: &World| w.remove(A),
+    |w: &World| w.remove(A),
+    |w: &World, a: Option<u32>, b: Option<u32>| {
+        assert_eq!(a.or(b), Some(1));
+        assert!(a.is_none() || b.is_none(), "both removed it");
+        assert_eq!((w.get(A), w.map.len()), (None, 0));
+    }
+);
+
+race!(
+    racy_03_remove_vs_remove_of_neighbours,
+    3,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert(A, 1);
+        w.insert(B, 2);
+    },
+    |w: &World| w.remove(A),
+    |w: &World| w.remove(B),
+    |w: &World, a, b| {
+        assert_eq!((a, b), (Some(1), Some(2)));
+        assert_eq!((w.get(A), w.get(B), w.map.len()), (None, None, 0));
+    }
+);
+
+race!(
+    racy_04_remove_vs_insert_behind_it,
+    3,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert(A, 1);
+    },
+    |w: &World| w.remove(A),
+    |w: &World| w.insert(B, 2),
+    |w: &World, a, b| {
+        assert_eq!((a, b), (Some(1), None));
+        assert_eq!((w.get(A), w.get(B), w.map.len()), (None, Some(2), 1));
+    }
+);
+
+race!(
+    racy_05_remove_vs_get_sees_old_or_none,
+    3,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert(A, 1);
+    },
+    |w: &World| {
+        w.remove(A);
+        w.sweep()
+    },
+    |w: &World| w.get(A),
+    |w: &World, _, b| {
+        assert!(matches!(b, None | Some(1)));
+        assert_eq!(w.get(A), None);
+    }
+);
+
+race!(
+    racy_06_replace_vs_get_never_none,
+    3,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert(A, 1);
+    },
+    |w: &World| w.insert(A, 2),
+    |w: &World| w.get(A),
+    |w: &World, a, b| {
+        assert_eq!(a, Some(1));
+        assert!(matches!(b, Some(1 | 2)), "{b:?}");
+        assert_eq!((w.get(A), w.map.len()), (Some(2), 1));
+    }
+);
+
+race!(
+    racy_06b_two_replaces_vs_two_gets_never_go_back,
+    2,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert(A, 1);
+    },
+    |w: &World| (w.insert(A, 2), w.insert(A, 3)),
+    |w: &World| {
+        // Under one pin, so that the second step of a chain is within its reach.
+        let pinned = w.map.pin();
+        [pinned.get(&A), pinned.get(&A)].map(|v| v.map(|v| v.number))
+    },
+    |w: &World, a, b: [Option<u32>; 2]| {
+        assert_eq!(a, (Some(1), Some(2)));
+        let [first, second] = b.map(|v| v.expect("never absent"));
+        assert!(first <= second, "{second} after {first}");
+        assert_eq!(w.get(A), Some(3));
+    }
+);
+
+race!(
+    racy_07_replace_vs_replace_last_one_stays,
+    3,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert(A, 1);
+    },
+    |w: &World| w.insert(A, 2),
+    |w: &World| w.insert(A, 3),
+    |w: &World, a, b| {
+        let last = match (a, b) {
+            (Some(1), Some(2)) => 3,
+            (Some(3), Some(1)) => 2,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((w.get(A), w.map.len()), (Some(last), 1));
+    }
+);
+
+race!(
+    racy_08_sweep_vs_get_of_an_expired_key_is_none,
+    3,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert_until(A, 1, 10);
+        w.clock.advance(NS(10));
+    },
+    |w: &World| w.sweep(),
+    |w: &World| w.get(A),
+    |w: &World, a, b| {
+        assert_eq!((a, b), (1, None));
+        assert_eq!((w.get(A), w.map.len()), (None, 0));
+    }
+);
+
+race!(
+    racy_09_sweep_vs_replace_keeps_the_fresh_entry,
+    3,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert_until(A, 1, 10);
+        w.clock.advance(NS(10));
+    },
+    |w: &World| w.sweep(),
+    |w: &World| w.insert(A, 2),
+    |w: &World, a, b| {
+        assert!(a <= 1);
+        assert_eq!(b, None);
+        assert_eq!((w.get(A), w.map.len()), (Some(2), 1));
+    }
+);
+
+race!(
+    racy_10_sweep_vs_sweep_removes_once,
+    2,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert_until(A, 1, 10);
+        w.clock.advance(NS(10));
+    },
+    |w: &World| w.sweep(),
+    |w: &World| w.sweep(),
+    |w: &World, a, b| {
+        assert_eq!(a + b, 1);
+        assert_eq!((w.get(A), w.map.len()), (None, 0));
+    }
+);
+
+race!(
+    racy_11_set_ttl_vs_sweep_kept_or_told,
+    3,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert_until(A, 1, 10);
+    },
+    |w: &World| w.set_ttl(A, 100),
+    |w: &World| {
+        w.clock.advance(NS(10));
+        w.sweep()
+    },
+    |w: &World, renewed: bool, swept| {
+        assert_eq!(swept, usize::from(!renewed));
+        assert_eq!(w.get(A), renewed.then_some(1));
+    }
+);
+
+race!(
+    racy_12_link_vs_link_of_one_sentinel,
+    2,
+    1,
+    World::with_capacity(0),
+    |w: &World| {
+        w.insert(A, 1);
+    },
+    |w: &World| w.insert(C, 2),
+    |w: &World| w.insert(D, 3),
+    |w: &World, a, b| {
+        assert_eq!((a, b), (None, None));
+        assert_eq!((w.get(A), w.get(C), w.get(D)), (Some(1), Some(2), Some(3)));
+        assert_eq!(w.map.pin().iter().count(), 3);
+    }
+);
+
+race!(
+    racy_13_insert_vs_split_of_its_bucket,
+    3,
+    1,
+    World::with_capacity(0),
+    |w: &World| {
+        // The second insert begins level 2 and links its first share; the next write links the rest.
+        w.insert(A, 1);
+        w.insert(D, 2);
+    },
+    |w: &World| w.insert(C, 3),
+    |w: &World| w.remove(A),
+    |w: &World, a, b| {
+        assert_eq!((a, b), (None, Some(1)));
+        assert_eq!((w.get(A), w.get(C), w.get(D)), (None, Some(3), Some(2)));
+        assert_eq!(w.map.pin().iter().count(), 2);
+    }
+);
+
+#[test]
+fn racy_15_clock_advance_vs_get_vs_sweep_never_comes_back() {
+    model("racy_15_clock_advance_vs_get_vs_sweep_never_comes_back", 2, 1, || {
+        let w = World::new();
+        w.insert_until(A, 1, 10);
+        let (x, y) = (Arc::clone(&w), Arc::clone(&w));
+        let advance = thread::spawn(move || {
+            x.clock.advance(NS(10));
+            drop(x);
+        });
+        let sweep = thread::spawn(move || {
+            let swept = y.sweep();
+            drop(y);
+            swept
+        });
+        let pinned = w.map.pin();
+        let first = pinned.get(&A).is_some();
+        let second = pinned.get(&A).is_some();
+        drop(pinned);
+        assert!(first || !second, "seen after it was seen expired");
+        advance.join().unwrap();
+        let swept = sweep.join().unwrap();
+        assert_eq!(swept + w.sweep(), 1);
+        assert_eq!(w.get(A), None);
+        w.end();
+    });
+}
+
+race!(
+    racy_16_drop_of_the_map_with_work_deferred,
+    3,
+    1,
+    World::new(),
+    |_: &World| {},
+    |w: &World| {
+        // A map of its own, dropped while the other thread is pinned on another one.
+        let own = World::new();
+        own.insert(A, 1);
+        own.insert(A, 2);
+        own.remove(A);
+        own.insert(B, 3);
+        let alive = Arc::clone(&own.alive);
+        drop(own);
+        assert_eq!(alive.load(Relaxed), 0);
+        w.insert(A, 1)
+    },
+    |w: &World| w.get(A),
+    |w: &World, _, b| {
+        assert!(matches!(b, None | Some(1)));
+        assert_eq!(w.get(A), Some(1));
+    }
+);
+
+race!(
+    racy_18_length_is_never_below_zero,
+    3,
+    1,
+    World::new(),
+    |_: &World| {},
+    |w: &World| w.insert(A, 1),
+    |w: &World| (w.remove(A), w.map.len()),
+    |w: &World, _, (removed, len): (Option<u32>, usize)| {
+        assert!(len <= 1, "{len}");
+        assert_eq!(w.map.len(), usize::from(removed.is_none()));
+    }
+);
+
+race!(
+    racy_19_slot_reuse_never_shows_another_key,
+    3,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert(A, 1);
+    },
+    |w: &World| {
+        w.remove(A);
+        w.sweep();
+        w.insert(A_TWIN, 2)
+    },
+    |w: &World| w.get(A),
+    |w: &World, _, b| {
+        assert!(matches!(b, None | Some(1)), "{b:?}");
+        assert_eq!((w.get(A), w.get(A_TWIN)), (None, Some(2)));
+    }
+);
+
+#[test]
+fn racy_23_no_renewal_after_a_get_saw_it_expired() {
+    model("racy_23_no_renewal_after_a_get_saw_it_expired", 3, 1, || {
+        let w = World::new();
+        w.insert_until(A, 1, 10);
+        let x = Arc::clone(&w);
+        let advance = thread::spawn(move || {
+            x.clock.advance(NS(10));
+            drop(x);
+        });
+        let before = w.get(A).is_some();
+        let renewed = w.set_ttl(A, 100);
+        let after = w.get(A).is_some();
+        assert!(before || !renewed, "renewed after it was seen expired");
+        assert_eq!(renewed, after, "a renewed entry stays, one that is not goes");
+        advance.join().unwrap();
+        assert_eq!(w.get(A).is_some(), renewed);
+        w.end();
+    });
+}
+
+race!(
+    racy_24_set_ttl_vs_update_keeps_the_deadline,
+    3,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert_until(A, 1, 10);
+    },
+    |w: &World| w.set_ttl(A, 100),
+    |w: &World| w.update(A),
+    |w: &World, a, b| {
+        assert_eq!((a, b), (true, Some(2)));
+        w.clock.advance(NS(50));
+        assert_eq!(w.get(A), Some(2));
+    }
+);
+
+race!(
+    racy_25_iter_vs_replace_sees_each_key_once,
+    3,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert(A, 1);
+        w.insert(B, 2);
+    },
+    |w: &World| w.insert(A, 3),
+    |w: &World| {
+        let pinned = w.map.pin();
+        pinned.iter().map(|(key, _)| *key).collect::<Vec<_>>()
+    },
+    |_: &World, a, keys: Vec<Key>| {
+        assert_eq!((a, keys), (Some(1), vec![A, B]));
+    }
+);
+
+race!(
+    racy_27_replace_vs_get_while_the_old_deadline_passes,
+    3,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert_until(A, 1, 10);
+    },
+    |w: &World| {
+        // Replaced before the deadline, so the key is never absent.
+        let replaced = w.insert_until(A, 2, 100);
+        w.clock.advance(NS(10));
+        replaced
+    },
+    |w: &World| w.get(A),
+    |w: &World, a: Option<u32>, b: Option<u32>| {
+        assert_eq!(a, Some(1));
+        assert!(b.is_some(), "absent, yet replaced in time");
+        assert_eq!(w.get(A), Some(2));
+    }
+);
+
+race!(
+    racy_27b_renew_vs_get_while_the_old_deadline_passes,
+    3,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert_until(A, 1, 10);
+    },
+    |w: &World| {
+        let renewed = w.set_ttl(A, 20) && w.set_ttl(A, 100);
+        w.clock.advance(NS(30));
+        renewed
+    },
+    |w: &World| w.get(A),
+    |w: &World, a: bool, b| {
+        assert!(a);
+        assert_eq!((b, w.get(A)), (Some(1), Some(1)));
+    }
+);
+
+race!(
+    racy_28_remove_vs_set_ttl_zero_have_an_order,
+    3,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert_until(A, 1, 100);
+    },
+    |w: &World| w.remove(A),
+    |w: &World| w.set_ttl(A, 0),
+    |w: &World, removed, expired| {
+        assert!(matches!((removed, expired), (Some(1), false) | (None, true)));
+        assert_eq!(w.get(A), None);
+        w.sweep();
+    }
+);
+
+race!(
+    racy_29_sweep_vs_replace_ends_an_entry_once,
+    3,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert_until(A, 1, 10);
+    },
+    |w: &World| w.insert(A, 2),
+    |w: &World| {
+        w.clock.advance(NS(10));
+        w.sweep()
+    },
+    |w: &World, replaced: Option<u32>, swept| {
+        assert!(usize::from(replaced.is_some()) + swept <= 1, "replaced and expired");
+        assert_eq!(w.get(A), Some(2));
+    }
+);
+
+race!(
+    racy_29b_sweep_vs_remove_ends_an_entry_once,
+    3,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert_until(A, 1, 10);
+    },
+    |w: &World| w.remove(A),
+    |w: &World| {
+        w.clock.advance(NS(10));
+        w.sweep()
+    },
+    |w: &World, removed: Option<u32>, swept| {
+        assert_eq!(usize::from(removed.is_some()) + swept, 1);
+        assert_eq!(w.get(A), None);
+    }
+);
+
+race!(
+    racy_30_stale_helper_vs_the_next_level,
+    2,
+    1,
+    World::with_capacity(0),
+    |w: &World| {
+        w.insert(A, 1);
+        w.insert(D, 2);
+    },
+    |w: &World| (w.insert(B, 3), w.insert(C, 4)),
+    |w: &World| w.remove(D),
+    |w: &World, a, b| {
+        assert_eq!((a, b), ((None, None), Some(2)));
+        // However the shares were dealt, a few writes later every level begun is built.
+        for _ in 0..6 {
+            w.insert(A, 5);
+        }
+        assert_eq!((w.get(A), w.get(B), w.get(C), w.get(D)), (Some(5), Some(3), Some(4), None));
+        assert_eq!(w.map.pin().iter().count(), 3);
+        assert!(w.map.stats().growths >= 1);
+    }
+);
+
+race!(
+    racy_31_map_drop_vs_a_batch_deferred_on_another_thread,
+    3,
+    1,
+    World::new(),
+    |_: &World| {},
+    |w: &World| {
+        // Pinned on one map when the other one's batch is handed over, and the one to run it.
+        let seen = w.map.pin().get(&A).is_some();
+        seen
+    },
+    |w: &World| {
+        let own = World::new();
+        own.insert(A, 1);
+        own.remove(A);
+        let alive = Arc::clone(&own.alive);
+        drop(own);
+        alive.load(Relaxed)
+    },
+    |_: &World, _, alive| assert_eq!(alive, 0)
+);
+
+/// The clock of the models is the public one.
+#[test]
+fn the_manual_clock_starts_at_zero() {
+    loom::model(|| assert_eq!(ManualClock::new().now(), 0));
+}
