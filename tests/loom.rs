@@ -27,7 +27,8 @@ use loom::thread;
 /// A key: its place in split order above, its identity below.
 type Key = u64;
 const A: Key = 0x1000_0000_0000_0001;
-const B: Key = 0x2000_0000_0000_0002;
+/// A key behind it in the same bucket, of eight.
+const B: Key = 0x1800_0000_0000_0002;
 /// Another key at A's place.
 const A_TWIN: Key = 0x1000_0000_0000_0003;
 /// Keys in the other halves and quarters of the table.
@@ -191,7 +192,7 @@ macro_rules! race {
 race!(
     racy_01_insert_vs_insert_one_wins,
     3,
-    1,
+    4496,
     World::new(),
     |_: &World| {},
     |w: &World| w.insert(A, 1),
@@ -210,7 +211,7 @@ race!(
 race!(
     racy_01b_insert_vs_insert_at_one_place,
     3,
-    1,
+    6379,
     World::new(),
     |_: &World| {},
     |w: &World| w.insert(A, 1),
@@ -223,8 +224,8 @@ race!(
 
 race!(
     racy_02_remove_vs_remove_one_gets_it,
-    3,
-    1,
+    5,
+    642,
     World::new(),
     |w: &World| {
         w.insert(A, 1);
@@ -240,8 +241,8 @@ race!(
 
 race!(
     racy_03_remove_vs_remove_of_neighbours,
-    3,
-    1,
+    5,
+    12_588,
     World::new(),
     |w: &World| {
         w.insert(A, 1);
@@ -257,8 +258,8 @@ race!(
 
 race!(
     racy_04_remove_vs_insert_behind_it,
-    3,
-    1,
+    5,
+    5789,
     World::new(),
     |w: &World| {
         w.insert(A, 1);
@@ -273,8 +274,8 @@ race!(
 
 race!(
     racy_05_remove_vs_get_sees_old_or_none,
-    3,
-    1,
+    5,
+    467,
     World::new(),
     |w: &World| {
         w.insert(A, 1);
@@ -292,8 +293,8 @@ race!(
 
 race!(
     racy_06_replace_vs_get_never_none,
-    3,
-    1,
+    5,
+    47,
     World::new(),
     |w: &World| {
         w.insert(A, 1);
@@ -309,8 +310,8 @@ race!(
 
 race!(
     racy_06b_two_replaces_vs_two_gets_never_go_back,
-    2,
-    1,
+    5,
+    1465,
     World::new(),
     |w: &World| {
         w.insert(A, 1);
@@ -332,7 +333,7 @@ race!(
 race!(
     racy_07_replace_vs_replace_last_one_stays,
     3,
-    1,
+    2019,
     World::new(),
     |w: &World| {
         w.insert(A, 1);
@@ -351,8 +352,8 @@ race!(
 
 race!(
     racy_08_sweep_vs_get_of_an_expired_key_is_none,
-    3,
-    1,
+    5,
+    957,
     World::new(),
     |w: &World| {
         w.insert_until(A, 1, 10);
@@ -369,7 +370,7 @@ race!(
 race!(
     racy_09_sweep_vs_replace_keeps_the_fresh_entry,
     3,
-    1,
+    3366,
     World::new(),
     |w: &World| {
         w.insert_until(A, 1, 10);
@@ -386,8 +387,8 @@ race!(
 
 race!(
     racy_10_sweep_vs_sweep_removes_once,
-    2,
-    1,
+    3,
+    6777,
     World::new(),
     |w: &World| {
         w.insert_until(A, 1, 10);
@@ -404,7 +405,7 @@ race!(
 race!(
     racy_11_set_ttl_vs_sweep_kept_or_told,
     3,
-    1,
+    1475,
     World::new(),
     |w: &World| {
         w.insert_until(A, 1, 10);
@@ -422,8 +423,8 @@ race!(
 
 race!(
     racy_12_link_vs_link_of_one_sentinel,
-    2,
-    1,
+    3,
+    6609,
     World::with_capacity(0),
     |w: &World| {
         w.insert(A, 1);
@@ -440,7 +441,7 @@ race!(
 race!(
     racy_13_insert_vs_split_of_its_bucket,
     3,
-    1,
+    15_643,
     World::with_capacity(0),
     |w: &World| {
         // The second insert begins level 2 and links its first share; the next write links the rest.
@@ -458,7 +459,7 @@ race!(
 
 #[test]
 fn racy_15_clock_advance_vs_get_vs_sweep_never_comes_back() {
-    model("racy_15_clock_advance_vs_get_vs_sweep_never_comes_back", 2, 1, || {
+    model("racy_15_clock_advance_vs_get_vs_sweep_never_comes_back", 3, 1918, || {
         let w = World::new();
         w.insert_until(A, 1, 10);
         let (x, y) = (Arc::clone(&w), Arc::clone(&w));
@@ -486,8 +487,8 @@ fn racy_15_clock_advance_vs_get_vs_sweep_never_comes_back() {
 
 race!(
     racy_16_drop_of_the_map_with_work_deferred,
-    3,
-    1,
+    5,
+    270,
     World::new(),
     |_: &World| {},
     |w: &World| {
@@ -511,8 +512,8 @@ race!(
 
 race!(
     racy_18_length_is_never_below_zero,
-    3,
-    1,
+    5,
+    176,
     World::new(),
     |_: &World| {},
     |w: &World| w.insert(A, 1),
@@ -525,8 +526,8 @@ race!(
 
 race!(
     racy_19_slot_reuse_never_shows_another_key,
-    3,
-    1,
+    5,
+    651,
     World::new(),
     |w: &World| {
         w.insert(A, 1);
@@ -545,7 +546,7 @@ race!(
 
 #[test]
 fn racy_23_no_renewal_after_a_get_saw_it_expired() {
-    model("racy_23_no_renewal_after_a_get_saw_it_expired", 3, 1, || {
+    model("racy_23_no_renewal_after_a_get_saw_it_expired", 5, 72, || {
         let w = World::new();
         w.insert_until(A, 1, 10);
         let x = Arc::clone(&w);
@@ -566,8 +567,8 @@ fn racy_23_no_renewal_after_a_get_saw_it_expired() {
 
 race!(
     racy_24_set_ttl_vs_update_keeps_the_deadline,
-    3,
-    1,
+    5,
+    7749,
     World::new(),
     |w: &World| {
         w.insert_until(A, 1, 10);
@@ -583,8 +584,8 @@ race!(
 
 race!(
     racy_25_iter_vs_replace_sees_each_key_once,
-    3,
-    1,
+    5,
+    148,
     World::new(),
     |w: &World| {
         w.insert(A, 1);
@@ -602,8 +603,8 @@ race!(
 
 race!(
     racy_27_replace_vs_get_while_the_old_deadline_passes,
-    3,
-    1,
+    5,
+    201,
     World::new(),
     |w: &World| {
         w.insert_until(A, 1, 10);
@@ -624,8 +625,8 @@ race!(
 
 race!(
     racy_27b_renew_vs_get_while_the_old_deadline_passes,
-    3,
-    1,
+    5,
+    225,
     World::new(),
     |w: &World| {
         w.insert_until(A, 1, 10);
@@ -644,8 +645,8 @@ race!(
 
 race!(
     racy_28_remove_vs_set_ttl_zero_have_an_order,
-    3,
-    1,
+    5,
+    784,
     World::new(),
     |w: &World| {
         w.insert_until(A, 1, 100);
@@ -662,7 +663,7 @@ race!(
 race!(
     racy_29_sweep_vs_replace_ends_an_entry_once,
     3,
-    1,
+    6551,
     World::new(),
     |w: &World| {
         w.insert_until(A, 1, 10);
@@ -680,8 +681,8 @@ race!(
 
 race!(
     racy_29b_sweep_vs_remove_ends_an_entry_once,
-    3,
-    1,
+    5,
+    27_645,
     World::new(),
     |w: &World| {
         w.insert_until(A, 1, 10);
@@ -700,7 +701,7 @@ race!(
 race!(
     racy_30_stale_helper_vs_the_next_level,
     2,
-    1,
+    15_508,
     World::with_capacity(0),
     |w: &World| {
         w.insert(A, 1);
@@ -722,8 +723,8 @@ race!(
 
 race!(
     racy_31_map_drop_vs_a_batch_deferred_on_another_thread,
-    3,
-    1,
+    5,
+    49,
     World::new(),
     |_: &World| {},
     |w: &World| {

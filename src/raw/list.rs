@@ -90,8 +90,9 @@ impl<T> List<T> {
                 }
                 Target::Sentinel(_) | Target::End => return Ok(None),
             };
-            if node.key() >= node_key {
-                if node.key() > node_key {
+            let met = node.key();
+            if met >= node_key {
+                if met > node_key {
                     return Ok(None);
                 }
                 // SAFETY: I4: reached by links under the guard.
@@ -283,7 +284,8 @@ impl<T> List<T> {
             }
             None => next,
         };
-        if planted!(early_retire) {
+        let early = planted!(early_retire);
+        if early {
             self.limbo.retire(slot, self.stripes.mine(), guard);
         }
         // AcqRel (O1): publishes the heir's fields, which the state word's Acquire gave us.
@@ -293,7 +295,7 @@ impl<T> List<T> {
             }
             return None;
         }
-        if !planted!(early_retire) {
+        if !early {
             self.limbo.retire(slot, self.stripes.mine(), guard);
         }
         Some(heir)

@@ -162,13 +162,15 @@ impl Limbo {
         guard.flush();
     }
 
-    /// A batch whose grace period is over, if there is one.
+    /// Whether there seems to be a batch whose grace period is over.
     #[inline]
-    pub(super) fn pop<'g>(&'g self, guard: &'g Guard) -> Option<DueBatch<'g>> {
+    pub(super) fn has_due(&self) -> bool {
         // Relaxed: only a look; the pop orders.
-        if self.ready.head.load(Ordering::Relaxed).is_null() {
-            return None;
-        }
+        !self.ready.head.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Takes a batch whose grace period is over, if there is one.
+    pub(super) fn pop<'g>(&'g self, guard: &'g Guard) -> Option<DueBatch<'g>> {
         self.ready.pop(guard).map(|batch| DueBatch { batch, ready: &self.ready, guard })
     }
 

@@ -582,8 +582,11 @@ impl<T> Table<T> {
     fn reclaim(&self, batches: usize, guard: &Guard) -> usize {
         let mut taken = 0;
         while taken < batches {
-            let Some(batch) = self.list.limbo.pop(guard) else { break };
+            if !self.list.limbo.has_due() {
+                break;
+            }
             let Some(_turn) = Turn::begin() else { break };
+            let Some(batch) = self.list.limbo.pop(guard) else { break };
             taken += 1;
             for entry in self.list.drain(batch) {
                 if planted!(value_not_dropped) {
