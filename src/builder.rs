@@ -12,7 +12,7 @@ use crate::{
 /// Slots that each write sweeps by default. A whole pass then takes a quarter as many writes as
 /// there are slots, so at a steady rate of inserts at most a quarter more slots are in use than
 /// there are live entries; it costs a write about 10 ns, and nothing on a map without deadlines.
-const SWEEP_PER_WRITE: usize = 4;
+pub(crate) const SWEEP_PER_WRITE: usize = 4;
 
 /// The largest useful value: at 1,024 a write looks at some kilobytes of slots.
 const MAX_SWEEP_PER_WRITE: usize = 1024;

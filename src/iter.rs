@@ -21,6 +21,15 @@ impl<'p, K, V, S> Iterator for Iter<'p, K, V, S> {
 
 impl<K, V, S> FusedIterator for Iter<'_, K, V, S> {}
 
+impl<'p, K, V, S> IntoIterator for &'p Pinned<'_, K, V, S> {
+    type Item = (&'p K, &'p V);
+    type IntoIter = Iter<'p, K, V, S>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
 impl<K, V, S> Clone for Iter<'_, K, V, S> {
     fn clone(&self) -> Self {
         Self { pinned: self.pinned, position: self.position.clone() }

@@ -21,3 +21,8 @@ pub use sweep::{Budget, SweepReport, Sweeper};
 
 #[doc(no_inline)]
 pub use equivalent::Equivalent;
+
+/// The README's code, run with the other examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -10,7 +10,8 @@ use core::time::Duration;
 use equivalent::Equivalent;
 
 use crate::{
-    builder::Builder,
+    builder::{Builder, SWEEP_PER_WRITE},
+    clock::ClockSource,
     pinned::Pinned,
     raw::{self, MAX_SLOTS, State, Table},
     stats::Stats,
@@ -71,8 +72,10 @@ impl<K, V, S> TtlMap<K, V, S> {
     /// Creates an empty map that hashes with `hasher`, laid out for `capacity` entries.
     #[must_use]
     pub fn with_capacity_and_hasher(capacity: usize, hasher: S) -> Self {
-        let built = Builder::new(hasher).capacity(capacity.min(MAX_SLOTS as usize)).build();
-        built.expect("the defaults are in their ranges")
+        let capacity = capacity.min(MAX_SLOTS as usize);
+        let clock = ClockSource::monotonic();
+        let table = Table::new(capacity, MAX_SLOTS, SWEEP_PER_WRITE as u32, clock);
+        Self { table, hasher, time_to_live: None }
     }
 
     /// Pins the current thread and returns the view through which entries are read and written.
@@ -146,7 +149,7 @@ impl<K, V, S> TtlMap<K, V, S> {
     /// Returns the map's figures. Walks all slots; exact when no write is running.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::of(self.table.figures())
+        Stats::of(&self.table.figures())
     }
 
     /// Returns how many slots the map may have, for entries and for what waits for reclamation.

@@ -105,6 +105,7 @@ impl<K, V, S> Pinned<'_, K, V, S> {
     /// all.sort();
     /// assert_eq!(all, [(&1, &"one"), (&2, &"two")]);
     /// ```
+    #[must_use]
     pub fn iter(&self) -> Iter<'_, K, V, S> {
         Iter { pinned: self, position: Position::default() }
     }
@@ -456,6 +457,7 @@ where
 }
 
 /// Whether two entries have one key.
+#[allow(clippy::unnecessary_wraps)] // the form of all comparisons
 fn same_key<K: Eq, V>((mine, _): &(K, V), (met, _): &(K, V)) -> Result<bool, Infallible> {
     Ok(mine == met)
 }

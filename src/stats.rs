@@ -33,7 +33,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub(crate) fn of(figures: Figures) -> Self {
+    pub(crate) fn of(figures: &Figures) -> Self {
         Self {
             len: figures.entries,
             expired_unswept: figures.expired_unswept,

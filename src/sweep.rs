@@ -52,9 +52,9 @@ impl Budget {
                 table.sweep_some(u32::try_from(slots).unwrap_or(u32::MAX), || false)
             }
             Limit::Time(time) => {
-                let tick = || Duration::from_nanos(MonotonicClock.now());
-                let start = tick();
-                table.sweep_some(u32::MAX, || tick() - start >= time)
+                let start = MonotonicClock.now();
+                let spent = || Duration::from_nanos(MonotonicClock.now().saturating_sub(start));
+                table.sweep_some(u32::MAX, || spent() >= time)
             }
             Limit::FullPass => table.sweep_all(),
         };

@@ -6,16 +6,22 @@
 pub(crate) use core::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
-#[cfg(not(loom))]
-pub(crate) use std::thread_local;
 
 #[cfg(loom)]
-pub(crate) use loom::{
-    sync::atomic::{
-        AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
-    },
-    thread_local,
+pub(crate) use loom::sync::atomic::{
+    AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
+
+/// A thread-local without a destructor, so that it works in those of others.
+macro_rules! per_thread {
+    (static $name:ident: $type:ty = $value:expr) => {
+        #[cfg(not(loom))]
+        std::thread_local! { static $name: $type = const { $value }; }
+        #[cfg(loom)]
+        loom::thread_local! { static $name: $type = $value; }
+    };
+}
+pub(crate) use per_thread;
 
 #[cfg(not(loom))]
 pub(crate) use std::sync::Arc;

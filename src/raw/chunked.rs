@@ -177,8 +177,10 @@ mod heap_or_pages {
             (NonNull::new(unsafe { alloc_zeroed(layout) }), Owner::Heap(layout))
         };
         let Some(base) = base else { handle_alloc_error(layout) };
-        // SAFETY: `owner_at` was laid out for it inside the fresh memory, which nobody else knows.
-        unsafe { base.byte_add(owner_at).cast::<Owner>().write(owner) };
+        // SAFETY: `owner_at` was laid out inside this memory.
+        let record = unsafe { base.byte_add(owner_at) }.cast::<Owner>();
+        // SAFETY: laid out for it, and fresh: nobody else knows it.
+        unsafe { record.write(owner) };
         (base.cast(), layout.size())
     }
 
@@ -189,8 +191,10 @@ mod heap_or_pages {
     /// - `base` came from `allocate::<T>(len)`; no one uses it any more.
     pub(super) unsafe fn release<T>(base: NonNull<T>, len: usize) {
         let (_, owner_at) = layout::<T>(len);
-        // SAFETY: `allocate` wrote it there.
-        match unsafe { base.byte_add(owner_at).cast::<Owner>().read() } {
+        // SAFETY: `owner_at` was laid out inside this memory.
+        let record = unsafe { base.byte_add(owner_at) }.cast::<Owner>();
+        // SAFETY: `allocate` wrote it there, and it is read out this once.
+        match unsafe { record.read() } {
             // SAFETY: allocated with this layout by the global allocator.
             Owner::Heap(layout) => unsafe { dealloc(base.cast().as_ptr(), layout) },
             Owner::Pages(pages) => drop(pages),

@@ -301,16 +301,6 @@ impl<T> List<T> {
         Some(heir)
     }
 
-    /// Puts the node in `slot` into the gap it was given as its link. Linearization: of an insert
-    /// of a key that was not there. False if the gap has closed.
-    pub(super) fn append(&self, gap: &Gap<'_>, slot: SlotIndex) -> bool {
-        if planted!(relaxed_publish) {
-            return gap.pred.replace(gap.next, Link::to_node(slot), Ordering::Relaxed);
-        }
-        // Release (O1): publishes the slot's fields.
-        gap.pred.replace(gap.next, Link::to_node(slot), Ordering::Release)
-    }
-
     /// Links a sentinel that the caller claimed.
     ///
     /// Until the CAS on its predecessor the cell is the claimer's alone and carries the mark, so
@@ -386,6 +376,16 @@ fn reload<T>(node: &Node<T>) -> State {
     node.state.load(Ordering::Acquire)
 }
 
+impl Gap<'_> {
+    /// Puts the node in `slot`, which has `next` as its link, in here. Linearization: of an insert
+    /// of a key that was not there. False if the gap has closed.
+    pub(super) fn append(&self, slot: SlotIndex) -> bool {
+        // Release (O1): publishes the slot's fields.
+        let release = if planted!(relaxed_publish) { Ordering::Relaxed } else { Ordering::Release };
+        self.pred.replace(self.next, Link::to_node(slot), release)
+    }
+}
+
 impl<'g, T> Located<'g, T> {
     /// The entry.
     pub(super) fn entry(&self) -> &'g T {
@@ -434,3 +434,6 @@ impl<T> Drop for List<T> {
         Limbo::forget(&self.stripes);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -39,11 +39,13 @@ mod slab;
 mod state;
 mod stripe;
 mod table;
+mod upkeep;
 
 pub(crate) use guard::{Guard, pin};
 pub(crate) use link::SplitKey;
 pub(crate) use state::{Now, State};
-pub(crate) use table::{Figures, Position, Table};
+pub(crate) use table::{Position, Table};
+pub(crate) use upkeep::Figures;
 
 /// The most slots a map can have: 2^30 - 1.
 pub(crate) const MAX_SLOTS: u32 = link::SlotIndex::MAX;

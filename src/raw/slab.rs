@@ -62,8 +62,12 @@ impl<T> Node<T> {
     ///   as long (I4), or the caller owns the slot.
     #[inline]
     pub(super) unsafe fn entry(&self) -> &T {
-        // SAFETY: filled, as the caller says; a filled slot is only read.
-        self.entry.with(|entry| unsafe { (*entry).assume_init_ref() })
+        self.entry.with(|entry| {
+            // SAFETY: nobody writes to a filled slot.
+            let entry = unsafe { &*entry };
+            // SAFETY: filled, as the caller says.
+            unsafe { entry.assume_init_ref() }
+        })
     }
 
     /// Takes the entry out and frees the slot for the next (the bitmap apart).
@@ -72,8 +76,10 @@ impl<T> Node<T> {
     ///
     /// - The slot is filled, and no one else reads its entry, now or later.
     unsafe fn empty(&self) -> T {
-        // SAFETY: filled and ours alone, as the caller says.
-        let entry = self.entry.with_mut(|entry| unsafe { (*entry).assume_init_read() });
+        let entry = self.entry.with_mut(|entry| {
+            // SAFETY: filled and ours alone, as the caller says; read out this once.
+            unsafe { entry.cast::<T>().read() }
+        });
         // Relaxed: whoever takes the slot next is ordered behind the bitmap's Release (O4).
         self.state.store(State::FREE, Ordering::Relaxed);
         entry
@@ -206,8 +212,8 @@ impl<T> Slab<T> {
     /// The last resort before [`Full`]: the blocks that other stripes have begun.
     #[cold]
     fn take_from_any(&self, stripes: &Stripes) -> Result<SlotIndex, Full> {
-        let begun = stripes.iter().map(|s| s.block.load(Ordering::Acquire));
-        begun.filter_map(|b| self.take_from(b.checked_sub(1)?)).next().ok_or(Full)
+        let mut begun = stripes.iter().map(|s| s.block.load(Ordering::Acquire));
+        begun.find_map(|b| self.take_from(b.checked_sub(1)?)).ok_or(Full)
     }
 
     fn take_from(&self, block: u32) -> Option<SlotIndex> {
@@ -239,7 +245,7 @@ impl<T> Slab<T> {
     ///
     /// I6: a block with a free slot is some stripe's, or listed, or about to be listed by whoever
     /// freed the slot. `listed` is changed by read-modify-writes only: if we find it set, then
-    /// whoever clears it after us sees the bit that we set before (AcqRel, O4).
+    /// whoever clears it after us sees the bit that we set before (`AcqRel`, O4).
     fn list(&self, block: u32) {
         if self.block(block).listed.swap(true, Ordering::AcqRel) {
             return;

@@ -76,7 +76,7 @@ impl State {
     #[inline]
     pub(super) fn destination(self) -> Option<(SlotIndex, bool)> {
         (self.is_terminal() && self.0 & Self::MOVED != 0)
-            .then(|| (SlotIndex((self.0 >> 2) as u32), self.0 & Self::LIVE != 0))
+            .then_some((SlotIndex((self.0 >> 2) as u32), self.0 & Self::LIVE != 0))
     }
 
     /// From `now` to the deadline: zero when it has passed.

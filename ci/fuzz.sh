@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Fuzzes the target `ops` for SECONDS (default 60), with AddressSanitizer.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds="${1:-60}"
+if ! cargo +nightly --version >/dev/null 2>&1; then
+    echo "SKIPPED: fuzzing: no nightly toolchain"
+    exit 0
+fi
+cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+cargo +nightly fuzz run ops -- -max_total_time="$seconds" -max_len=512 -print_final_stats=1

@@ -1,0 +1,64 @@
+//! One key's run, a million nodes long.
+
+use core::time::Duration;
+
+use super::*;
+use crate::{
+    clock::{Clock, ClockSource, ManualClock},
+    raw::{guard, slab::Draft, table::Table},
+};
+
+const MANY: usize = 1_000_000;
+
+/// Links entries of one key one behind the other without searching.
+fn one_chain(clock: ManualClock) -> Table<usize> {
+    let deadline = State::until(clock.now() + 1);
+    let table = Table::new(0, 1 << 21, 0, ClockSource::Custom(Box::new(clock)));
+    let (list, guard) = (&table.list, guard::pin());
+    let key = SplitKey::of_node(7);
+    let Ok(Found::Gap(mut gap)) =
+        list.find_entry(key, &guard, |_: &usize| Ok::<_, Infallible>(false))
+    else {
+        unreachable!("the table is empty")
+    };
+    for i in 0..MANY {
+        let mut draft = Draft::new(&list.slab, i);
+        let take = || list.slab.take(&list.stripes).unwrap();
+        let slot = draft.place(key.node_key(), deadline, gap.next, take);
+        assert!(gap.append(slot));
+        draft.publish(&guard);
+        list.stripes.mine().entries.fetch_add(1, Ordering::Relaxed);
+        gap.pred = &list.slab.node(slot).next;
+    }
+    drop(guard);
+    table
+}
+
+#[test]
+fn a_chain_of_a_million_is_iterated_and_dropped_without_recursion() {
+    let table = one_chain(ManualClock::new());
+    table.assert_well_formed();
+    let guard = guard::pin();
+    let mut position = crate::raw::Position::default();
+    let seen = core::iter::from_fn(|| table.next(&mut position, &guard));
+    assert!(seen.copied().eq(0..MANY));
+    drop(guard);
+    drop(table);
+}
+
+#[test]
+fn a_chain_of_a_million_is_cleared_in_linear_time() {
+    let table = one_chain(ManualClock::new());
+    table.clear();
+    assert_eq!(table.entries(), 0);
+    table.assert_well_formed();
+}
+
+#[test]
+fn a_chain_of_a_million_expires_in_linear_time() {
+    let clock = ManualClock::new();
+    let table = one_chain(clock.clone());
+    clock.advance(Duration::from_nanos(1));
+    assert_eq!(table.sweep_all().removed, MANY);
+    table.assert_well_formed();
+}

@@ -1,0 +1,332 @@
+//! What keeps the map in order: growing, sweeping, reclaiming; and the figures about it.
+//!
+//! A write does a bounded share of it after its effect (`after_write`); sweeps do more. Nothing here
+//! changes what a reader of the map is told, but by the sweep's claim of an expired entry.
+
+use core::{cell::Cell, time::Duration};
+
+use crate::sync::{AtomicU32, AtomicU64, Ordering, per_thread, planted};
+
+use super::{
+    guard::{self, Guard},
+    link::SlotIndex,
+    list::List,
+    slab::BLOCK_SLOTS,
+    state::State,
+    table::Table,
+};
+
+/// Writes of a stripe between two looks at the number of entries. A sum over up to 16 stripes then
+/// costs a line a write; the smallest table is at most 2 entries a bucket when the look comes.
+const WRITES_PER_COUNT: u32 = if cfg!(loom) { 1 } else { 16 };
+
+/// Writes of a stripe between two sweep steps, so that the shared cursor is touched rarely.
+const WRITES_PER_SWEEP: u32 = if cfg!(loom) { 1 } else { 8 };
+
+/// Batches that a write reclaims at most. A write retires little more than one slot, a batch is 124:
+/// one batch a write keeps ahead.
+const BATCHES_PER_WRITE: usize = 1;
+
+/// Slots that a sweep looks at under one pin, so that the epoch moves on: some microseconds.
+const SLOTS_PER_PIN: u32 = 1024;
+
+/// Shares of growth that a sweep adds to each pin, so that a level begun and left is finished, and
+/// batches that it reclaims: about as many slots as it looked at.
+const SHARES_PER_PIN: usize = 16;
+const BATCHES_PER_PIN: usize = 9;
+
+/// How often a sweep ends its pin and begins another to let a grace period pass: an epoch must move
+/// twice, and the first time may find a batch just handed over.
+const GRACE_ROUNDS: usize = 3;
+
+/// How often a take of a slot tries to reclaim some when all are taken.
+const FULL_ROUNDS: usize = 8;
+
+/// What sweeps share.
+pub(super) struct Sweeping {
+    /// How many slots from the first the next step begins.
+    cursor: AtomicU32,
+    removed: AtomicU64,
+    max_lag_nanos: AtomicU64,
+}
+
+impl Sweeping {
+    pub(super) fn new() -> Self {
+        Self {
+            cursor: AtomicU32::new(0),
+            removed: AtomicU64::new(0),
+            max_lag_nanos: AtomicU64::new(0),
+        }
+    }
+}
+
+/// What a part of a sweep did.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Swept {
+    pub(crate) examined: usize,
+    pub(crate) removed: usize,
+    pub(crate) max_lag: Duration,
+    /// Whether the walk passed the last slot.
+    pub(crate) wrapped: bool,
+}
+
+/// The figures behind the public statistics.
+pub(crate) struct Figures {
+    pub(crate) entries: usize,
+    pub(crate) expired_unswept: usize,
+    pub(crate) swept_total: u64,
+    pub(crate) max_lag: Duration,
+    pub(crate) pending: usize,
+    pub(crate) slots: usize,
+    pub(crate) free_slots: usize,
+    pub(crate) growths: u32,
+    pub(crate) bytes: usize,
+}
+
+impl<T> Table<T> {
+    /// Sweeps up to `count` slots from where the last sweep of this kind stopped, or until `enough`,
+    /// asked now and then, says so; once round the slab at most.
+    pub(crate) fn sweep_some(&self, count: u32, enough: impl Fn() -> bool) -> Swept {
+        let mut swept = Swept::default();
+        let count = count.min(self.list.slab.end().saturating_sub(1)) as usize;
+        while swept.examined < count && !enough() {
+            let guard = guard::pin();
+            let step = (count - swept.examined).min(SLOTS_PER_PIN as usize);
+            swept.add(self.sweep_step(step as u32, &guard));
+            self.after_sweep(&guard);
+        }
+        self.settle(swept.examined / BLOCK_SLOTS as usize + 1);
+        swept
+    }
+
+    /// Sweeps every slot there is at the moment, and reclaims all that can be.
+    pub(crate) fn sweep_all(&self) -> Swept {
+        let mut swept = Swept { wrapped: true, ..Swept::default() };
+        let end = self.list.slab.end();
+        let mut from = 1;
+        while from < end {
+            let guard = guard::pin();
+            let step = SLOTS_PER_PIN.min(end - from);
+            swept.add(self.sweep_slots(from, step, &guard));
+            self.after_sweep(&guard);
+            from += step;
+        }
+        let guard = guard::pin();
+        while self.list.directory.is_growing() && self.help_grow(&guard) {}
+        drop(guard);
+        self.settle(self.pending());
+        swept
+    }
+
+    /// Seals half-full batches, lets grace periods pass where no guard is in the way, and reclaims
+    /// up to `batches` of what is due.
+    pub(super) fn settle(&self, mut batches: usize) {
+        let mut idle_rounds = 0;
+        while batches > 0 && idle_rounds < GRACE_ROUNDS {
+            let guard = guard::pin();
+            self.seal_all(&guard);
+            let reclaimed = self.reclaim(batches, &guard);
+            batches -= reclaimed;
+            idle_rounds = if reclaimed == 0 { idle_rounds + 1 } else { 0 };
+        }
+    }
+
+    /// The figures. Walks all slots; exact when no write runs.
+    pub(crate) fn figures(&self) -> Figures {
+        let List { slab, directory, stripes, .. } = &self.list;
+        let end = slab.end();
+        let now = self.clock.now();
+        let due = |slot: &u32| slab.node(SlotIndex(*slot)).state.load(Ordering::Relaxed);
+        Figures {
+            entries: stripes.entries(),
+            expired_unswept: (1..end).filter(|slot| due(slot).is_due_at(now)).count(),
+            swept_total: self.sweeping.removed.load(Ordering::Relaxed),
+            max_lag: Duration::from_nanos(self.sweeping.max_lag_nanos.load(Ordering::Relaxed)),
+            pending: stripes.pending(),
+            slots: end.saturating_sub(1) as usize,
+            free_slots: slab.free_slots(),
+            growths: directory.growths(),
+            bytes: size_of::<Self>() + slab.bytes() + directory.bytes() + stripes.bytes(),
+        }
+    }
+
+    /// Takes a free slot. If there is none, reclaims what can be, and tries again.
+    ///
+    /// # Panics
+    ///
+    /// If all slots up to the limit stay taken.
+    pub(super) fn take_slot(&self, guard: &Guard) -> SlotIndex {
+        for _ in 0..FULL_ROUNDS {
+            if let Ok(slot) = self.list.slab.take(&self.list.stripes) {
+                return slot;
+            }
+            self.seal_all(guard);
+            self.reclaim(usize::MAX, guard);
+        }
+        panic!(
+            "evanesce: the map is at its limit of {} slots ({} entries, {} removed ones that a \
+             pinned thread may still see)",
+            self.max_slots(),
+            self.entries(),
+            self.pending(),
+        );
+    }
+
+    /// Hands all batches to the collector, however full, and lets it run what is due.
+    fn seal_all(&self, guard: &Guard) {
+        for stripe in self.list.stripes.iter() {
+            self.list.limbo.seal(stripe, guard);
+        }
+        guard.flush();
+    }
+
+    /// The extra work of a write, after its effect: at most a share of growth, a step of sweeping
+    /// and a batch of reclaiming. The user's `Drop` runs here, and may panic or call the map.
+    #[inline]
+    pub(super) fn after_write(&self, guard: &Guard) {
+        let List { directory, stripes, .. } = &self.list;
+        let stripe = stripes.mine();
+        let turn = stripe.turn();
+        if turn % WRITES_PER_COUNT == 0 {
+            directory.begin(stripes.entries());
+        }
+        if directory.is_growing() {
+            self.help_grow(guard);
+        }
+        if turn % WRITES_PER_SWEEP == 0
+            && self.sweep_per_write > 0
+            && self.has_deadlines.load(Ordering::Relaxed)
+        {
+            self.sweep_step(self.sweep_per_write * WRITES_PER_SWEEP, guard);
+        }
+        self.reclaim(BATCHES_PER_WRITE, guard);
+    }
+
+    /// The extra work of a sweep's pin: what it retired can be reclaimed by the next.
+    fn after_sweep(&self, guard: &Guard) {
+        for _ in 0..SHARES_PER_PIN {
+            if !self.list.directory.is_growing() || !self.help_grow(guard) {
+                break;
+            }
+        }
+        self.reclaim(BATCHES_PER_PIN, guard);
+    }
+
+    /// Links one share of the level being built, or publishes it; false if there was nothing to do.
+    fn help_grow(&self, guard: &Guard) -> bool {
+        let share = self.list.directory.claim();
+        let claimed = share.is_some();
+        for id in share.into_iter().flatten() {
+            self.list.link_sentinel(id, guard);
+        }
+        self.list.directory.publish() || claimed
+    }
+
+    /// Sweeps up to `count` slots at the shared cursor; fewer at the end of the slab.
+    fn sweep_step(&self, count: u32, guard: &Guard) -> Swept {
+        let slots = self.list.slab.end().saturating_sub(1);
+        let stretch = |cursor: u32| {
+            let from = if cursor < slots { cursor } else { 0 };
+            (from, slots.min(from + count))
+        };
+        // Relaxed: each step gets a stretch of its own; nothing else hangs on it.
+        let cursor = &self.sweeping.cursor;
+        let (from, to) = cursor
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |at| Some(stretch(at).1))
+            .map_or((0, 0), stretch);
+        let mut swept = self.sweep_slots(1 + from, to - from, guard);
+        swept.wrapped = to == slots;
+        swept
+    }
+
+    /// Looks at a stretch of slots, and claims and unlinks each entry that is past its deadline.
+    fn sweep_slots(&self, from: u32, count: u32, guard: &Guard) -> Swept {
+        let slab = &self.list.slab;
+        let mut swept = Swept { examined: count as usize, ..Swept::default() };
+        // One reading, from before the words: what it calls due stays due.
+        let now = self.clock.now();
+        let mut at = from;
+        while at < from + count {
+            let block_end = (at - at % BLOCK_SLOTS + BLOCK_SLOTS).min(from + count);
+            if slab.taken(at / BLOCK_SLOTS) != 0 {
+                for slot in (at..block_end).map(SlotIndex) {
+                    // Relaxed: a hint. The slot may be free, in someone's hands, or retired.
+                    let state = slab.node(slot).state.load(Ordering::Relaxed);
+                    if state.is_due_at(now) && self.claim_expired(slot, state, guard) {
+                        swept.removed += 1;
+                        swept.max_lag = swept.max_lag.max(state.lag(now));
+                    }
+                }
+            }
+            at = block_end;
+        }
+        if swept.removed > 0 {
+            let lag = u64::try_from(swept.max_lag.as_nanos()).unwrap_or(u64::MAX);
+            self.sweeping.removed.fetch_add(swept.removed as u64, Ordering::Relaxed);
+            self.sweeping.max_lag_nanos.fetch_max(lag, Ordering::Relaxed);
+        }
+        swept
+    }
+
+    /// Ends the entry in `slot` if it is linked and still in the state that was due. A renewed or
+    /// recycled slot is in another, and is left alone.
+    fn claim_expired(&self, slot: SlotIndex, due: State, guard: &Guard) -> bool {
+        let Some(mut old) = self.list.locate(slot, guard) else { return false };
+        let claimed =
+            (old.state == due || planted!(claim_without_compare)) && old.advance(State::DEAD);
+        if claimed {
+            self.end(&old, guard);
+        }
+        claimed
+    }
+
+    /// Drops the entries of up to `batches` batches whose grace period is over, and frees their
+    /// slots. Returns how many batches it took. A `Drop` that calls the map does not come back here.
+    fn reclaim(&self, batches: usize, guard: &Guard) -> usize {
+        let mut taken = 0;
+        while taken < batches {
+            if !self.list.limbo.has_due() {
+                break;
+            }
+            let Some(_turn) = Turn::begin() else { break };
+            let Some(batch) = self.list.limbo.pop(guard) else { break };
+            taken += 1;
+            for entry in self.list.drain(batch) {
+                if planted!(value_not_dropped) {
+                    core::mem::forget(entry);
+                    continue;
+                }
+                drop(entry);
+            }
+        }
+        taken
+    }
+}
+
+impl Swept {
+    fn add(&mut self, other: Self) {
+        self.examined += other.examined;
+        self.removed += other.removed;
+        self.max_lag = self.max_lag.max(other.max_lag);
+        self.wrapped |= other.wrapped;
+    }
+}
+
+per_thread! { static RECLAIMING: Cell<bool> = Cell::new(false) }
+
+/// The turn of reclaiming that a thread has: one, on any map.
+struct Turn;
+
+impl Turn {
+    fn begin() -> Option<Self> {
+        // A thread that is ending, its thread-locals gone, leaves reclaiming to others.
+        let was = RECLAIMING.try_with(|on| on.replace(true)).unwrap_or(true);
+        (!was).then_some(Self)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let _ = RECLAIMING.try_with(|on| on.set(false));
+    }
+}
