@@ -177,8 +177,10 @@ impl ClockSource {
 
     /// The state of an entry that lives for `ttl` from now. No reading for one that saturates.
     pub(crate) fn state_after(&self, ttl: Duration) -> State {
-        let ttl = nanos(ttl);
-        if ttl == u64::MAX { State::NEVER } else { State::until(self.tick().saturating_add(ttl)) }
+        match nanos(ttl) {
+            u64::MAX => State::NEVER,
+            ttl => self.now().plus(ttl),
+        }
     }
 }
 

@@ -295,7 +295,10 @@ where
             Ok((_, value)) => Ok(value),
             Err(occupied) => {
                 let (_, current) = occupied.current;
-                Err(OccupiedError { current, not_inserted: occupied.rejected.1 })
+                let (key, not_inserted) = occupied.rejected;
+                // Before the answer is made: a panic in here drops the value as well.
+                drop(key);
+                Err(OccupiedError { current, not_inserted })
             }
         }
     }
@@ -353,7 +356,10 @@ where
             &self.guard,
             |key, (met, _)| Ok(key == met),
             |key, (_, value)| (key, f(value)),
-            |(key, _)| key,
+            |(key, value)| {
+                drop(value);
+                key
+            },
         );
         infallible(updated).map(|(_, value)| value)
     }

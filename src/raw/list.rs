@@ -328,6 +328,11 @@ impl<T> List<T> {
         core::iter::from_fn(move || {
             let slot = batch.take()?;
             self.stripes.mine().pending.fetch_sub(1, Ordering::Relaxed);
+            debug_assert!(
+                matches!(self.slab.node(slot).state.load(Ordering::Relaxed), state
+                    if state.is_terminal() && state != State::FREE),
+                "I4: {slot:?} is retired, yet not over",
+            );
             // SAFETY: I4: only `unlink` retires, each slot once, and only a batch whose grace
             // period is over is due.
             Some(unsafe { self.slab.reclaim(slot) })

@@ -101,6 +101,13 @@ impl Now {
     pub(crate) fn from_tick(tick: u64) -> Self {
         Self((tick.min(State::MAX_TICK) + State::TICK_OFFSET) << 2 | State::FLAGS)
     }
+
+    /// The state of an entry that is visible for `nanos` more. None at all, at any reading, means
+    /// expired, not "past the range".
+    pub(crate) fn plus(self, nanos: u64) -> State {
+        let tick = (self.0 >> 2) - State::TICK_OFFSET;
+        State::until(tick.saturating_add(nanos))
+    }
 }
 
 /// A state word in memory.

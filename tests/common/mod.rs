@@ -1,0 +1,154 @@
+//! What the integration tests share. The fuzz target includes `hashers.rs`, `ops.rs` and `tally.rs` by path.
+#![allow(dead_code, reason = "each test crate uses its own part")]
+
+pub(crate) mod hashers;
+pub(crate) mod ops;
+pub(crate) mod sites;
+pub(crate) mod tally;
+pub(crate) mod world;
+
+use evanesce::{Budget, Builder, Clock, Pinned, Stats, Ttl, TtlMap};
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+/// How long a test may take before it counts as hung, in seconds, unless `EVANESCE_TEST_LIMIT` says otherwise.
+const TEST_LIMIT: u64 = 300;
+
+/// Runs `test` alone among the tests of this binary, on a thread that has ended (thread-local destructors
+/// included) when this returns. Reclamation is shared by all maps of a process: a guard held by another test
+/// would delay it. Panics when `test` hangs (see [`TEST_LIMIT`]).
+pub(crate) fn exclusive(test: impl FnOnce() + Send + 'static) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let limit = std::env::var("EVANESCE_TEST_LIMIT")
+        .map_or(TEST_LIMIT, |text| text.parse().expect("a number of seconds"));
+    within(Duration::from_secs(limit), test);
+}
+
+/// Runs `f` on its own thread and returns its result once the thread has ended; panics when it hangs.
+pub(crate) fn within<R: Send + 'static>(
+    limit: Duration,
+    f: impl FnOnce() -> R + Send + 'static,
+) -> R {
+    let (done, ended) = mpsc::channel::<()>();
+    let name = thread::current().name().unwrap_or("test").to_owned();
+    let worker = thread::Builder::new().name(name);
+    let worker = worker.spawn(move || {
+        let _done = done; // dropped when `f` returns or unwinds
+        f()
+    });
+    assert!(
+        ended.recv_timeout(limit) != Err(mpsc::RecvTimeoutError::Timeout),
+        "still running after {limit:?}"
+    );
+    match worker.expect("spawn").join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// A builder, however the crate's inference for `builder()` is set up.
+pub(crate) fn builder() -> Builder<RandomState> {
+    TtlMap::<(), ()>::builder()
+}
+
+pub(crate) const fn ns(n: u64) -> Duration {
+    Duration::from_nanos(n)
+}
+
+/// The nanoseconds left: `None` when absent, [`FOREVER`] when the entry never expires.
+pub(crate) fn left<K: Hash + Eq, V, S: BuildHasher>(
+    p: &Pinned<'_, K, V, S>,
+    key: &K,
+) -> Option<u128> {
+    p.ttl(key).map(|ttl| match ttl {
+        Ttl::Never => FOREVER,
+        Ttl::Remaining(d) => d.as_nanos(),
+    })
+}
+
+/// What [`left`] answers for an entry without a deadline; more than any `Duration`.
+pub(crate) const FOREVER: u128 = u128::MAX;
+
+/// Sweeps until nothing is pending. No guard may be held anywhere.
+pub(crate) fn settle<K, V, S>(map: &TtlMap<K, V, S>) {
+    for _ in 0..100 {
+        if map.sweep(Budget::full_pass()).pending_reclaim == 0 {
+            return;
+        }
+    }
+    panic!("100 full passes left work pending: {:?}", map.stats());
+}
+
+/// Asserts that every slot is linked, free or pending.
+pub(crate) fn assert_slots_accounted<K, V, S>(map: &TtlMap<K, V, S>) -> Stats {
+    let stats = map.stats();
+    assert_eq!(stats.len, map.len(), "{stats:?}");
+    assert_eq!(
+        stats.len + stats.free_slots + stats.pending_reclaim,
+        stats.slots,
+        "a slot is lost or counted twice: {stats:?}"
+    );
+    stats
+}
+
+/// A clock that can be set to any time. Clones share the time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SetClock(Arc<AtomicU64>);
+
+impl SetClock {
+    pub(crate) fn at(now: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(now)))
+    }
+
+    pub(crate) fn set(&self, now: u64) {
+        let before = self.0.swap(now, Ordering::SeqCst);
+        assert!(before <= now, "a clock never runs backwards");
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A small generator of pseudo-random numbers (`SplitMix64`).
+#[derive(Clone, Debug)]
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Seeds from `EVANESCE_SEED` or at random, and prints the seed.
+    pub(crate) fn from_env() -> Self {
+        let seed = std::env::var("EVANESCE_SEED").map_or_else(
+            |_| RandomState::new().hash_one(0_u8),
+            |text| text.parse().expect("EVANESCE_SEED is a u64"),
+        );
+        println!("EVANESCE_SEED={seed}");
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mix(self.0)
+    }
+
+    /// A number below `n`.
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+}
+
+/// The finalizer of `SplitMix64`: spreads every input bit over the output.
+pub(crate) const fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,165 @@
+//! Keys and values that can be made to misbehave at a chosen call of user code.
+
+use super::tally::{Tally, Token};
+use equivalent::Equivalent;
+use evanesce::{Clock, ManualClock};
+use std::cell::{Cell, RefCell};
+use std::hash::{Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+
+/// Where the map calls user code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Site {
+    Hash,
+    Eq,
+    Clone,
+    Clock,
+    Closure,
+    DropKey,
+    DropVal,
+}
+
+struct Trap {
+    site: Site,
+    left: Cell<usize>,
+    act: Rc<dyn Fn()>,
+}
+
+thread_local!(static TRAP: RefCell<Option<Trap>> = const { RefCell::new(None) });
+
+/// Makes this thread's `nth` call (from 1) at `site` run `act`, once.
+pub(crate) fn arm(site: Site, nth: usize, act: impl Fn() + 'static) {
+    let left = Cell::new(nth);
+    let act = Rc::new(act);
+    TRAP.set(Some(Trap { site, left, act }));
+}
+
+/// Takes the trap away; true when it had run.
+pub(crate) fn disarm() -> bool {
+    TRAP.take().is_none()
+}
+
+/// User code is called here.
+pub(crate) fn hit(site: Site) {
+    let due = |trap: &mut Trap| {
+        trap.site == site && {
+            trap.left.set(trap.left.get() - 1);
+            trap.left.get() == 0
+        }
+    };
+    // Err: in a thread-local destructor, where nothing is armed.
+    let trap = TRAP.try_with(|trap| trap.borrow_mut().take_if(due));
+    if let Ok(Some(trap)) = trap {
+        (trap.act)();
+    }
+}
+
+/// The payload of every panic raised on purpose.
+struct Boom;
+
+/// Panics without calling the panic hook (which would print thousands of messages).
+pub(crate) fn boom() {
+    resume_unwind(Box::new(Boom));
+}
+
+/// Runs `f`; `None` when it panicked by [`boom`]. Other panics go on.
+pub(crate) fn caught<R>(f: impl FnOnce() -> R) -> Option<R> {
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(result) => Some(result),
+        Err(panic) if panic.is::<Boom>() => None,
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+/// A key whose hash, equality and drop are sites.
+pub(crate) struct SiteKey {
+    pub(crate) n: u64,
+    _token: Token,
+}
+
+impl SiteKey {
+    pub(crate) fn new(n: u64, tally: &Tally) -> Self {
+        Self { n, _token: tally.token() }
+    }
+}
+
+impl Hash for SiteKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hit(Site::Hash);
+        state.write_u64(self.n);
+    }
+}
+
+impl PartialEq for SiteKey {
+    fn eq(&self, other: &Self) -> bool {
+        hit(Site::Eq);
+        self.n == other.n
+    }
+}
+
+impl Eq for SiteKey {}
+
+impl Drop for SiteKey {
+    fn drop(&mut self) {
+        hit(Site::DropKey);
+    }
+}
+
+/// A borrowed form of [`SiteKey`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Probe(pub(crate) u64);
+
+impl Hash for Probe {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hit(Site::Hash);
+        state.write_u64(self.0);
+    }
+}
+
+impl Equivalent<SiteKey> for Probe {
+    fn equivalent(&self, key: &SiteKey) -> bool {
+        hit(Site::Eq);
+        self.0 == key.n
+    }
+}
+
+/// A value whose clone and drop are sites.
+pub(crate) struct SiteVal {
+    pub(crate) n: u64,
+    token: Token,
+}
+
+impl SiteVal {
+    pub(crate) fn new(n: u64, tally: &Tally) -> Self {
+        Self { n, token: tally.token() }
+    }
+
+    pub(crate) fn token(&self) -> usize {
+        self.token.number()
+    }
+}
+
+impl Clone for SiteVal {
+    fn clone(&self) -> Self {
+        hit(Site::Clone);
+        Self { n: self.n, token: self.token.clone() }
+    }
+}
+
+impl Drop for SiteVal {
+    fn drop(&mut self) {
+        hit(Site::DropVal);
+    }
+}
+
+/// A manual clock whose reading is a site.
+#[derive(Clone, Debug)]
+pub(crate) struct SiteClock(pub(crate) ManualClock);
+
+impl Clock for SiteClock {
+    fn now(&self) -> u64 {
+        hit(Site::Clock);
+        self.0.now()
+    }
+}

@@ -1,0 +1,117 @@
+//! Random operation sequences against a model: every answer, the length, the slots and the drops.
+
+mod common;
+
+use arbitrary::{Arbitrary, Unstructured};
+use common::exclusive;
+use common::hashers::Hashing;
+use common::ops::{Case, Op, Setup, run};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use std::path::Path;
+
+/// Mostly few keys, so that operations meet.
+fn key() -> impl Strategy<Value = u8> {
+    prop_oneof![6 => 0..4_u8, 3 => 0..12_u8, 1 => any::<u8>()]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => key().prop_map(Op::Insert),
+        8 => (key(), any::<u8>()).prop_map(|(k, t)| Op::InsertTtl(k, t)),
+        4 => (key(), -3..9_i8).prop_map(|(k, d)| Op::InsertDeadline(k, d)),
+        4 => key().prop_map(Op::TryInsert),
+        4 => key().prop_map(Op::GetOrInsert),
+        5 => key().prop_map(Op::Update),
+        6 => key().prop_map(Op::Remove),
+        5 => (key(), any::<u8>()).prop_map(|(k, t)| Op::SetTtl(k, t)),
+        6 => key().prop_map(Op::Get),
+        1 => key().prop_map(Op::GetCloned),
+        2 => key().prop_map(Op::ContainsKey),
+        3 => key().prop_map(Op::Ttl),
+        8 => (0..9_u8).prop_map(Op::Advance),
+        1 => Just(Op::Advance(255)),
+        4 => (0..20_u8).prop_map(Op::Sweep),
+        3 => Just(Op::FullPass),
+        1 => Just(Op::Clear),
+        2 => Just(Op::IterCheck),
+        2 => Just(Op::Stats),
+        1 => any::<u8>().prop_map(Op::Fill),
+        3 => Just(Op::Repin),
+        3 => Just(Op::Unpin),
+    ]
+}
+
+fn case(hashing: Hashing) -> impl Strategy<Value = Case> {
+    let setup = (0..20_u8, prop::option::of(any::<u8>()), 0..8_u8);
+    let setup = setup.prop_map(move |(capacity, time_to_live, sweep_per_write)| Setup {
+        hashing,
+        capacity,
+        time_to_live,
+        sweep_per_write,
+    });
+    (setup, vec(op(), 0..150)).prop_map(|(setup, ops)| Case { setup, ops })
+}
+
+/// `PROPTEST_CASES` sets the number of cases (of each hash function); a failing case is printed in full.
+fn agrees(hashings: &'static [Hashing]) {
+    exclusive(move || {
+        for hashing in hashings {
+            let cases = if std::env::var_os("PROPTEST_CASES").is_some() {
+                Config::default().cases
+            } else {
+                150
+            };
+            let config = Config { cases, failure_persistence: None, ..Config::default() };
+            let checked = TestRunner::new(config).run(&case(*hashing), |case| {
+                run(&case);
+                Ok(())
+            });
+            if let Err(error) = checked {
+                panic!("{error}");
+            }
+        }
+    });
+}
+
+#[test]
+fn map_agrees_with_the_model_under_a_good_hash() {
+    agrees(&[Hashing::Sip, Hashing::Identity]);
+}
+
+#[test]
+fn map_agrees_with_the_model_when_hashes_collide() {
+    agrees(&[Hashing::Constant, Hashing::FewBits]);
+}
+
+#[test]
+fn map_agrees_with_the_model_when_halves_of_the_hashes_tie() {
+    agrees(&[
+        Hashing::LowHalf,
+        Hashing::HighHalf,
+        Hashing::TiesGolden,
+        Hashing::TiesFx,
+        Hashing::TiesRustc,
+    ]);
+}
+
+/// Replays `fuzz/corpus/ops`, read as the fuzz target reads it.
+#[test]
+fn committed_fuzz_corpus_agrees_with_the_model() {
+    exclusive(|| {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/ops");
+        let Ok(files) = corpus.read_dir() else {
+            println!("SKIPPED: no corpus in {}", corpus.display());
+            return;
+        };
+        for file in files {
+            let path = file.expect("readable corpus").path();
+            println!("{}", path.display());
+            let bytes = std::fs::read(&path).expect("readable corpus");
+            if let Ok(case) = Case::arbitrary_take_rest(Unstructured::new(&bytes)) {
+                run(&case);
+            }
+        }
+    });
+}

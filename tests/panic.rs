@@ -1,0 +1,288 @@
+//! A panic in user code, at each call of it in each operation, costs at most the value it happened to.
+
+mod common;
+
+use common::hashers::Hashing;
+use common::sites::{Site, SiteVal, arm, boom, caught, disarm};
+use common::tally::Tally;
+use common::world::{ABSENT, Call, EXPIRED, LIVE, World};
+use common::{assert_slots_accounted, builder, exclusive, ns, settle};
+use evanesce::{Budget, ManualClock, TtlMap};
+
+/// Lets each operation panic at its first, second, … call of `site`, until it does no more such calls. At least
+/// `floor` panics must have happened, or the test tests nothing.
+fn survives_each_panic_at(site: Site, floor: usize) {
+    let mut panics = 0;
+    for call in Call::ALL {
+        for target in [2, EXPIRED, ABSENT] {
+            for nth in 1.. {
+                assert!(nth < 10_000, "{call:?} calls {site:?} without end");
+                let world = World::new(Hashing::Constant);
+                let before = world.contents();
+                arm(site, nth, boom);
+                let survived = caught(|| world.perform(call, target)).is_some();
+                let fired = disarm();
+                assert!(fired || survived);
+                let after = world.contents();
+                if !matches!(call, Call::Clear | Call::Sweep | Call::FullPass) {
+                    for n in (0..LIVE).filter(|n| *n != target) {
+                        assert_eq!(
+                            after.get(&n),
+                            before.get(&n),
+                            "{call:?} of {target}, {site:?} {nth}"
+                        );
+                    }
+                }
+                world.finish(&format!("{call:?} of {target}, {site:?} {nth}"));
+                if !fired {
+                    break;
+                }
+                panics += 1;
+            }
+        }
+    }
+    println!("{panics} panics at {site:?}");
+    assert!(panics >= floor, "only {panics} panics at {site:?}");
+}
+
+#[test]
+fn every_operation_survives_each_panic_of_hash() {
+    exclusive(|| survives_each_panic_at(Site::Hash, 30));
+}
+
+#[test]
+fn every_operation_survives_each_panic_of_eq() {
+    exclusive(|| survives_each_panic_at(Site::Eq, 100));
+}
+
+#[test]
+fn every_operation_survives_each_panic_of_clone() {
+    exclusive(|| survives_each_panic_at(Site::Clone, 1));
+}
+
+#[test]
+fn every_operation_survives_each_panic_of_the_clock() {
+    exclusive(|| survives_each_panic_at(Site::Clock, 30));
+}
+
+#[test]
+fn every_operation_survives_each_panic_of_a_closure() {
+    exclusive(|| survives_each_panic_at(Site::Closure, 3));
+}
+
+#[test]
+fn every_operation_survives_each_panic_of_the_drop_of_a_key() {
+    exclusive(|| survives_each_panic_at(Site::DropKey, 10));
+}
+
+#[test]
+fn every_operation_survives_each_panic_of_the_drop_of_a_value() {
+    exclusive(|| survives_each_panic_at(Site::DropVal, 10));
+}
+
+#[test]
+fn an_operation_that_panics_before_its_effect_changes_nothing() {
+    exclusive(|| {
+        for site in [Site::Hash, Site::Closure] {
+            for call in [
+                Call::Insert,
+                Call::TryInsert,
+                Call::GetOrInsert,
+                Call::Update,
+                Call::Remove,
+                Call::SetTtl,
+            ] {
+                for target in [2, EXPIRED, ABSENT] {
+                    let world = World::new(Hashing::Sip);
+                    let before = world.contents();
+                    arm(site, 1, boom);
+                    let survived = caught(|| world.perform(call, target)).is_some();
+                    disarm();
+                    assert!(
+                        survived || world.contents() == before,
+                        "{call:?} of {target}, {site:?}"
+                    );
+                    world.finish("");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn get_or_insert_with_inserts_after_its_closure_panicked() {
+    exclusive(|| {
+        let world = World::new(Hashing::Sip);
+        arm(Site::Closure, 1, boom);
+        assert!(caught(|| world.perform(Call::GetOrInsert, ABSENT)).is_none());
+        assert!(disarm());
+        assert!(!world.contents().contains_key(&ABSENT));
+        world.perform(Call::GetOrInsert, ABSENT);
+        assert!(world.contents().contains_key(&ABSENT));
+        world.finish("");
+    });
+}
+
+/// Map drop with a panic at the `nth` drop at `site`, over and over.
+fn map_drop_goes_on(site: Site) {
+    for nth in 1.. {
+        let world = World::new(Hashing::Sip);
+        let World { map, tally, .. } = world;
+        arm(site, nth, boom);
+        let survived = caught(|| drop(map)).is_some();
+        let fired = disarm();
+        assert!(fired || survived);
+        tally.assert_all_dropped();
+        if !fired {
+            assert!(nth > 8, "the live ones at least");
+            return;
+        }
+    }
+}
+
+#[test]
+fn map_drop_goes_on_after_each_panic_of_a_key() {
+    exclusive(|| map_drop_goes_on(Site::DropKey));
+}
+
+#[test]
+fn map_drop_goes_on_after_each_panic_of_a_value() {
+    exclusive(|| map_drop_goes_on(Site::DropVal));
+}
+
+/// A value whose drop panics, but not during a panic (that aborts, as it does for the collections of `std`).
+struct Bomb(#[expect(dead_code, reason = "its drop is what counts")] SiteVal);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            boom();
+        }
+    }
+}
+
+type Bombs = TtlMap<u64, Bomb>;
+
+fn bombs() -> (Bombs, ManualClock, Tally) {
+    let clock = ManualClock::new();
+    let options = builder().clock(clock.clone()).sweep_per_write(0);
+    (options.build().expect("valid options"), clock, Tally::new())
+}
+
+fn bomb(n: u64, tally: &Tally) -> Bomb {
+    Bomb(SiteVal::new(n, tally))
+}
+
+/// Full passes until one neither panics nor leaves anything pending.
+fn settle_through_panics(map: &Bombs) -> usize {
+    for panics in 0..10_000 {
+        if caught(|| settle(map)).is_some() {
+            return panics;
+        }
+    }
+    panic!("the same values panic for ever: {:?}", map.stats());
+}
+
+#[test]
+fn sweeps_get_through_values_that_all_panic() {
+    exclusive(|| {
+        let (map, clock, tally) = bombs();
+        for n in 0..200 {
+            map.pin().insert_with_ttl(n, bomb(n, &tally), ns(1 + n % 2));
+        }
+        clock.advance(ns(1));
+        let panics = settle_through_panics(&map);
+        println!("{panics} sweeps panicked");
+        assert_eq!(map.len(), 100);
+        assert_eq!(tally.alive(), 100);
+        assert_slots_accounted(&map);
+        assert!(caught(|| drop(map)).is_none(), "the panic is passed on");
+        tally.assert_all_dropped();
+    });
+}
+
+#[test]
+fn overwrites_get_through_values_that_all_panic() {
+    exclusive(|| {
+        let (map, _, tally) = bombs();
+        let mut panics = 0;
+        for n in 0..2000 {
+            let insert = || assert_eq!(map.pin().insert(n % 5, bomb(n, &tally)).is_some(), n >= 5);
+            if caught(insert).is_none() {
+                panics += 1;
+            }
+            assert_slots_accounted(&map);
+        }
+        println!("{panics} inserts panicked");
+        assert!(map.stats().slots < 1999, "nothing was used again: {:?}", map.stats());
+        assert_eq!(map.len(), 5);
+        settle_through_panics(&map);
+        assert_eq!(tally.alive(), 5);
+        assert!(caught(|| drop(map)).is_none());
+        tally.assert_all_dropped();
+    });
+}
+
+#[test]
+fn clear_gets_through_values_that_all_panic() {
+    exclusive(|| {
+        let (map, _, tally) = bombs();
+        for n in 0..200 {
+            map.pin().insert(n, bomb(n, &tally));
+        }
+        caught(|| map.clear());
+        assert_eq!(map.len(), 0);
+        settle_through_panics(&map);
+        assert_slots_accounted(&map);
+        tally.assert_all_dropped();
+        let _ = map.pin().insert(1, bomb(1, &tally));
+        assert_eq!(map.len(), 1);
+        assert!(caught(|| drop(map)).is_none());
+        tally.assert_all_dropped();
+    });
+}
+
+#[test]
+fn map_drop_gets_through_values_that_all_panic() {
+    exclusive(|| {
+        for pending in [0, 3, 100] {
+            let (map, _, tally) = bombs();
+            {
+                let pin = map.pin(); // so that all of it is still pending
+                for n in 0..pending {
+                    pin.insert(n, bomb(n, &tally));
+                    pin.remove(&n);
+                }
+                for n in 0..100 {
+                    pin.insert(n, bomb(n, &tally));
+                }
+            }
+            assert!(caught(|| drop(map)).is_none(), "the panic is passed on");
+            tally.assert_all_dropped();
+        }
+    });
+}
+
+#[test]
+fn operations_work_while_the_thread_is_panicking() {
+    struct Uses<'a>(&'a World);
+    impl Drop for Uses<'_> {
+        fn drop(&mut self) {
+            assert!(std::thread::panicking());
+            for call in Call::ALL {
+                self.0.perform(call, 2);
+                self.0.perform(call, ABSENT);
+            }
+        }
+    }
+    exclusive(|| {
+        let world = World::new(Hashing::Sip);
+        let outcome = caught(|| {
+            let _uses = Uses(&world);
+            boom();
+        });
+        assert!(outcome.is_none());
+        world.map.sweep(Budget::full_pass());
+        world.finish("");
+    });
+}

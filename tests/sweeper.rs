@@ -1,0 +1,232 @@
+//! The background thread: it sweeps, stops, ends with its map and survives what it drops.
+
+mod common;
+
+use common::sites::boom;
+use common::{builder, exclusive, ns, within};
+use evanesce::{Budget, Clock, ManualClock, Sweeper, TtlMap};
+use std::cell::RefCell;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const OFTEN: Duration = Duration::from_millis(1);
+const SELDOM: Duration = Duration::from_secs(100_000);
+
+/// Tells through the channel that it was dropped, then does something.
+struct Noisy {
+    n: u64,
+    dropped: Sender<u64>,
+    then: Option<Box<dyn FnOnce() + Send + Sync>>,
+}
+
+impl Drop for Noisy {
+    fn drop(&mut self) {
+        let _ = self.dropped.send(self.n); // the test may have ended
+        if let Some(then) = self.then.take() {
+            then();
+        }
+    }
+}
+
+type Map = TtlMap<u64, Noisy>;
+
+fn map() -> (Arc<Map>, ManualClock) {
+    let clock = ManualClock::new();
+    let options = builder().clock(clock.clone()).sweep_per_write(0);
+    (Arc::new(options.build().expect("valid options")), clock)
+}
+
+fn noisy(n: u64, dropped: &Sender<u64>) -> Noisy {
+    Noisy { n, dropped: dropped.clone(), then: None }
+}
+
+fn receive(dropped: &Receiver<u64>, count: usize) -> Vec<u64> {
+    let mut all: Vec<_> =
+        (0..count).map(|_| dropped.recv_timeout(PATIENCE).expect("not swept")).collect();
+    all.sort_unstable();
+    all
+}
+
+#[test]
+fn sweeper_removes_and_drops_what_expires() {
+    exclusive(|| {
+        let ((map, clock), (tx, rx)) = (map(), channel());
+        let sweeper = Sweeper::spawn(&map, OFTEN, Budget::full_pass()).expect("spawn");
+        for n in 0..100 {
+            map.pin().insert_with_ttl(n, noisy(n, &tx), ns(1 + n / 50));
+        }
+        clock.advance(ns(1));
+        assert_eq!(receive(&rx, 50), (0..50).collect::<Vec<_>>());
+        clock.advance(ns(1));
+        assert_eq!(receive(&rx, 50), (50..100).collect::<Vec<_>>());
+        drop(sweeper);
+        assert_eq!(map.len(), 0);
+    });
+}
+
+#[test]
+fn sweeper_with_a_small_budget_gets_round() {
+    exclusive(|| {
+        let ((map, clock), (tx, rx)) = (map(), channel());
+        let _sweeper =
+            Sweeper::spawn(&map, Duration::from_micros(50), Budget::entries(8)).expect("spawn");
+        for n in 0..100 {
+            map.pin().insert_with_ttl(n, noisy(n, &tx), ns(1));
+        }
+        clock.advance(ns(1));
+        // Removed by the sweeper; dropped by it or by the pass below.
+        within(PATIENCE, {
+            let map = Arc::clone(&map);
+            move || {
+                while !map.is_empty() {
+                    thread::yield_now();
+                }
+            }
+        });
+        map.sweep(Budget::full_pass());
+        assert_eq!(receive(&rx, 100), (0..100).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn drop_stops_and_joins_without_waiting_for_the_interval() {
+    exclusive(|| {
+        let (map, _) = map();
+        for interval in [SELDOM, OFTEN, Duration::MAX] {
+            let sweeper = Sweeper::spawn(&map, interval, Budget::full_pass()).expect("spawn");
+            within(PATIENCE, move || drop(sweeper));
+        }
+        assert_eq!(Arc::weak_count(&map), 0, "the thread has let go of the map");
+        assert_eq!(Arc::strong_count(&map), 1);
+    });
+}
+
+/// A clock that tells of the threads that read it, but for the one it was made on: when one first does, and,
+/// from a thread-local destructor, when it has ended.
+struct Watch {
+    home: ThreadId,
+    news: Mutex<Sender<&'static str>>,
+}
+
+struct Farewell(Sender<&'static str>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let _ = self.0.send("ended"); // the test may have ended
+    }
+}
+
+thread_local!(static FAREWELL: RefCell<Option<Farewell>> = const { RefCell::new(None) });
+
+impl Clock for Watch {
+    fn now(&self) -> u64 {
+        if thread::current().id() != self.home {
+            let _ = FAREWELL.try_with(|farewell| {
+                farewell.borrow_mut().get_or_insert_with(|| {
+                    let news = self.news.lock().expect("no panic inside").clone();
+                    news.send("began").expect("the test waits");
+                    Farewell(news)
+                });
+            });
+        }
+        0
+    }
+}
+
+#[test]
+fn sweeper_ends_when_its_map_is_gone() {
+    exclusive(|| {
+        let (tx, rx) = channel();
+        let home = thread::current().id();
+        let clock = Watch { home, news: Mutex::new(tx) };
+        let map: Arc<TtlMap<u8, u8>> =
+            Arc::new(builder().clock(clock).build().expect("valid options"));
+        map.pin().insert_with_ttl(1, 1, ns(1));
+        let sweeper = Sweeper::spawn(&map, OFTEN, Budget::full_pass()).expect("spawn");
+        assert_eq!(rx.recv_timeout(PATIENCE), Ok("began"));
+        assert!(rx.try_recv().is_err(), "ended although the map is there");
+        drop(map);
+        assert_eq!(rx.recv_timeout(PATIENCE), Ok("ended"));
+        within(PATIENCE, move || drop(sweeper));
+    });
+}
+
+#[test]
+fn sweeper_does_not_keep_the_map_alive() {
+    exclusive(|| {
+        let ((map, _), (tx, rx)) = (map(), channel());
+        map.pin().insert(1, noisy(1, &tx));
+        let _sweeper = Sweeper::spawn(&map, SELDOM, Budget::full_pass()).expect("spawn");
+        drop(map);
+        assert_eq!(receive(&rx, 1), [1]);
+    });
+}
+
+#[test]
+fn sweeper_dropped_by_a_value_it_drops_does_not_deadlock() {
+    exclusive(|| {
+        let ((map, clock), (tx, rx)) = (map(), channel());
+        let slot: Arc<Mutex<Option<Sweeper>>> = Arc::default();
+        let taken = Arc::clone(&slot);
+        let mut value = noisy(1, &tx);
+        let done = tx.clone();
+        value.then = Some(Box::new(move || {
+            let sweeper = taken.lock().expect("no panic inside").take();
+            assert!(sweeper.is_some());
+            drop(sweeper);
+            let _ = done.send(2);
+        }));
+        map.pin().insert_with_ttl(1, value, ns(1));
+        *slot.lock().expect("no panic inside") =
+            Some(Sweeper::spawn(&map, OFTEN, Budget::full_pass()).expect("spawn"));
+        clock.advance(ns(1));
+        assert_eq!(receive(&rx, 2), [1, 2]);
+        // The map is still usable, and no sweeper holds it for long.
+        map.pin().insert(1, noisy(3, &tx));
+        assert_eq!(map.len(), 1);
+        drop(map);
+        assert_eq!(receive(&rx, 1), [3]);
+    });
+}
+
+#[test]
+fn sweeper_goes_on_after_a_drop_panicked() {
+    exclusive(|| {
+        let ((map, clock), (tx, rx)) = (map(), channel());
+        let sweeper = Sweeper::spawn(&map, OFTEN, Budget::full_pass()).expect("spawn");
+        for round in 0..5 {
+            for n in 0..10 {
+                let mut value = noisy(n, &tx);
+                if n % 3 == 1 {
+                    value.then = Some(Box::new(boom));
+                }
+                map.pin().insert_with_ttl(n, value, ns(1));
+            }
+            clock.advance(ns(1));
+            assert_eq!(receive(&rx, 10), (0..10).collect::<Vec<_>>(), "round {round}");
+        }
+        within(PATIENCE, move || drop(sweeper));
+        assert_eq!(map.len(), 0);
+    });
+}
+
+#[test]
+fn two_sweepers_of_one_map_remove_each_entry_once() {
+    exclusive(|| {
+        let ((map, clock), (tx, rx)) = (map(), channel());
+        let sweepers =
+            [(); 2].map(|()| Sweeper::spawn(&map, OFTEN, Budget::full_pass()).expect("spawn"));
+        for round in 0..20 {
+            for n in 0..200 {
+                map.pin().insert_with_ttl(n, noisy(n, &tx), ns(1));
+            }
+            clock.advance(ns(1));
+            assert_eq!(receive(&rx, 200), (0..200).collect::<Vec<_>>(), "round {round}");
+        }
+        drop(sweepers);
+        assert_eq!(map.stats().swept_total, 20 * 200);
+    });
+}
