@@ -197,7 +197,7 @@ fn removed_and_reinserted_keys_are_yielded_at_most_once_a_life() {
             let (map, _) = map(hashing, 50);
             let pin = map.pin();
             let mut lives = BTreeSet::new();
-            for (key, value) in pin.iter() {
+            for (key, value) in &pin {
                 assert!(lives.insert((*key, *value)), "{hashing:?}: one life of {key} twice");
                 if *value < 5_000_000 {
                     assert_eq!(pin.remove(key), Some(value));
@@ -236,7 +236,7 @@ fn two_iterations_do_not_disturb_each_other() {
     exclusive(|| {
         let (map, _) = map(Hashing::FewBits, 100);
         let (pin, other) = (map.pin(), map.pin());
-        for (key, _) in pin.iter() {
+        for (key, _) in &pin {
             if key % 10 == 0 {
                 assert_eq!(keys_once(other.iter()).len(), 100);
             }

@@ -59,7 +59,7 @@ fn all_are_read(map: &Map) {
 fn all_are_iterated(map: &Map) {
     let pin = map.pin();
     let mut seen = BTreeSet::new();
-    for (key, _) in pin.iter() {
+    for (key, _) in &pin {
         assert!(seen.insert(*key), "iter yielded key {key} twice");
     }
     assert!((0..KEYS).all(|key| seen.contains(&key)), "iter missed a key: {seen:?}");

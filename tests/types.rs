@@ -108,7 +108,7 @@ fn over_aligned_keys_and_values_lie_aligned() {
             pages.pin().insert(n, Page(usize::from(n)));
             keys.pin().insert(Page(usize::from(n)), n);
         }
-        for (key, value) in lines.pin().iter() {
+        for (key, value) in &lines.pin() {
             assert_aligned(key);
             assert_aligned(value);
             assert_eq!(key, value);

@@ -128,7 +128,7 @@ impl World {
                 None
             }
             Call::Iter => {
-                for (key, value) in pin.iter() {
+                for (key, value) in &pin {
                     belongs(key.n, value);
                 }
                 None
@@ -186,7 +186,7 @@ impl World {
     pub(crate) fn contents(&self) -> BTreeMap<u64, u64> {
         let pin = self.map.pin();
         let mut seen = BTreeMap::new();
-        for (key, value) in pin.iter() {
+        for (key, value) in &pin {
             belongs(key.n, value);
             assert!(seen.insert(key.n, value.n).is_none(), "key {} twice", key.n);
         }
