@@ -130,9 +130,10 @@ pub(crate) trait Peer {
     fn get(&self, keys: &[u64]) -> usize;
     /// Inserts every key; says how many were there before.
     fn insert(&mut self, keys: &[u64]) -> usize;
-    /// Inserts every key and stores the nanoseconds from one insert's end to the next one's end,
-    /// renewed guards included.
-    fn insert_timed(&mut self, keys: &[u64], gaps: &mut [u32]);
+    /// Inserts every key and stores each one's nanoseconds, from the end of the insert before it;
+    /// the first of each [`REPIN`] includes the renewed guard. `cpu` is read before and after each
+    /// [`REPIN`] inserts, outside their times; the differences are stored too.
+    fn insert_timed(&mut self, keys: &[u64], gaps: &mut [u32], cpu: (fn() -> u64, &mut Vec<u64>));
     /// Removes every key; says how many were there.
     fn remove(&mut self, keys: &[u64]) -> usize;
     /// For each step inserts the first key and removes the second; says how many were removed.
@@ -200,11 +201,12 @@ impl<M: Map> Peer for M {
         replaced
     }
 
-    fn insert_timed(&mut self, keys: &[u64], gaps: &mut [u32]) {
+    fn insert_timed(&mut self, keys: &[u64], gaps: &mut [u32], cpu: (fn() -> u64, &mut Vec<u64>)) {
         assert_eq!(keys.len(), gaps.len());
         let mut handle = self.handle();
-        let mut last = Instant::now();
         for (chunk, gaps) in keys.chunks(REPIN).zip(gaps.chunks_mut(REPIN)) {
+            let before = cpu.0();
+            let mut last = Instant::now();
             handle = handle.renew();
             for (&key, gap) in chunk.iter().zip(gaps) {
                 black_box(handle.insert(black_box(key), !key));
@@ -212,6 +214,7 @@ impl<M: Map> Peer for M {
                 *gap = nanos(now - last);
                 last = now;
             }
+            cpu.1.push(cpu.0() - before);
         }
     }
 

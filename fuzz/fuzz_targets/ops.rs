@@ -1,0 +1,12 @@
+//! Operation sequences against the model of `tests/model.rs`, with the hash function and the options chosen too.
+#![no_main]
+
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../../tests/common/hashers.rs"]
+mod hashers;
+#[path = "../../tests/common/ops.rs"]
+mod ops;
+#[path = "../../tests/common/tally.rs"]
+mod tally;
+
+libfuzzer_sys::fuzz_target!(|case: ops::Case| ops::run(&case));
