@@ -300,6 +300,24 @@ fn expired_entries_give_their_slots_back_after_a_sweep() {
 }
 
 #[test]
+fn a_map_full_of_expired_entries_makes_room_by_itself() {
+    exclusive(|| {
+        let clock = ManualClock::new();
+        let options = builder().max_slots(50).sweep_per_write(0).clock(clock.clone());
+        let map: TtlMap<u64, u64> = options.build().expect("in range");
+        for n in 0..50 {
+            map.pin().insert_with_ttl(n, n, ns(5));
+        }
+        clock.advance(ns(5));
+        // The write that finds it full still sees, under its own pin, what it removes; a later one
+        // gets the slots.
+        let fits = |n| catch_unwind(AssertUnwindSafe(|| map.pin().insert(100, n).copied())).is_ok();
+        assert!((0..10).any(fits), "no room after ten tries: {:?}", map.stats());
+        assert_eq!(map.pin().iter().count(), 1);
+    });
+}
+
+#[test]
 fn a_panic_in_a_pinned_scope_unpins() {
     exclusive(|| {
         let (map, tally) = (limited(TOP), Tally::new());

@@ -11,7 +11,7 @@ use super::{
     guard::{self, Guard},
     link::SlotIndex,
     list::List,
-    slab::BLOCK_SLOTS,
+    slab::{BLOCK_SLOTS, Full},
     state::State,
     table::Table,
 };
@@ -39,7 +39,7 @@ const BATCHES_PER_PIN: usize = 9;
 /// twice, and the first time may find a batch just handed over.
 const GRACE_ROUNDS: usize = 3;
 
-/// How often a take of a slot tries to reclaim some when all are taken.
+/// How often a write sweeps and reclaims when all slots are taken, before it gives up.
 const FULL_ROUNDS: usize = 8;
 
 /// What sweeps share.
@@ -150,18 +150,27 @@ impl<T> Table<T> {
         }
     }
 
-    /// Takes a free slot. If there is none, reclaims what can be, and tries again.
+    /// Takes a free slot.
     ///
     /// # Panics
     ///
-    /// If all slots up to the limit stay taken.
+    /// If all slots up to the limit are taken, and stay so.
+    #[inline]
     pub(super) fn take_slot(&self, guard: &Guard) -> SlotIndex {
+        self.list.slab.take(&self.list.stripes).unwrap_or_else(|Full| self.make_room(guard))
+    }
+
+    /// Sweeps and reclaims a bounded number of times until there is a free slot. What it removes
+    /// may be there for a later write only, since our own guard may see it.
+    #[cold]
+    fn make_room(&self, guard: &Guard) -> SlotIndex {
         for _ in 0..FULL_ROUNDS {
+            self.sweep_step(SLOTS_PER_PIN, guard);
+            self.seal_all(guard);
+            self.reclaim(BATCHES_PER_PIN, guard);
             if let Ok(slot) = self.list.slab.take(&self.list.stripes) {
                 return slot;
             }
-            self.seal_all(guard);
-            self.reclaim(usize::MAX, guard);
         }
         panic!(
             "evanesce: the map is at its limit of {} slots ({} entries, {} removed ones that a \
@@ -199,7 +208,9 @@ impl<T> Table<T> {
         {
             self.sweep_step(self.sweep_per_write * WRITES_PER_SWEEP, guard);
         }
-        self.reclaim(BATCHES_PER_WRITE, guard);
+        if self.list.limbo.has_due() {
+            self.reclaim(BATCHES_PER_WRITE, guard);
+        }
     }
 
     /// The extra work of a sweep's pin: what it retired can be reclaimed by the next.
@@ -284,10 +295,7 @@ impl<T> Table<T> {
     /// slots. Returns how many batches it took. A `Drop` that calls the map does not come back here.
     fn reclaim(&self, batches: usize, guard: &Guard) -> usize {
         let mut taken = 0;
-        while taken < batches {
-            if !self.list.limbo.has_due() {
-                break;
-            }
+        while taken < batches && self.list.limbo.has_due() {
             let Some(_turn) = Turn::begin() else { break };
             let Some(batch) = self.list.limbo.pop(guard) else { break };
             taken += 1;
