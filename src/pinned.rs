@@ -24,10 +24,8 @@ use crate::{
 ///
 /// ```compile_fail,E0277
 /// let map = evanesce::TtlMap::<u32, u32>::new();
-/// std::thread::scope(|scope| {
-///     let pinned = map.pin();
-///     scope.spawn(move || pinned.get(&1).copied()); // not Send
-/// });
+/// fn send_to_a_thread(_: impl Send) {}
+/// send_to_a_thread(map.pin());
 /// ```
 ///
 /// ```compile_fail

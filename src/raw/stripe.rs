@@ -1,9 +1,14 @@
 //! What a writer touches on every write, one cache line a stripe, so that writers on different
 //! stripes do not meet: counts, the block that new slots come from, the batch of retired slots.
 
+#[cfg(not(loom))]
+use core::cell::Cell;
+
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{AtomicIsize, AtomicPtr, AtomicU32, OnceLock, Ordering, planted};
+use crate::sync::{AtomicIsize, AtomicPtr, AtomicU32, OnceLock, Ordering, planted, thread};
+#[cfg(not(loom))]
+use crate::sync::{AtomicUsize, per_thread};
 
 use super::retire::Batch;
 
@@ -89,22 +94,26 @@ fn stripe_count() -> usize {
         return 1;
     }
     *COUNT.get_or_init(|| {
-        let processors = std::thread::available_parallelism().map_or(4, usize::from);
+        let processors = thread::available_parallelism().map_or(4, usize::from);
         processors.next_power_of_two().min(16)
     })
 }
+
+#[cfg(not(loom))]
+per_thread! { static NUMBER: Cell<Option<usize>> = Cell::new(None) }
 
 /// A small number of the current thread, dealt in turn.
 #[cfg(not(loom))]
 #[inline]
 fn thread_number() -> usize {
-    use crate::sync::AtomicUsize;
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    std::thread_local! {
-        static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed);
-    }
-    // `usize` has no destructor, so this works in thread-local destructors too.
-    NUMBER.with(|number| *number)
+    NUMBER.with(|number| {
+        number.get().unwrap_or_else(|| {
+            let next = NEXT.fetch_add(1, Ordering::Relaxed);
+            number.set(Some(next));
+            next
+        })
+    })
 }
 
 #[cfg(loom)]

@@ -95,7 +95,7 @@ impl<T> Table<T> {
             swept.add(self.sweep_step(step as u32, &guard));
             self.after_sweep(&guard);
         }
-        self.settle(swept.examined / BLOCK_SLOTS as usize + 1);
+        self.settle(BATCHES_PER_PIN);
         swept
     }
 
