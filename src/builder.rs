@@ -1,6 +1,6 @@
 //! Building a map with options.
 
-use core::{fmt, time::Duration};
+use core::{fmt, marker::PhantomData, time::Duration};
 use std::hash::RandomState;
 
 use crate::{
@@ -26,7 +26,7 @@ const MAX_SWEEP_PER_WRITE: usize = 1024;
 /// use std::time::Duration;
 ///
 /// let clock = ManualClock::new();
-/// let sessions: TtlMap<u64, String> = TtlMap::<u64, String>::builder()
+/// let sessions = TtlMap::<u64, String>::builder()
 ///     .capacity(10_000)
 ///     .time_to_live(Duration::from_secs(60))
 ///     .clock(clock.clone())
@@ -36,18 +36,18 @@ const MAX_SWEEP_PER_WRITE: usize = 1024;
 /// assert_eq!(sessions.pin().get(&1), None);
 /// # Ok::<_, evanesce::BuildError>(())
 /// ```
-#[derive(Debug)]
 #[must_use = "a builder does nothing before `build`"]
-pub struct Builder<S = RandomState> {
+pub struct Builder<K, V, S = RandomState> {
     capacity: usize,
     hasher: S,
     time_to_live: Option<Duration>,
     sweep_per_write: usize,
     clock: ClockSource,
     max_slots: usize,
+    builds: PhantomData<fn() -> (K, V)>,
 }
 
-impl<S> Builder<S> {
+impl<K, V, S> Builder<K, V, S> {
     pub(crate) fn new(hasher: S) -> Self {
         Self {
             capacity: 0,
@@ -56,6 +56,7 @@ impl<S> Builder<S> {
             sweep_per_write: SWEEP_PER_WRITE,
             clock: ClockSource::monotonic(),
             max_slots: MAX_SLOTS as usize,
+            builds: PhantomData,
         }
     }
 
@@ -66,9 +67,10 @@ impl<S> Builder<S> {
     }
 
     /// Sets the hasher. Default: [`RandomState`].
-    pub fn hasher<H>(self, hasher: H) -> Builder<H> {
-        let Self { capacity, hasher: _, time_to_live, sweep_per_write, clock, max_slots } = self;
-        Builder { capacity, hasher, time_to_live, sweep_per_write, clock, max_slots }
+    pub fn hasher<H>(self, hasher: H) -> Builder<K, V, H> {
+        let Self { capacity, hasher: _, time_to_live, sweep_per_write, clock, max_slots, builds } =
+            self;
+        Builder { capacity, hasher, time_to_live, sweep_per_write, clock, max_slots, builds }
     }
 
     /// Sets the time to live of entries that are put without one. Default: they never expire.
@@ -103,13 +105,26 @@ impl<S> Builder<S> {
     ///
     /// [`BuildError`] if an option is out of its range; it names the option, the value and the
     /// range.
-    pub fn build<K, V>(self) -> Result<TtlMap<K, V, S>, BuildError> {
+    pub fn build(self) -> Result<TtlMap<K, V, S>, BuildError> {
         let max_slots = check("max_slots", self.max_slots, 1, MAX_SLOTS as usize)?;
         let sweep_per_write =
             check("sweep_per_write", self.sweep_per_write, 0, MAX_SWEEP_PER_WRITE)?;
         let capacity = check("capacity", self.capacity, 0, self.max_slots)? as usize;
         let table = Table::new(capacity, max_slots, sweep_per_write, self.clock);
         Ok(TtlMap { table, hasher: self.hasher, time_to_live: self.time_to_live })
+    }
+}
+
+impl<K, V, S> fmt::Debug for Builder<K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { capacity, time_to_live, sweep_per_write, clock, max_slots, .. } = self;
+        f.debug_struct("Builder")
+            .field("capacity", capacity)
+            .field("time_to_live", time_to_live)
+            .field("sweep_per_write", sweep_per_write)
+            .field("clock", clock)
+            .field("max_slots", max_slots)
+            .finish_non_exhaustive()
     }
 }
 

@@ -57,7 +57,7 @@ impl<K, V> TtlMap<K, V> {
     }
 
     /// Returns a [`Builder`], for maps with a default TTL, a clock, a limit.
-    pub fn builder() -> Builder {
+    pub fn builder() -> Builder<K, V> {
         Builder::new(RandomState::new())
     }
 }
@@ -134,7 +134,7 @@ impl<K, V, S> TtlMap<K, V, S> {
     /// use std::time::Duration;
     ///
     /// let clock = ManualClock::new();
-    /// let map = TtlMap::<u32, u32>::builder().clock(clock.clone()).build::<u32, u32>()?;
+    /// let map = TtlMap::<u32, u32>::builder().clock(clock.clone()).build()?;
     /// map.pin().insert_with_ttl(1, 1, Duration::from_millis(5));
     /// clock.advance(Duration::from_millis(7));
     /// let report = map.sweep(Budget::full_pass());

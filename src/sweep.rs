@@ -86,7 +86,7 @@ pub struct SweepReport {
 
 /// A thread that sweeps a map at an interval.
 ///
-/// It holds the map weakly and ends when the map is gone. Dropping the sweeper stops the thread and
+/// It holds the map weakly and ends, within an interval, when the map is gone. Dropping the sweeper stops the thread and
 /// waits for its end (a sweeper dropped by its own thread, in the `Drop` of a value say, only stops
 /// it). A panic in the `Drop` of a key or value costs that sweep, not the thread.
 ///
@@ -131,12 +131,17 @@ impl Sweeper {
             while !stopped.load(Ordering::Acquire) {
                 let Some(map) = map.upgrade() else { return };
                 // The map stays usable through a panic of a user's `Drop`; so does this thread.
-                let _ = catch_unwind(AssertUnwindSafe(move || {
+                let swept = catch_unwind(AssertUnwindSafe(move || {
                     map.sweep(budget);
                     // The map's last owner may be gone by now: `map` is dropped in here too.
                     drop(map);
                 }));
-                thread::park_timeout(interval);
+                // What was panicked with may panic when dropped, and has said all it had to say.
+                core::mem::forget(swept);
+                // User code in the sweep may have parked and consumed our wake-up.
+                if !stopped.load(Ordering::Acquire) {
+                    thread::park_timeout(interval);
+                }
             }
         };
         let thread = thread::Builder::new().name("evanesce-sweeper".into()).spawn(sweep)?;

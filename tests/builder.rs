@@ -351,7 +351,7 @@ fn debug_output_shows_something_and_no_expired_value() {
             format!("{:?}", Budget::entries(1)),
             format!("{clock:?}"),
             format!("{MonotonicClock:?}"),
-            format!("{:?}", builder()),
+            format!("{:?}", builder::<u8, u8>()),
         ] {
             assert!(!text.is_empty());
         }

@@ -88,7 +88,7 @@ impl World {
 
     fn with_capacity(capacity: usize) -> Arc<Self> {
         let clock = ManualClock::new();
-        let map = TtlMap::<(), ()>::builder()
+        let map = TtlMap::builder()
             .hasher(Place(0))
             .capacity(capacity)
             .clock(clock.clone())

@@ -165,7 +165,7 @@ impl Directory {
             return;
         }
         let growth = Growth::from_word(self.growth.load(Ordering::Acquire));
-        if growth.next_share != Growth::IDLE || growth.level == MAX_LEVEL {
+        if growth.next_share != Growth::IDLE {
             return;
         }
         self.cells.ensure(1 << growth.level);

@@ -124,7 +124,7 @@ impl<T> List<T> {
             Look::Expired => return None,
             Look::Over(state) => {
                 // Dead: no younger entry of this key was linked while this node was.
-                let (heir, _) = self.heir(state)?;
+                let heir = self.heir(state)?;
                 match Self::look(heir, &now) {
                     Look::Visible(state) => (heir, state),
                     Look::Expired => return None,
@@ -139,18 +139,18 @@ impl<T> List<T> {
         Some(Hit { entry: unsafe { node.entry() }, state })
     }
 
-    /// The replacement that a state names, and whether what it replaced was visible.
+    /// The replacement that a state names.
     #[inline]
-    fn heir(&self, state: State) -> Option<(&Node<T>, bool)> {
-        state.destination().map(|(slot, visible)| (self.slab.node(slot), visible))
+    fn heir(&self, state: State) -> Option<&Node<T>> {
+        state.destination().map(|(slot, _)| self.slab.node(slot))
     }
 
     /// Reads a state word until it gives an answer: three times at most.
     ///
     /// The word comes first and the clock after it. "Visible" is final. "Expired" is an answer only
-    /// if the word has not changed since: otherwise the entry may have been renewed or replaced in
-    /// time, and never have been absent. An entry renewed twice meanwhile was visible when the
-    /// second renewal read the clock.
+    /// if the word, loaded again, is past its deadline by the same reading: otherwise the entry may
+    /// have been renewed or replaced in time, and never have been absent. A word found later than
+    /// the reading twice is a renewal that goes on meanwhile.
     #[inline]
     fn look(node: &Node<T>, now: impl Fn() -> Now) -> Look {
         // Acquire (O2): the fields of the slot that it may name.
@@ -162,14 +162,14 @@ impl<T> List<T> {
             if state.is_terminal() {
                 return Look::Over(state);
             }
-            if state.is_visible_at(now()) {
+            let reading = now();
+            if state.is_visible_at(reading) {
                 return Look::Visible(Some(state));
             }
-            let again = reload(node);
-            if again == state || planted!(absence_not_confirmed) {
+            state = reload(node);
+            if state.is_due_at(reading) || planted!(absence_not_confirmed) {
                 return Look::Expired;
             }
-            state = again;
         }
         if state.is_terminal() { Look::Over(state) } else { Look::Visible(None) }
     }
@@ -359,7 +359,7 @@ impl<T> List<T> {
                 Target::Node(slot) => {
                     let node = self.slab.node(slot);
                     hit = self.judge(node, guard, &now);
-                    let heir = || Some(self.heir(node.state.load(Ordering::Acquire))?.0);
+                    let heir = || self.heir(node.state.load(Ordering::Acquire));
                     let bug = planted!(iteration_follows_the_heir).then(heir).flatten();
                     at = bug.unwrap_or(node).next.load(Ordering::Acquire);
                 }

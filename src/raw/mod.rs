@@ -16,7 +16,8 @@
 //!   frozen, until every guard from before the unlinking is gone.
 //! - **I5** A slot is free in the bitmap, or one draft's, or linked, or retired. Only slots of
 //!   ensured chunks are handed out.
-//! - **I6** A block with a free slot is some stripe's, or listed, or about to be listed.
+//! - **I6** A block with a free slot is some stripe's, or listed, or in the hands of a thread that is
+//!   about to make it one of these.
 //! - **I7** A sentinel's cell is unset, then its one claimer's and marked, then linked; linked it
 //!   stays. A walk starts only from an unmarked one. Its chunk comes before its number.
 //! - **I8** The box of a batch seen on the ready stack lives, and does not come back, while the

@@ -17,7 +17,7 @@ use super::{
     stripe::{Stripe, Stripes},
 };
 
-/// Slots a batch: with the header 512 bytes. The collector spends 2 kB on each batch that waits, so
+/// Slots a batch at most: with the header 512 bytes. The collector spends 2 kB on each batch that waits, so
 /// a small one is dear; a write reclaims a whole one, so a large one is slow. Under loom a batch is
 /// full with one slot.
 const BATCH_SLOTS: usize = if cfg!(loom) { 1 } else { 124 };
@@ -102,11 +102,16 @@ impl Drop for Ready {
 /// Where the retired slots of one map wait.
 pub(super) struct Limbo {
     ready: Arc<Ready>,
+    /// How many slots make a batch.
+    batch_slots: usize,
 }
 
 impl Limbo {
-    pub(super) fn new() -> Self {
-        Self { ready: Arc::new(Ready { head: AtomicPtr::new(ptr::null_mut()) }) }
+    /// For a map of up to `max_slots` slots: what waits in half-full batches of `stripes` stripes is
+    /// an eighth of them at most, so that a map near its limit can use the others.
+    pub(super) fn new(max_slots: u32, stripes: usize) -> Self {
+        let batch_slots = (max_slots as usize / (8 * stripes)).clamp(1, BATCH_SLOTS);
+        Self { ready: Arc::new(Ready { head: AtomicPtr::new(ptr::null_mut()) }), batch_slots }
     }
 
     /// Retires a slot: it is reclaimed after every pin that exists now has ended.
@@ -117,7 +122,7 @@ impl Limbo {
         let mut batch = Self::swap_out(stripe).unwrap_or_else(Batch::new);
         batch.slots[batch.len] = slot.0;
         batch.len += 1;
-        if batch.len == BATCH_SLOTS {
+        if batch.len >= self.batch_slots {
             self.defer(batch, guard);
         } else {
             let batch = Box::into_raw(batch);
@@ -223,6 +228,7 @@ impl Drop for DueBatch<'_> {
         } else {
             let ready = Arc::clone(self.ready);
             self.guard.defer(move || ready.push(parcel.unpack()));
+            self.guard.flush();
         }
     }
 }

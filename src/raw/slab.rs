@@ -1,7 +1,7 @@
 //! The slab: all nodes of a map, found by a 32-bit number, recycled and never moved.
 //!
-//! Slots come in blocks of 64 with one bitmap of free slots a block (I5): a slot is taken by a CAS
-//! that clears its bit and given back by setting it, so there is no ABA. A stripe takes from its own
+//! Slots come in blocks of 64 with one bitmap of taken slots a block (I5): a slot is taken by a CAS
+//! that sets its bit and given back by clearing it, so there is no ABA. A stripe takes from its own
 //! block until that is empty; then from the list of blocks that got a free slot, or from fresh
 //! memory. Entries put together by one thread thus stand together and often expire together.
 
@@ -88,8 +88,8 @@ impl<T> Node<T> {
 
 /// What is known of 64 slots.
 struct Block {
-    /// A bit is set while its slot is free (I5).
-    free: AtomicU64,
+    /// A bit is set while its slot is taken (I5). All are free in fresh memory.
+    taken: AtomicU64,
     /// The next block in the list of blocks with free slots, plus one.
     next: AtomicU32,
     /// Whether the block is in that list, or on its way in or out.
@@ -100,7 +100,7 @@ struct Block {
 unsafe impl Zeroed for Block {
     #[cfg(loom)]
     fn zeroed() -> Self {
-        Self { free: AtomicU64::new(0), next: AtomicU32::new(0), listed: AtomicBool::new(false) }
+        Self { taken: AtomicU64::new(0), next: AtomicU32::new(0), listed: AtomicBool::new(false) }
     }
 }
 
@@ -161,15 +161,20 @@ impl<T> Slab<T> {
         (blocks * BLOCK_SLOTS).min(self.max_slots + 1)
     }
 
-    /// The slots of a block that are taken, as bits. Exact at rest.
-    pub(super) fn taken(&self, block: u32) -> u64 {
-        !self.block(block).free.load(Ordering::Relaxed) & Self::slots_of(self.max_slots, block)
+    /// Whether all slots of a block are free. Exact at rest.
+    pub(super) fn is_empty(&self, block: u32) -> bool {
+        self.block(block).taken.load(Ordering::Relaxed) == 0
+    }
+
+    /// The free slots of a block, as bits. Exact at rest.
+    fn free(&self, block: u32) -> u64 {
+        !self.block(block).taken.load(Ordering::Relaxed) & self.slots_of(block)
     }
 
     /// How many of the slots handed out are free. Exact at rest.
     pub(super) fn free_slots(&self) -> usize {
         let blocks = 0..self.handed_out.load(Ordering::Acquire);
-        blocks.map(|b| self.block(b).free.load(Ordering::Relaxed).count_ones() as usize).sum()
+        blocks.map(|block| self.free(block).count_ones() as usize).sum()
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -177,9 +182,10 @@ impl<T> Slab<T> {
     }
 
     /// The bits of the slots that a block has: all but slot 0 and those past the limit.
-    fn slots_of(max_slots: u32, block: u32) -> u64 {
+    #[inline]
+    fn slots_of(&self, block: u32) -> u64 {
         let first = block * BLOCK_SLOTS;
-        let len = (max_slots + 1).saturating_sub(first).min(BLOCK_SLOTS);
+        let len = (self.max_slots + 1).saturating_sub(first).min(BLOCK_SLOTS);
         let bits = if len == 64 { u64::MAX } else { (1 << len) - 1 };
         if block == 0 { bits & !1 } else { bits }
     }
@@ -188,64 +194,81 @@ impl<T> Slab<T> {
     pub(super) fn take(&self, stripes: &Stripes) -> Result<SlotIndex, Full> {
         let stripe = stripes.mine();
         loop {
-            // Acquire (O6): the block's chunk comes before its number; its bitmap decides.
+            // Acquire (O6): the block's chunk comes before its number. The bitmap decides.
             let current = stripe.block.load(Ordering::Acquire);
             if let Some(slot) = current.checked_sub(1).and_then(|b| self.take_from(b)) {
                 return Ok(slot);
             }
             let Some(block) = self.pop_listed().or_else(|| self.fresh_block()) else {
-                return self.take_from_any(stripes);
+                return self.take_from_any();
             };
             let swap = stripe.block.compare_exchange(
                 current,
                 block + 1,
-                Ordering::Release,
+                Ordering::AcqRel,
                 Ordering::Relaxed,
             );
-            if swap.is_err() {
-                // Another thread of this stripe was first; the block serves someone else.
-                self.list(block);
+            // One of two blocks is nobody's now: the new one, if another thread of this stripe was
+            // first; or else the one before. That had no free slot when we looked, but the stripe
+            // may have left it since, and taken it up again when it had some (I6).
+            let left = if swap.is_ok() { current.checked_sub(1) } else { Some(block) };
+            if let Some(left) = left
+                && self.free(left) != 0
+                && !planted!(block_left_behind)
+            {
+                self.list(left);
             }
         }
     }
 
-    /// The last resort before [`Full`]: the blocks that other stripes have begun.
+    /// The last resort before [`Full`]: any block, also one that another thread has in its hands.
+    /// Looks at all of them, on a map that is at its limit.
     #[cold]
-    fn take_from_any(&self, stripes: &Stripes) -> Result<SlotIndex, Full> {
-        let mut begun = stripes.iter().map(|s| s.block.load(Ordering::Acquire));
-        begun.find_map(|b| self.take_from(b.checked_sub(1)?)).ok_or(Full)
+    fn take_from_any(&self) -> Result<SlotIndex, Full> {
+        let mut blocks = 0..self.handed_out.load(Ordering::Acquire);
+        blocks.find_map(|block| self.take_from(block)).ok_or(Full)
     }
 
     fn take_from(&self, block: u32) -> Option<SlotIndex> {
-        let word = &self.block(block).free;
-        let mut free = word.load(Ordering::Relaxed);
-        while free != 0 {
-            let rest = free & (free - 1);
+        let word = &self.block(block).taken;
+        let slots = self.slots_of(block);
+        let mut taken = word.load(Ordering::Relaxed);
+        loop {
+            let free = !taken & slots;
+            if free == 0 {
+                return None;
+            }
+            let first = free & free.wrapping_neg();
             // Acquire (O4): the last user of the slot is done with it.
-            match word.compare_exchange_weak(free, rest, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return Some(SlotIndex(block * BLOCK_SLOTS + free.trailing_zeros())),
-                Err(now) => free = now,
+            let swap = word.compare_exchange_weak(
+                taken,
+                taken | first,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            );
+            match swap {
+                Ok(_) => return Some(SlotIndex(block * BLOCK_SLOTS + first.trailing_zeros())),
+                Err(now) => taken = now,
             }
         }
-        None
     }
 
     /// Gives a slot back whose entry is out. The slot may be taken again at once.
     fn give_back(&self, slot: SlotIndex) {
         let (block, bit) = (slot.0 / BLOCK_SLOTS, slot.0 % BLOCK_SLOTS);
         // Release (O4): our use of the slot comes before the next one's.
-        let before = self.block(block).free.fetch_or(1 << bit, Ordering::Release);
-        debug_assert!(before & 1 << bit == 0, "I5: slot {} freed twice", slot.0);
-        if before == 0 {
+        let before = self.block(block).taken.fetch_and(!(1 << bit), Ordering::Release);
+        debug_assert!(before & 1 << bit != 0, "I5: slot {} freed twice", slot.0);
+        if !before & self.slots_of(block) == 0 {
             self.list(block);
         }
     }
 
     /// Puts a block on the list of blocks with free slots, unless it is there.
     ///
-    /// I6: a block with a free slot is some stripe's, or listed, or about to be listed by whoever
-    /// freed the slot. `listed` is changed by read-modify-writes only: if we find it set, then
-    /// whoever clears it after us sees the bit that we set before (`AcqRel`, O4).
+    /// I6: a block with a free slot is some stripe's, or listed, or in the hands of a thread that is
+    /// about to do either. `listed` is changed by read-modify-writes only: if we find it set, then
+    /// whoever clears it after us sees the bit that we cleared before (`AcqRel`, O4).
     fn list(&self, block: u32) {
         if self.block(block).listed.swap(true, Ordering::AcqRel) {
             return;
@@ -285,7 +308,7 @@ impl<T> Slab<T> {
     fn fresh_block(&self) -> Option<u32> {
         loop {
             let block = self.handed_out.load(Ordering::Acquire);
-            if Self::slots_of(self.max_slots, block) == 0 {
+            if self.slots_of(block) == 0 {
                 return None;
             }
             self.nodes.ensure(block * BLOCK_SLOTS);
@@ -298,9 +321,6 @@ impl<T> Slab<T> {
                 Ordering::Relaxed,
             );
             if swap.is_ok() {
-                // Release (O4): nothing was there before us, but takers expect it.
-                let slots = Self::slots_of(self.max_slots, block);
-                self.block(block).free.store(slots, Ordering::Release);
                 return Some(block);
             }
         }

@@ -61,6 +61,10 @@ impl Stripes {
         &self.0[thread_number() & (self.0.len() - 1)]
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Stripe> {
         self.0.iter().map(|stripe| &**stripe)
     }

@@ -52,12 +52,13 @@ impl<T> Table<T> {
         sweep_per_write: u32,
         clock: ClockSource,
     ) -> Self {
+        let stripes = Stripes::new();
         Self {
             list: List {
                 directory: Directory::with_capacity(capacity),
                 slab: Slab::new(max_slots),
-                limbo: Limbo::new(),
-                stripes: Stripes::new(),
+                limbo: Limbo::new(max_slots, stripes.len()),
+                stripes,
             },
             clock,
             sweep_per_write,
@@ -212,7 +213,13 @@ impl<T> Table<T> {
             }
             let mut draft = Draft::new(&self.list.slab, make(carry, old.entry()));
             let first = old.state;
-            while self.is_visible(old.state) {
+            while !old.state.is_terminal() {
+                if !self.is_visible(old.state) {
+                    if old.confirm_expired() {
+                        return Ok(None);
+                    }
+                    continue;
+                }
                 // The new entry takes over the deadline it is judged by, so a renewal between
                 // fails the step and is not lost.
                 let state = if planted!(renewal_lost_by_update) { first } else { old.state };

@@ -259,7 +259,7 @@ impl<T> Table<T> {
         let mut at = from;
         while at < from + count {
             let block_end = (at - at % BLOCK_SLOTS + BLOCK_SLOTS).min(from + count);
-            if slab.taken(at / BLOCK_SLOTS) != 0 {
+            if !slab.is_empty(at / BLOCK_SLOTS) {
                 for slot in (at..block_end).map(SlotIndex) {
                     // Relaxed: a hint. The slot may be free, in someone's hands, or retired.
                     let state = slab.node(slot).state.load(Ordering::Relaxed);
@@ -329,7 +329,8 @@ impl Turn {
     fn begin() -> Option<Self> {
         // A thread that is ending, its thread-locals gone, leaves reclaiming to others.
         let was = RECLAIMING.try_with(|on| on.replace(true)).unwrap_or(true);
-        (!was).then_some(Self)
+        // Lazily: a `Turn` made and dropped here would end the one that is on.
+        (!was).then(|| Self)
     }
 }
 

@@ -50,9 +50,9 @@ pub(crate) fn within<R: Send + 'static>(
     }
 }
 
-/// A builder, however the crate's inference for `builder()` is set up.
-pub(crate) fn builder() -> Builder<RandomState> {
-    TtlMap::<(), ()>::builder()
+/// A builder of whatever map the caller asks for.
+pub(crate) fn builder<K, V>() -> Builder<K, V> {
+    TtlMap::builder()
 }
 
 pub(crate) const fn ns(n: u64) -> Duration {

@@ -150,7 +150,7 @@ struct Run<'a> {
 pub(crate) fn run(case: &Case) {
     let Setup { hashing, capacity, time_to_live, sweep_per_write } = case.setup;
     let (tally, clock) = (Tally::new(), ManualClock::new());
-    let mut builder = TtlMap::<(), ()>::builder()
+    let mut builder = TtlMap::builder()
         .hasher(hashing)
         .capacity(usize::from(capacity))
         .sweep_per_write(usize::from(sweep_per_write % 8))
