@@ -8,4 +8,6 @@ if ! cargo +nightly --version >/dev/null 2>&1; then
     exit 0
 fi
 cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
-cargo +nightly fuzz run ops -- -max_total_time="$seconds" -max_len=512 -print_final_stats=1
+# What it finds new goes to target/, not to the committed corpus.
+mkdir -p target/fuzz-corpus
+cargo +nightly fuzz run ops target/fuzz-corpus fuzz/corpus/ops -- -max_total_time="$seconds" -max_len=512 -print_final_stats=1

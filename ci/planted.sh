@@ -41,22 +41,31 @@ state_stored_blindly       racy_29_sweep_vs_replace_ends_an_entry_once
 state_stored_blindly       racy_29b_sweep_vs_remove_ends_an_entry_once
 share_claimed_blindly      racy_30_stale_helper_vs_the_next_level
 batches_leaked             racy_31_map_drop_vs_a_batch_deferred_on_another_thread
+no_last_look               racy_32_first_inserts_of_a_map_of_three
+block_left_behind          slab_no_block_with_free_slots_is_left_behind
 "
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-cargo test --release --test loom --no-run --message-format=json >"$log"
-models=$(grep -oE '"executable":"[^"]*/loom-[^"]*"' "$log" | cut -d'"' -f4)
+cargo test --release --lib --test loom --no-run --message-format=json >"$log"
+binaries=$(grep -oE '"executable":"[^"]*/(loom|evanesce)-[^"]*"' "$log" | cut -d'"' -f4)
+[ "$(wc -w <<<"$binaries")" = 2 ] || { echo "expected two test binaries: $binaries"; exit 1; }
 
 echo "unbroken:"
-if ! "$models" --nocapture --test-threads=1 >"$log" 2>&1; then
-    tail -40 "$log"
-    exit 1
-fi
-grep -oE 'model racy_.*' "$log"
+for binary in $binaries; do
+    if ! "$binary" --nocapture --test-threads=1 >"$log" 2>&1; then
+        tail -40 "$log"
+        exit 1
+    fi
+    grep -oE 'model (racy|slab)_.*' "$log" || true
+done
 
-for model in $("$models" --list | sed -n 's/^\(racy_[a-z0-9_]*\): test$/\1/p'); do
+# Path and name of each model: in the tests, and in the library itself.
+list() { for b in $binaries; do "$b" --list | sed -n "s#^\(.*\): test\$#$b \1#p"; done; }
+models=$(list | grep -E '(racy|slab)_[a-z0-9_]*$')
+
+for model in $(grep -oE '(racy|slab)_[a-z0-9_]*$' <<<"$models"); do
     grep -q " $model$" <<<"$pairs" || { echo "no bug is planted for $model"; exit 1; }
 done
 for bug in $(grep -rhoE 'planted!\([a-z_]+\)' src | sed 's/planted!(\(.*\))/\1/' | sort -u); do
@@ -67,10 +76,12 @@ caught=0
 while read -r bug model; do
     [ -n "$bug" ] || continue
     status=0
+    read -r binary test < <(grep -E "[ :]$model\$" <<<"$models")
     # In a shell of its own, whose word about an aborted child goes to the log as well.
     (
         EVANESCE_PLANTED=$bug RUST_BACKTRACE=0 timeout 120 \
-            "$models" --exact "$model" --nocapture --test-threads=1
+            "$binary" --exact "$test" --nocapture --test-threads=1
+        exit $?
     ) >"$log" 2>&1 || status=$?
     # A failed test exits with 101, a failed assertion during a panic aborts: 134.
     if [ "$status" != 101 ] && [ "$status" != 134 ]; then

@@ -157,7 +157,7 @@ where
     ///
     /// # Progress
     ///
-    /// Lock-free: it looks again if the entry is replaced twice while it looks.
+    /// Lock-free: it looks again if the entry is renewed, replaced, or expires while it looks.
     ///
     /// # Examples
     ///
@@ -181,21 +181,7 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let table = &self.map.table;
-        let split_key = self.split_key(key);
-        loop {
-            let found = table.get_with_state(split_key, &self.guard, matches(key));
-            let (_, state) = infallible(found)?;
-            if state.is_never() {
-                return Some(Ttl::Never);
-            }
-            let left = state.remaining(table.clock.now());
-            if left > Duration::ZERO {
-                return Some(Ttl::Remaining(left));
-            }
-            // It expired between the lookup and this reading: the next lookup says so, or finds
-            // that it was renewed.
-        }
+        infallible(self.map.table.time_left(self.split_key(key), &self.guard, matches(key)))
     }
 
     /// Puts a value, in the place of the key's value if it has one, with the map's default TTL.

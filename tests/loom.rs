@@ -743,6 +743,23 @@ race!(
     |_: &World, _, alive| assert_eq!(alive, 0)
 );
 
+/// One thread has a fresh block in its hands, and the other finds no other: it is not full.
+#[test]
+fn racy_32_first_inserts_of_a_map_of_three() {
+    model("racy_32_first_inserts_of_a_map_of_three", 3, 5647, || {
+        let map = TtlMap::builder().hasher(Place(0)).capacity(3).max_slots(3).build().unwrap();
+        let map: Arc<TtlMap<Key, u32, Place>> = Arc::new(map);
+        let theirs = Arc::clone(&map);
+        let other = thread::spawn(move || {
+            theirs.pin().insert(A, 1);
+            drop(theirs);
+        });
+        map.pin().insert(B, 2);
+        other.join().unwrap();
+        assert_eq!(map.len(), 2);
+    });
+}
+
 /// The clock of the models is the public one.
 #[test]
 fn the_manual_clock_starts_at_zero() {

@@ -176,3 +176,26 @@ fn growth_and_churn_never_hide_a_key_that_stays() {
         }
     });
 }
+
+#[test]
+fn len_never_falls_below_zero_while_entries_come_and_go() {
+    exclusive(|| {
+        let map: Arc<Map> = Arc::new(TtlMap::new());
+        let writer = |map: &Map| {
+            for round in 0..20 * rounds() {
+                map.pin().insert(round % KEYS, round);
+            }
+        };
+        let remove_all: fn(&Map) = |map| {
+            for key in 0..KEYS {
+                if map.pin().remove(&key).is_some() {
+                    // At once, when the insert may not have counted its entry yet.
+                    let len = map.len();
+                    assert!(len as u64 <= 2 * KEYS, "len is {len}");
+                }
+            }
+        };
+        meanwhile(&map, writer, &[remove_all]);
+        assert_eq!(map.len(), map.pin().iter().count());
+    });
+}

@@ -5,7 +5,7 @@ mod common;
 
 use common::{Rng, assert_slots_accounted, builder, exclusive, mix, ns, settle};
 use evanesce::{Budget, Clock as _, Deadline, ManualClock, MonotonicClock, TtlMap};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::thread;
@@ -153,8 +153,11 @@ fn survives(map: Map, ttls: u64, tick: impl Fn() + Send + Sync + Clone + 'static
     assert_eq!(stats.pending_reclaim, 0, "{stats:?}");
     {
         let pin = map.pin();
-        assert_eq!(pin.iter().count(), stats.len, "nothing expires now: {stats:?}");
-        assert_eq!((0..KEYS).filter(|key| pin.contains_key(key)).count(), stats.len);
+        let seen: Vec<u64> = pin.iter().map(|(key, val)| (*key, val.verify(*key)).0).collect();
+        assert_eq!(seen.len(), stats.len, "nothing expires now: {stats:?}");
+        let found: BTreeSet<u64> = (0..KEYS).filter(|key| pin.contains_key(key)).collect();
+        assert_eq!(seen.iter().copied().collect::<BTreeSet<_>>(), found, "iter and get differ");
+        assert_eq!(found.len(), stats.len, "a key twice");
     }
     assert_eq!(MADE.load(Relaxed) - DROPPED.load(Relaxed), stats.len, "{stats:?}");
     drop(Arc::into_inner(map).expect("all threads ended"));

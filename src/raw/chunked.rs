@@ -7,7 +7,8 @@
 //!
 //! A chunk of 64 KiB or more is mapped from the system. The allocator's zeroed memory would do, but
 //! it clears memory that was used before, megabytes of it inside one insert; fresh pages are
-//! cleared by the system one by one as they are touched.
+//! cleared by the system one by one as they are touched. (Elements aligned beyond a page, or a system
+//! that refuses, get the allocator's.)
 
 use core::{
     alloc::Layout,
@@ -60,11 +61,6 @@ impl<T: Zeroed, const FIRST: usize> Chunked<T, FIRST> {
         (index | (FIRST as u32 - 1)).ilog2() as usize - (Self::FIRST_LOG2 - 1)
     }
 
-    /// First index and length of chunk `c`.
-    fn span(c: usize) -> (usize, usize) {
-        if c == 0 { (0, FIRST) } else { (FIRST << (c - 1), FIRST << (c - 1)) }
-    }
-
     /// The element `index`.
     ///
     /// # Safety
@@ -93,7 +89,7 @@ impl<T: Zeroed, const FIRST: usize> Chunked<T, FIRST> {
         if !slot.load(Ordering::Acquire).is_null() {
             return;
         }
-        let (start, len) = Self::span(c);
+        let (start, len) = span(FIRST, c);
         let (base, bytes) = allocate::<T>(len);
         let biased = base.as_ptr().wrapping_sub(start);
         assert!(!biased.is_null(), "the system placed a chunk at the address of its own length");
@@ -115,12 +111,16 @@ impl<T: Zeroed, const FIRST: usize> Chunked<T, FIRST> {
     }
 }
 
+/// First index and length of chunk `c` where chunk 0 has `first` elements.
+fn span(first: usize, c: usize) -> (usize, usize) {
+    if c == 0 { (0, first) } else { (first << (c - 1), first << (c - 1)) }
+}
+
 impl<T, const FIRST: usize> Drop for Chunked<T, FIRST> {
     fn drop(&mut self) {
         for (c, chunk) in self.chunks.iter().enumerate() {
             let biased = chunk.load(Ordering::Acquire);
-            let (start, len) =
-                if c == 0 { (0, FIRST) } else { (FIRST << (c - 1), FIRST << (c - 1)) };
+            let (start, len) = span(FIRST, c);
             if !biased.is_null()
                 && let Some(base) = NonNull::new(biased.wrapping_add(start))
             {

@@ -29,9 +29,17 @@ pub(super) struct List<T> {
 /// An entry that a lookup found visible.
 pub(super) struct Hit<'g, T> {
     pub(super) entry: &'g T,
+    node: &'g Node<T>,
     /// The state it was found in; `None` when it was visible at an instant of the lookup but its
     /// state was overwritten before it could be read.
     pub(super) state: Option<State>,
+}
+
+impl<T> Hit<'_, T> {
+    /// The state it was found in, if it is in that state still.
+    pub(super) fn unchanged(&self) -> Option<State> {
+        self.state.filter(|state| reload(self.node) == *state)
+    }
 }
 
 /// Where a find stopped.
@@ -136,7 +144,7 @@ impl<T> List<T> {
             }
         };
         // SAFETY: I4: linked, or the replacement of a node that was, under the guard.
-        Some(Hit { entry: unsafe { node.entry() }, state })
+        Some(Hit { entry: unsafe { node.entry() }, node, state })
     }
 
     /// The replacement that a state names.

@@ -225,6 +225,9 @@ impl<T> Slab<T> {
     /// Looks at all of them, on a map that is at its limit.
     #[cold]
     fn take_from_any(&self) -> Result<SlotIndex, Full> {
+        if planted!(no_last_look) {
+            return Err(Full);
+        }
         let mut blocks = 0..self.handed_out.load(Ordering::Acquire);
         blocks.find_map(|block| self.take_from(block)).ok_or(Full)
     }
@@ -372,6 +375,9 @@ impl<T> Drop for Slab<T> {
         Rest(self, slots).drop_entries();
     }
 }
+
+#[cfg(all(test, loom))]
+mod models;
 
 /// An entry on its way into the map. It is held here, then in a slot that nobody else knows; if the
 /// operation fails or panics, it comes out again and the slot is given back.

@@ -9,15 +9,15 @@ use core::convert::Infallible;
 use crossbeam_utils::CachePadded;
 
 use crate::{
-    clock::ClockSource,
+    clock::{ClockSource, Ttl},
     sync::{AtomicBool, Ordering, planted},
 };
 
 use super::{
     directory::Directory,
     guard::{self, Guard},
-    link::{Link, SplitKey},
-    list::{Found, Hit, List, Located},
+    link::{Link, Order, SplitKey},
+    list::{Found, List, Located},
     retire::Limbo,
     slab::{Draft, Slab},
     state::State,
@@ -25,8 +25,8 @@ use super::{
     upkeep::Sweeping,
 };
 
-/// Buckets that `clear` empties under one pin.
-const BUCKETS_PER_PIN: usize = 1024;
+/// Buckets and entries that `clear` deals with under one pin.
+const STEPS_PER_PIN: usize = 1024;
 
 /// The map without hashing: entries `T` by split-order key and a closure that knows equality.
 pub(crate) struct Table<T> {
@@ -92,19 +92,29 @@ impl<T> Table<T> {
         Ok(hit.map(|hit| hit.entry))
     }
 
-    /// As [`Table::get`], with the state the entry was found in. Looks again when that state was
-    /// overwritten before it could be read, so each turn but the last means another thread's write.
-    pub(crate) fn get_with_state<'g, E>(
-        &'g self,
+    /// How long the visible entry of `key` has to live.
+    ///
+    /// Lock-free: it looks again when the entry was replaced or renewed, or has expired, before the
+    /// clock was read and the state found unchanged. So the answer is exact for that reading.
+    pub(crate) fn time_left<E>(
+        &self,
         key: SplitKey,
-        guard: &'g Guard,
+        guard: &Guard,
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
-    ) -> Result<Option<(&'g T, State)>, E> {
+    ) -> Result<Option<Ttl>, E> {
         loop {
-            match self.list.lookup(key, guard, || self.clock.now(), &mut is_match)? {
-                Some(Hit { entry, state: Some(state) }) => return Ok(Some((entry, state))),
-                Some(Hit { state: None, .. }) => {}
-                None => return Ok(None),
+            let Some(hit) = self.list.lookup(key, guard, || self.clock.now(), &mut is_match)?
+            else {
+                return Ok(None);
+            };
+            if hit.state.is_some_and(State::is_never) {
+                return Ok(Some(Ttl::Never));
+            }
+            let reading = self.clock.now();
+            if let Some(state) = hit.unchanged()
+                && state.is_visible_at(reading)
+            {
+                return Ok(Some(Ttl::Remaining(state.remaining(reading))));
             }
         }
     }
@@ -287,26 +297,40 @@ impl<T> Table<T> {
     /// go or stay.
     pub(crate) fn clear(&self) {
         let mut guard = guard::pin();
-        for (i, (start, last)) in self.list.directory.buckets().enumerate() {
+        let mut steps = 0_usize;
+        for (start, last) in self.list.directory.buckets() {
             // Each find begins at the bucket's sentinel and stops at the first node that is not
             // over, having unlinked those before it: linear, also for one bucket with all entries.
-            let any = |_, _: &_| Ok::<_, Infallible>(true);
-            while let Ok(Found::At(mut old)) = self.list.find(start, last, &guard, any) {
-                while !old.state.is_terminal() {
-                    if old.advance(State::DEAD) {
-                        self.end(&old, &guard);
-                    }
+            while self.end_first(start, last, &guard) {
+                steps += 1;
+                if steps.is_multiple_of(STEPS_PER_PIN) {
+                    guard.repin();
                 }
             }
-            if i % BUCKETS_PER_PIN == 0 {
+            steps += 1;
+            if steps.is_multiple_of(STEPS_PER_PIN) {
                 guard.repin();
             }
         }
         drop(guard);
-        self.settle(self.pending());
+        self.settle_all();
     }
 
     // The steps that the stories share.
+
+    /// Removes the first entry between two places, whatever its state; false if there is none.
+    fn end_first(&self, start: SplitKey, last: Order, guard: &Guard) -> bool {
+        let any = |_, _: &_| Ok::<_, Infallible>(true);
+        let Ok(Found::At(mut first)) = self.list.find(start, last, guard, any) else {
+            return false;
+        };
+        while !first.state.is_terminal() {
+            if first.advance(State::DEAD) {
+                self.end(&first, guard);
+            }
+        }
+        true
+    }
 
     /// Whether an entry in this state is visible now. The word was loaded before.
     fn is_visible(&self, state: State) -> bool {

@@ -5,7 +5,7 @@
 
 use core::{cell::Cell, time::Duration};
 
-use crate::sync::{AtomicU32, AtomicU64, Ordering, per_thread, planted};
+use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Ordering, per_thread, planted};
 
 use super::{
     guard::{self, Guard},
@@ -38,6 +38,10 @@ const BATCHES_PER_PIN: usize = 9;
 /// How often a sweep ends its pin and begins another to let a grace period pass: an epoch must move
 /// twice, and the first time may find a batch just handed over.
 const GRACE_ROUNDS: usize = 3;
+
+/// The same for a sweep that is to reclaim all: enough for the collector to work off 2,048 batches
+/// of other maps first, and some tens of microseconds where a pinned thread makes it vain.
+const PATIENT_ROUNDS: usize = if cfg!(loom) { 3 } else { 256 };
 
 /// How often a write sweeps and reclaims when all slots are taken, before it gives up.
 const FULL_ROUNDS: usize = 8;
@@ -87,15 +91,16 @@ impl<T> Table<T> {
     /// Sweeps up to `count` slots from where the last sweep of this kind stopped, or until `enough`,
     /// asked now and then, says so; once round the slab at most.
     pub(crate) fn sweep_some(&self, count: u32, enough: impl Fn() -> bool) -> Swept {
-        let mut swept = Swept::default();
-        let count = count.min(self.list.slab.end().saturating_sub(1)) as usize;
+        let slots = self.list.slab.end().saturating_sub(1);
+        let mut swept = Swept { wrapped: slots == 0, ..Swept::default() };
+        let count = count.min(slots) as usize;
         while swept.examined < count && !enough() {
             let guard = guard::pin();
             let step = (count - swept.examined).min(SLOTS_PER_PIN as usize);
             swept.add(self.sweep_step(step as u32, &guard));
             self.after_sweep(&guard);
         }
-        self.settle(BATCHES_PER_PIN);
+        self.settle(BATCHES_PER_PIN, GRACE_ROUNDS);
         swept
     }
 
@@ -114,21 +119,39 @@ impl<T> Table<T> {
         let guard = guard::pin();
         while self.list.directory.is_growing() && self.help_grow(&guard) {}
         drop(guard);
-        self.settle(self.pending());
+        self.settle_all();
         swept
     }
 
     /// Seals half-full batches, lets grace periods pass where no guard is in the way, and reclaims
     /// up to `batches` of what is due.
-    pub(super) fn settle(&self, mut batches: usize) {
-        let mut idle_rounds = 0;
-        while batches > 0 && idle_rounds < GRACE_ROUNDS {
+    ///
+    /// All maps share one collector, whose queue is worked off a few batches a round: a function of
+    /// our own, deferred behind our batches, tells when the queue has come to them. Where a thread
+    /// stays pinned it does not run, and `rounds` is the end.
+    pub(super) fn settle(&self, mut batches: usize, rounds: usize) {
+        let passed = Arc::new(AtomicBool::new(false));
+        for round in 0..rounds {
             let guard = guard::pin();
-            self.seal_all(&guard);
-            let reclaimed = self.reclaim(batches, &guard);
-            batches -= reclaimed;
-            idle_rounds = if reclaimed == 0 { idle_rounds + 1 } else { 0 };
+            if round == 0 {
+                self.seal_all(&guard);
+                let passed = Arc::clone(&passed);
+                guard.defer(move || passed.store(true, Ordering::Release));
+            }
+            guard.flush();
+            // Acquire: with it comes what was pushed on the ready stack before.
+            let has_passed = passed.load(Ordering::Acquire);
+            batches -= self.reclaim(batches, &guard);
+            if batches == 0 || has_passed {
+                return;
+            }
         }
+    }
+
+    /// Reclaims all that was retired before and that no pinned thread may see.
+    pub(super) fn settle_all(&self) {
+        // A batch holds a slot at least.
+        self.settle(self.pending(), PATIENT_ROUNDS);
     }
 
     /// The figures. Walks all slots; exact when no write runs.

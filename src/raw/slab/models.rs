@@ -1,0 +1,49 @@
+//! A model of the blocks alone: through the map it would have too many steps.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use loom::thread;
+
+use super::{Ordering, Slab, Stripes};
+
+/// Half of what was seen first.
+const FLOOR: usize = 5558;
+
+/// While one thread is about to give its stripe a new block, another uses that up as well, gets
+/// slots of the old one back, and takes that up again. Every free slot can still be taken.
+#[test]
+fn slab_no_block_with_free_slots_is_left_behind() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    let executions = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&executions);
+    builder.check(move || {
+        count.fetch_add(1, Relaxed);
+        let shared = Arc::new((Slab::<u32>::new(11), Stripes::new()));
+        let (slab, stripes) = &*shared;
+        let first: Vec<_> = (0..3).map(|_| slab.take(stripes).unwrap()).collect();
+        let theirs = Arc::clone(&shared);
+        let other = thread::spawn(move || theirs.0.take(&theirs.1).is_ok());
+        let mut taken = (0..4).filter(|_| slab.take(stripes).is_ok()).count();
+        slab.give_back(first[0]);
+        slab.give_back(first[1]);
+        taken += usize::from(slab.take(stripes).is_ok());
+        taken += usize::from(other.join().unwrap());
+        // Without the last look at all blocks: what stripes and the list lead to.
+        let current = stripes.mine().block.load(Ordering::Acquire).checked_sub(1);
+        let listed = core::iter::from_fn(|| slab.pop_listed());
+        let blocks: BTreeSet<_> = current.into_iter().chain(listed).collect();
+        let free: usize = blocks.iter().map(|b| slab.free(*b).count_ones() as usize).sum();
+        let fresh = 11 - slab.end().saturating_sub(1) as usize;
+        assert_eq!(free + fresh, 10 - taken, "slots out of reach");
+    });
+    let executions = executions.load(Relaxed);
+    println!("model slab_no_block_with_free_slots_is_left_behind: {executions} executions");
+    assert!(executions >= FLOOR, "{executions} executions, at least {FLOOR} expected");
+}
