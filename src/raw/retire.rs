@@ -17,9 +17,9 @@ use super::{
     stripe::{Stripe, Stripes},
 };
 
-/// Slots a batch at most: with the header 512 bytes. The collector spends 2 kB on each batch that waits, so
-/// a small one is dear; a write reclaims a whole one, so a large one is slow. Under loom a batch is
-/// full with one slot.
+/// Slots a batch at most: with the header 512 bytes. The collector spends 2 kB on each batch that
+/// waits, so a small one is dear; a write reclaims a whole one, so a large one is slow. Under loom a
+/// batch is full with one slot.
 const BATCH_SLOTS: usize = if cfg!(loom) { 1 } else { 124 };
 
 /// Slots retired together.

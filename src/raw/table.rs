@@ -301,15 +301,13 @@ impl<T> Table<T> {
         for (start, last) in self.list.directory.buckets() {
             // Each find begins at the bucket's sentinel and stops at the first node that is not
             // over, having unlinked those before it: linear, also for one bucket with all entries.
-            while self.end_first(start, last, &guard) {
+            let mut more = true;
+            while more {
+                more = self.end_first(start, last, &guard);
                 steps += 1;
                 if steps.is_multiple_of(STEPS_PER_PIN) {
                     guard.repin();
                 }
-            }
-            steps += 1;
-            if steps.is_multiple_of(STEPS_PER_PIN) {
-                guard.repin();
             }
         }
         drop(guard);

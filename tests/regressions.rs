@@ -1,0 +1,507 @@
+//! Faults that a review of the crate proved, each with the test that showed it.
+
+mod common;
+
+use common::sites::{boom, caught};
+use common::tally::{Tally, Token};
+use common::{SetClock, assert_slots_accounted, builder, exclusive, ns, settle, within};
+use evanesce::{Budget, Clock, ManualClock, Sweeper, Ttl, TtlMap};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// More removed entries than a few turns of the collector get through: some 240 full batches.
+const PILE: u64 = 30_000;
+
+fn limited<V>(max_slots: usize) -> TtlMap<u64, V> {
+    builder().max_slots(max_slots).build().expect("in range")
+}
+
+/// Whether `f` returns; any panic counts, also that of a full map.
+fn succeeds<R>(f: impl FnOnce() -> R) -> bool {
+    catch_unwind(AssertUnwindSafe(|| drop(f()))).is_ok()
+}
+
+/// Runs `f` while another thread is pinned.
+fn behind_a_pin<V: Send + Sync>(map: &TtlMap<u64, V>, f: impl FnOnce()) {
+    thread::scope(|scope| {
+        let (release, held) = channel::<()>();
+        let (tell, pinned) = channel();
+        let holder = scope.spawn(move || {
+            let _pin = map.pin();
+            tell.send(()).expect("the test waits");
+            let _ = held.recv(); // until the sender is dropped
+        });
+        pinned.recv().expect("pinned");
+        f();
+        drop(release);
+        holder.join().expect("no panic");
+    });
+}
+
+// Reclaiming.
+
+/// A value whose drop writes to its map twice.
+struct Writer {
+    map: Weak<TtlMap<u64, Writer>>,
+    _token: Option<Token>,
+}
+
+impl Writer {
+    fn new(map: &Arc<TtlMap<u64, Self>>, tally: &Tally) -> Self {
+        Self { map: Arc::downgrade(map), _token: Some(tally.token()) }
+    }
+
+    /// One whose drop writes nothing.
+    fn idle() -> Self {
+        Self { map: Weak::new(), _token: None }
+    }
+}
+
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    static DEEPEST: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(map) = self.map.upgrade() {
+            DEPTH.set(DEPTH.get() + 1);
+            DEEPEST.set(DEEPEST.get().max(DEPTH.get()));
+            for _ in 0..2 {
+                map.pin().insert(u64::MAX, Writer::idle());
+            }
+            DEPTH.set(DEPTH.get() - 1);
+        }
+    }
+}
+
+/// Each write may reclaim a batch. When batches had piled up, the second write of a `Drop` found
+/// another one due, dropped it within the first, and so on down to the end of the stack.
+#[test]
+fn drops_that_write_twice_do_not_nest() {
+    exclusive(|| {
+        let (map, tally) = (Arc::new(TtlMap::new()), Tally::new());
+        let keys = 0..5_000;
+        for n in keys.clone() {
+            map.pin().insert(n, Writer::new(&map, &tally));
+        }
+        behind_a_pin(&map, || {
+            for n in keys.clone() {
+                map.pin().remove(&n);
+            }
+        });
+        assert_eq!(tally.alive(), 5_000, "dropped although a thread was pinned");
+        for _ in 0..10 {
+            map.pin().insert(u64::MAX, Writer::idle());
+        }
+        settle(&map);
+        assert_eq!(tally.alive(), 0);
+        assert_eq!(DEEPEST.get(), 1, "drops within drops");
+    });
+}
+
+/// Removed entries waited in half-full batches, or for the epoch, which one thread that does nothing
+/// but write could not move: it found its map full of garbage.
+#[test]
+fn a_writer_alone_reuses_the_slots_of_what_it_removed() {
+    exclusive(|| {
+        let map = limited(100);
+        for n in 0..10_000 {
+            assert_eq!(map.pin().insert(n, n), None);
+            assert_eq!(map.pin().remove(&n), Some(&n));
+        }
+        assert_eq!(map.len(), 0);
+        assert_slots_accounted(&map);
+    });
+}
+
+/// As above. Beside the value and the next one there must be room for two that wait: a grace period
+/// may take two writes that begin after it.
+#[test]
+fn a_writer_alone_reuses_the_slots_of_what_it_replaced() {
+    exclusive(|| {
+        for limit in [4, 5, 100] {
+            let map = limited(limit);
+            for n in 0..10_000_u64 {
+                assert_eq!(map.pin().insert(7, n).copied(), n.checked_sub(1));
+            }
+            assert_eq!(map.len(), 1);
+            assert_slots_accounted(&map);
+        }
+    });
+}
+
+/// An insert into a map full of expired entries panicked, and so did every one after it: only a
+/// sweep by hand made room.
+#[test]
+fn a_map_full_of_expired_entries_takes_as_many_new_ones() {
+    exclusive(|| {
+        let clock = ManualClock::new();
+        let options = builder().max_slots(100).clock(clock.clone());
+        let map: TtlMap<u64, u64> = options.build().expect("in range");
+        for n in 0..100 {
+            map.pin().insert_with_ttl(n, n, ns(1));
+        }
+        clock.advance(ns(1_000));
+        // A write under whose own pin entries are removed cannot have their slots; a later one can.
+        for n in 1_000..1_100 {
+            let fits = |_| succeeds(|| map.pin().insert(n, n).copied());
+            assert!((0..4).any(fits), "no room for {n}: {:?}", map.stats());
+        }
+        assert_eq!(map.len(), 100);
+        assert!((1_000..1_100).all(|n| map.pin().contains_key(&n)));
+    });
+}
+
+/// A value whose drop panics when it is the first after the fuse was armed.
+struct Fused {
+    armed: Arc<AtomicBool>,
+    _token: Token,
+}
+
+impl Drop for Fused {
+    fn drop(&mut self) {
+        if !thread::panicking() && self.armed.swap(false, Ordering::Relaxed) {
+            boom();
+        }
+    }
+}
+
+/// When a `Drop` panicked, the rest of its batch went into the bag of that thread's deferred
+/// functions, and stayed there for as long as the thread did nothing.
+#[test]
+fn the_rest_of_a_batch_does_not_wait_for_the_thread_that_panicked() {
+    exclusive(|| {
+        let (map, tally) = (&TtlMap::<u64, Fused>::new(), &Tally::new());
+        thread::scope(|scope| {
+            let (release, held) = channel::<()>();
+            let (tell, idle) = channel();
+            scope.spawn(move || {
+                let armed = Arc::new(AtomicBool::new(true));
+                for n in 0..100 {
+                    map.pin().insert(n, Fused { armed: Arc::clone(&armed), _token: tally.token() });
+                }
+                for n in 0..100 {
+                    map.pin().remove(&n);
+                }
+                assert!(caught(|| map.sweep(Budget::full_pass())).is_none(), "no panic");
+                tell.send(()).expect("the test waits");
+                let _ = held.recv(); // idle, unpinned, until the sender is dropped
+            });
+            idle.recv().expect("idle");
+            settle(map);
+            assert_eq!(tally.alive(), 0);
+            drop(release);
+        });
+    });
+}
+
+/// A `Drop` that panics in a write that needs a slot panics before the write has its effect.
+#[test]
+fn a_map_at_its_limit_survives_drops_that_panic() {
+    exclusive(|| {
+        let (map, tally) = (limited(2), Tally::new());
+        let armed = Arc::new(AtomicBool::new(false));
+        let value = || Fused { armed: Arc::clone(&armed), _token: tally.token() };
+        map.pin().insert(999, value());
+        for n in 0..50 {
+            armed.store(true, Ordering::Relaxed);
+            let fits = |_| succeeds(|| _ = map.pin().insert(n, value()));
+            assert!((0..10).any(fits), "no room for {n}: {:?}", map.stats());
+            assert!(map.pin().contains_key(&n) && map.pin().contains_key(&999));
+            // The slot is taken by what was removed until its drop has panicked.
+            assert_eq!(armed.load(Ordering::Relaxed), n == 0);
+            assert!(succeeds(|| _ = map.pin().remove(&n)), "nothing was due");
+            assert_eq!(map.len(), 1);
+            assert_slots_accounted(&map);
+        }
+        armed.store(false, Ordering::Relaxed);
+        settle(&map);
+        assert_eq!(tally.alive(), 1);
+        drop(map);
+        tally.assert_all_dropped();
+    });
+}
+
+/// A thread took a new block of slots before it marked them as free. Another thread that looked in
+/// between found neither a free slot nor a new block, and an empty map full.
+#[test]
+fn concurrent_first_inserts_find_room_for_all() {
+    exclusive(|| {
+        let maps: &Vec<TtlMap<u64, u64>> = &(0..2_000).map(|_| limited(3)).collect();
+        let arrivals = &AtomicUsize::new(0);
+        let refused: usize = thread::scope(|scope| {
+            let inserts = [0, 1, 2].map(|n| {
+                scope.spawn(move || {
+                    let refused = |(round, map): &(usize, &TtlMap<u64, u64>)| {
+                        arrivals.fetch_add(1, Ordering::SeqCst);
+                        while arrivals.load(Ordering::SeqCst) < 3 * (round + 1) {
+                            thread::yield_now();
+                        }
+                        !succeeds(|| map.pin().insert(n, n).copied())
+                    };
+                    maps.iter().enumerate().filter(refused).count()
+                })
+            });
+            inserts.map(|insert| insert.join().expect("caught")).iter().sum()
+        });
+        assert_eq!(refused, 0, "inserts were refused");
+        assert!(maps.iter().all(|map| map.len() == 3));
+    });
+}
+
+/// Lets `end` end the entry of a map while the collector, which all maps share, still has to get
+/// through a pile of another's garbage. No thread is pinned.
+fn behind_the_garbage_of_another_map(end: impl FnOnce(&TtlMap<u64, Token>)) {
+    let other = TtlMap::new();
+    behind_a_pin(&other, || {
+        for n in 0..PILE {
+            other.pin().insert(0, n);
+        }
+    });
+    let (map, tally) = (TtlMap::new(), Tally::new());
+    map.pin().insert(1, tally.token());
+    end(&map);
+    assert_eq!(tally.alive(), 0, "removed, not dropped: {:?}", map.stats());
+}
+
+/// A full pass gave up when a few turns of the collector had brought nothing of its own map.
+#[test]
+fn a_full_pass_is_not_fooled_by_the_garbage_of_another_map() {
+    exclusive(|| {
+        behind_the_garbage_of_another_map(|map| {
+            map.pin().remove(&1);
+            let report = map.sweep(Budget::full_pass());
+            assert_eq!(report.pending_reclaim, 0, "{report:?}");
+        });
+    });
+}
+
+/// So did `clear`.
+#[test]
+fn clear_is_not_fooled_by_the_garbage_of_another_map() {
+    exclusive(|| behind_the_garbage_of_another_map(TtlMap::clear));
+}
+
+// Time.
+
+/// A clock under which a thread can be preempted between its reading and the use the map makes of
+/// it: what it queued by [`next_reading`] runs there.
+#[derive(Clone)]
+struct Script(SetClock);
+
+thread_local! {
+    static QUEUE: RefCell<VecDeque<Box<dyn FnOnce()>>> = RefCell::default();
+}
+
+/// Lets one more of this thread's next readings be followed by `f`.
+fn next_reading(f: impl FnOnce() + 'static) {
+    QUEUE.with_borrow_mut(|queue| queue.push_back(Box::new(f)));
+}
+
+/// Runs the first thing queued, if there is one.
+fn run_next() -> bool {
+    QUEUE.with_borrow_mut(VecDeque::pop_front).map(|f| f()).is_some()
+}
+
+impl Clock for Script {
+    fn now(&self) -> u64 {
+        let now = self.0.now();
+        run_next();
+        now
+    }
+}
+
+type Scripted = Arc<TtlMap<u64, u64>>;
+
+fn scripted(now: u64) -> (Scripted, SetClock) {
+    let clock = SetClock::at(now);
+    let options = builder().clock(Script(clock.clone())).sweep_per_write(0);
+    (Arc::new(options.build().expect("valid options")), clock)
+}
+
+/// A `set_ttl` of key 1 in another thread, preempted after it found the entry visible.
+struct Stalled {
+    release: Sender<()>,
+    thread: JoinHandle<bool>,
+}
+
+impl Stalled {
+    fn renewal(map: &Scripted, ttl: u64) -> Self {
+        let (release, held) = channel::<()>();
+        let (tell, judged) = channel();
+        let map = Arc::clone(map);
+        let thread = thread::spawn(move || {
+            next_reading(|| ()); // for the deadline
+            next_reading(move || {
+                tell.send(()).expect("the test waits");
+                let _ = held.recv(); // until the sender is dropped
+            });
+            map.pin().set_ttl(&1, ns(ttl))
+        });
+        judged.recv().expect("a renewal reads the clock twice");
+        Self { release, thread }
+    }
+
+    /// Lets it go on and waits for its end.
+    fn land(self) {
+        drop(self.release);
+        self.thread.join().expect("no panic");
+    }
+}
+
+/// A read called an entry visible when its deadline had changed twice while it looked, although
+/// each of the deadlines it met had passed: the first renewal had been stalled through an ABA.
+#[test]
+fn deadlines_that_change_under_a_read_do_not_revive_an_expired_entry() {
+    exclusive(|| {
+        let reads: [fn(&Scripted) -> bool; 5] = [
+            |map| map.pin().get(&1).is_some(),
+            |map| map.get_cloned(&1).is_some(),
+            |map| map.pin().contains_key(&1),
+            |map| map.pin().ttl(&1).is_some(),
+            |map| map.pin().iter().next().is_some(),
+        ];
+        for (i, read) in reads.iter().enumerate() {
+            let (map, clock) = scripted(4);
+            map.pin().insert_with_ttl(1, 7, ns(16)); // until 20
+            let first = Stalled::renewal(&map, 21); // from 20 to 25
+            assert!(map.pin().set_ttl(&1, ns(1))); // until 5
+            let second = Stalled::renewal(&map, 16); // from 5 to 20
+            clock.set(26); // no deadline was ever beyond 25
+            assert!(!read(&map), "read {i}, before");
+            next_reading(|| second.land());
+            next_reading(|| first.land());
+            assert!(!read(&map), "read {i}");
+            while run_next() {}
+            assert!(!read(&map), "read {i}, after");
+        }
+    });
+}
+
+/// A renewal that landed between two judgements of `update` made it start again, and its closure
+/// run twice for one value.
+#[test]
+fn update_runs_its_closure_once_when_the_entry_is_renewed_meanwhile() {
+    exclusive(|| {
+        let (map, clock) = scripted(4);
+        map.pin().insert_with_ttl(1, 7, ns(6)); // until 10
+        let renewal = Stalled::renewal(&map, 96); // until 100
+        let later = clock.clone();
+        next_reading(move || later.set(10)); // visible at 4
+        next_reading(|| renewal.land()); // expired at 10, it would seem
+        let runs = Cell::new(0);
+        let plus_one = |value: &u64| {
+            runs.set(runs.get() + 1);
+            value + 1
+        };
+        assert_eq!(map.pin().update(1, plus_one), Some(&8));
+        assert_eq!(runs.get(), 1);
+        assert!(!run_next(), "the renewal came too late to test anything");
+        assert_eq!(map.pin().ttl(&1), Some(Ttl::Remaining(ns(90))), "the renewal is lost");
+    });
+}
+
+type Change = fn(&TtlMap<u64, u64>);
+
+/// `ttl` judged the entry by one reading and computed the answer by a second: what it told of an
+/// entry that was renewed or ended in between had not been true at any instant.
+#[test]
+fn ttl_answers_what_was_true_at_some_instant() {
+    exclusive(|| {
+        let left = |nanos| Some(Ttl::Remaining(ns(nanos)));
+        let cases: [(Change, [Option<Ttl>; 2]); 5] = [
+            (|map| _ = map.pin().set_ttl(&1, ns(1_000)), [left(1_000), left(990)]),
+            (|map| _ = map.pin().insert_with_ttl(1, 8, ns(1_000)), [left(1_000), left(990)]),
+            (|map| _ = map.pin().insert(1, 8), [Some(Ttl::Never); 2]),
+            (|map| _ = map.pin().set_ttl(&1, ns(0)), [None; 2]),
+            (|map| _ = map.pin().remove(&1), [None; 2]),
+        ];
+        for (i, (change, true_after)) in cases.into_iter().enumerate() {
+            let (map, clock) = scripted(50);
+            map.pin().insert_with_ttl(1, 7, ns(50)); // until 100
+            let changed = Arc::clone(&map);
+            // It meets an entry that ends at 100, at 50. Then the change at 50, then time goes on.
+            next_reading(move || {
+                change(&changed);
+                clock.set(60);
+            });
+            let got = map.pin().ttl(&1);
+            assert!(!run_next(), "the change came too late to test anything");
+            assert!(got == left(50) || true_after.contains(&got), "case {i}: {got:?}");
+        }
+    });
+}
+
+/// On a clock past the 146 years of a deadline, the deadline of a TTL of zero counted as past the
+/// range too, and so as "never".
+#[test]
+fn ttl_zero_is_over_at_once_on_a_clock_past_the_range() {
+    exclusive(|| {
+        for now in [(u64::MAX >> 2) - (1 << 30), u64::MAX >> 2, u64::MAX - 1, u64::MAX] {
+            let (map, _) = scripted(now);
+            map.pin().insert_with_ttl(1, 1, Duration::ZERO);
+            assert_eq!(map.pin().get(&1), None, "inserted at {now}");
+            map.pin().insert(1, 1);
+            assert!(map.pin().set_ttl(&1, Duration::ZERO));
+            assert_eq!(map.pin().get(&1), None, "set at {now}");
+        }
+    });
+}
+
+// Sweeping.
+
+/// A sweep of a map that never had an entry came to no end of the slots, for it had none to begin
+/// with, and said so.
+#[test]
+fn every_budget_completes_a_pass_of_an_empty_map() {
+    exclusive(|| {
+        let map = TtlMap::<u64, u64>::new();
+        let budgets = [
+            Budget::entries(1),
+            Budget::entries(usize::MAX),
+            Budget::time(PATIENCE),
+            Budget::time(Duration::MAX),
+            Budget::full_pass(),
+        ];
+        for budget in budgets {
+            let report = map.sweep(budget);
+            assert!(report.completed_pass, "{budget:?}: {report:?}");
+            assert_eq!((report.examined, report.removed), (0, 0), "{budget:?}: {report:?}");
+        }
+    });
+}
+
+/// A value whose drop tells of itself and then parks its thread, as a lock or a channel may.
+struct Parks(Sender<()>);
+
+impl Drop for Parks {
+    fn drop(&mut self) {
+        let _ = self.0.send(()); // the test may have ended
+        thread::park_timeout(Duration::from_secs(1)); // in case nobody unparks
+    }
+}
+
+/// A `Drop` that parked in a sweep consumed the token by which the dropped sweeper was to wake its
+/// thread, which then waited for the whole interval.
+#[test]
+fn drop_of_a_sweeper_is_prompt_although_a_value_consumes_its_wake_up() {
+    exclusive(|| {
+        let map = Arc::new(TtlMap::new());
+        let (tell, dropping) = channel();
+        map.pin().insert(1, Parks(tell));
+        map.pin().remove(&1);
+        let seldom = Duration::from_secs(100_000);
+        let sweeper = Sweeper::spawn(&map, seldom, Budget::full_pass()).expect("spawn");
+        dropping.recv_timeout(PATIENCE).expect("the first sweep drops it");
+        within(PATIENCE, || drop(sweeper));
+    });
+}
