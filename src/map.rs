@@ -23,6 +23,10 @@ use crate::{
 /// All work on entries goes through [`TtlMap::pin`]. The map is [`Send`] and [`Sync`] if keys,
 /// values and hasher are both; share it by reference or in an [`Arc`](std::sync::Arc).
 ///
+/// Dropping the map drops every key and value in it at once, removed ones that were waiting
+/// included. If one of these drops panics the others go on; a second panic aborts, as in the
+/// standard collections.
+///
 /// # Examples
 ///
 /// ```
