@@ -444,7 +444,7 @@ impl<'g, T> Located<'g, T> {
 impl<T> Drop for List<T> {
     fn drop(&mut self) {
         // What the collector still has are numbers; the slab drops the entries behind them.
-        Limbo::forget(&self.stripes);
+        self.limbo.close(&self.stripes);
     }
 }
 

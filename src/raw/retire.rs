@@ -4,12 +4,12 @@
 //! function that owns the batch and a counted pointer to the ready stack, and only pushes the one
 //! on the other: no user code, no allocation, no slab. Writers and sweeps pop batches and drop the
 //! keys and values there. So neither a pin nor a read ever runs a user's `Drop`, and a map's slab
-//! can be freed with any number of batches still waiting: they hold numbers, and the stack frees
-//! them when its last owner lets go.
+//! can be freed with any number of batches still waiting: they hold numbers, and each is freed when
+//! its function finds the stack closed.
 
 use core::ptr;
 
-use crate::sync::{Arc, AtomicPtr, Ordering, planted};
+use crate::sync::{Arc, AtomicBool, AtomicPtr, Ordering, planted};
 
 use super::{
     guard::Guard,
@@ -52,10 +52,20 @@ impl Batch {
 /// neither be freed nor come back, and its CAS cannot succeed on a recycled one.
 struct Ready {
     head: AtomicPtr<Batch>,
+    /// Set when the map is gone: what comes then is freed at once, by whoever brings it.
+    closed: AtomicBool,
 }
 
 impl Ready {
+    fn new() -> Self {
+        Self { head: AtomicPtr::new(ptr::null_mut()), closed: AtomicBool::new(false) }
+    }
+
     fn push(&self, batch: Box<Batch>) {
+        // Relaxed: a batch that slips past is freed with the stack.
+        if self.closed.load(Ordering::Relaxed) {
+            return;
+        }
         let batch = Box::into_raw(batch);
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
@@ -88,14 +98,27 @@ impl Ready {
     }
 }
 
-impl Drop for Ready {
-    fn drop(&mut self) {
-        let mut head = self.head.load(Ordering::Acquire);
+impl Ready {
+    /// Frees the batches that are on the stack.
+    ///
+    /// # Safety
+    ///
+    /// - Nobody pops, now or later: the map is gone.
+    unsafe fn free_all(&self) {
+        // Acquire (O5): pairs with the pushes.
+        let mut head = self.head.swap(ptr::null_mut(), Ordering::Acquire);
         while !head.is_null() && !planted!(batches_leaked) {
-            // SAFETY: `&mut self`: no other owner is left, so each box is on the stack once.
+            // SAFETY: the swap made the chain ours, and no popper looks at it.
             let batch = unsafe { Box::from_raw(head) };
             head = batch.next.load(Ordering::Relaxed);
         }
+    }
+}
+
+impl Drop for Ready {
+    fn drop(&mut self) {
+        // SAFETY: the last owner: the map has let go.
+        unsafe { self.free_all() };
     }
 }
 
@@ -111,7 +134,7 @@ impl Limbo {
     /// an eighth of them at most, so that a map near its limit can use the others.
     pub(super) fn new(max_slots: u32, stripes: usize) -> Self {
         let batch_slots = (max_slots as usize / (8 * stripes)).clamp(1, BATCH_SLOTS);
-        Self { ready: Arc::new(Ready { head: AtomicPtr::new(ptr::null_mut()) }), batch_slots }
+        Self { ready: Arc::new(Ready::new()), batch_slots }
     }
 
     /// Retires a slot: it is reclaimed after every pin that exists now has ended.
@@ -179,11 +202,16 @@ impl Limbo {
         self.ready.pop(guard).map(|batch| DueBatch { batch, ready: &self.ready, guard })
     }
 
-    /// Frees the batches that stripes hold. For the drop of the map.
-    pub(super) fn forget(stripes: &Stripes) {
+    /// Frees the batches of a map that goes: those in stripes and on the ready stack now, and those
+    /// that the collector still has one by one as their time comes. Without the flag they would
+    /// pile up on the stack, and the pin of some reader would free them all.
+    pub(super) fn close(&mut self, stripes: &Stripes) {
         for stripe in stripes.iter() {
             drop(Self::swap_out(stripe));
         }
+        self.ready.closed.store(true, Ordering::Relaxed);
+        // SAFETY: only the map's operations pop, and `&mut self` is its end.
+        unsafe { self.ready.free_all() };
     }
 }
 
