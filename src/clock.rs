@@ -10,8 +10,9 @@ use crate::{
 
 /// A source of monotonic time for a map.
 ///
-/// A reading must not be smaller than one that happened before it. A clock that breaks this, or
-/// panics, costs wrong answers about expiry and nothing else.
+/// A reading must not be smaller than one that happened before it. A clock that breaks this costs
+/// wrong answers about expiry, and at worst a call that goes on while it jumps to and fro; one that
+/// panics ends the call; neither breaks the map.
 pub trait Clock: Send + Sync + 'static {
     /// Returns the nanoseconds since the clock's own origin.
     fn now(&self) -> u64;

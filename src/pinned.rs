@@ -196,8 +196,9 @@ where
     ///
     /// # Panics
     ///
-    /// If the map is at its limit of slots. If the `Hash` or `Eq` of a key panics, nothing is
-    /// changed. If the `Drop` of an earlier key or value panics, the value is in the map.
+    /// If the map is at its limit of slots; nothing is changed. If the `Hash` or `Eq` of a key panics;
+    /// nothing is changed. If the `Drop` of an earlier key or value panics; the value is in the map
+    /// then, except on a map at its limit, where room is made first.
     ///
     /// # Examples
     ///
@@ -386,7 +387,8 @@ where
     ///
     /// # Panics
     ///
-    /// As [`Pinned::remove`].
+    /// If the `Hash` or `Eq` of a key panics; nothing is changed. If the `Drop` of an earlier key or
+    /// value panics; the deadline is set then.
     ///
     /// # Examples
     ///

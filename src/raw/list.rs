@@ -318,7 +318,9 @@ impl<T> List<T> {
         let key = SplitKey::of_sentinel(id);
         loop {
             let none = |_, _: &Node<T>| Ok::<_, Infallible>(false);
-            let Ok(Found::Gap(gap)) = self.find(key, id.order(), guard, none) else { continue };
+            let Ok(Found::Gap(gap)) = self.find(key, id.order(), guard, none) else {
+                unreachable!("a probe that accepts nothing ends in a gap")
+            };
             let link = if planted!(sentinel_unmarked) { gap.next } else { gap.next.marked() };
             // Release (O1): a start that finds it unmarked later reads through it.
             cell.store(link, Ordering::Release);

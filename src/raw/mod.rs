@@ -10,7 +10,7 @@
 //! - **I2** Nodes of one split-order key form one run. A new one is appended at its end, and only
 //!   by a find that has unlinked every node on its way that was over.
 //! - **I3** Only a node that was met by links is replaced, removed, claimed or renewed, and whoever
-//!   judges it reads the clock after that.
+//!   judges it visible reads the clock after that.
 //! - **I4** A node is linked once and unlinked once, after its state became terminal; who unlinks
 //!   it retires it. Its key, its entry and its terminal state stay as they are, and its link stays
 //!   frozen, until every guard from before the unlinking is gone.
@@ -29,6 +29,8 @@ mod check;
 mod chunked;
 #[allow(unsafe_code)] // indexes the cells unchecked
 mod directory;
+#[allow(unsafe_code)] // owns an entry in a slot
+mod draft;
 mod guard;
 mod link;
 #[allow(unsafe_code)] // hands out references to entries

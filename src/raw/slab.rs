@@ -13,8 +13,7 @@ use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, UnsafeCell, plante
 
 use super::{
     chunked::{Chunked, Zeroed},
-    guard::Guard,
-    link::{AtomicLink, Link, SlotIndex},
+    link::{AtomicLink, SlotIndex},
     state::{AtomicState, State},
     stripe::Stripes,
 };
@@ -68,6 +67,18 @@ impl<T> Node<T> {
             // SAFETY: filled, as the caller says.
             unsafe { entry.assume_init_ref() }
         })
+    }
+
+    /// Puts an entry into a slot that was just taken, with the key that places it.
+    ///
+    /// # Safety
+    ///
+    /// - The slot was taken, is empty, and is the caller's alone (I5).
+    pub(super) unsafe fn fill(&self, key: u32, entry: T) {
+        // SAFETY: empty and ours alone, as the caller says.
+        self.entry.with_mut(|cell| unsafe { cell.write(MaybeUninit::new(entry)) });
+        // Relaxed: published by the Release of the link (O1) or of the old state (O2).
+        self.key.store(key, Ordering::Relaxed);
     }
 
     /// Takes the entry out and frees the slot for the next (the bitmap apart).
@@ -329,14 +340,16 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Takes the entry out of a retired slot and gives the slot back. The caller drops the entry
-    /// afterwards, so that a panic there finds the slot free.
+    /// Takes the entry out of a slot and gives the slot back. The caller drops the entry afterwards,
+    /// so that a panic there finds the slot free.
     ///
     /// # Safety
     ///
-    /// - The slot was retired, its grace period is over, and it is reclaimed this once.
+    /// - The slot is filled, and nobody reads it now or later: it was retired and its grace period
+    ///   is over, or it was never published.
+    /// - It is reclaimed this once.
     pub(super) unsafe fn reclaim(&self, slot: SlotIndex) -> T {
-        // SAFETY: I4: filled, and no guard is left that could read it.
+        // SAFETY: filled and unread, as the caller says.
         let entry = unsafe { self.node(slot).empty() };
         self.give_back(slot);
         entry
@@ -378,92 +391,3 @@ impl<T> Drop for Slab<T> {
 
 #[cfg(all(test, loom))]
 mod models;
-
-/// An entry on its way into the map. It is held here, then in a slot that nobody else knows; if the
-/// operation fails or panics, it comes out again and the slot is given back.
-pub(super) struct Draft<'s, T> {
-    slab: &'s Slab<T>,
-    held: Held<T>,
-}
-
-enum Held<T> {
-    Entry(T),
-    Slot(SlotIndex),
-    Nothing,
-}
-
-impl<'s, T> Draft<'s, T> {
-    pub(super) fn new(slab: &'s Slab<T>, entry: T) -> Self {
-        Self { slab, held: Held::Entry(entry) }
-    }
-
-    /// The entry, wherever it is.
-    pub(super) fn entry(&self) -> &T {
-        match &self.held {
-            Held::Entry(entry) => entry,
-            // SAFETY: `place` filled the slot, which is ours until `publish`.
-            Held::Slot(slot) => unsafe { self.slab.node(*slot).entry() },
-            Held::Nothing => unreachable!("a draft holds its entry until it is consumed"),
-        }
-    }
-
-    /// Puts the entry into a slot, if it is not in one, by means of `take`; sets its state and its
-    /// link. Nobody else sees them before the slot is published.
-    pub(super) fn place(
-        &mut self,
-        key: u32,
-        state: State,
-        next: Link,
-        take: impl FnOnce() -> SlotIndex,
-    ) -> SlotIndex {
-        let slot = if let Held::Slot(slot) = self.held {
-            slot
-        } else {
-            let slot = take();
-            let node = self.slab.node(slot);
-            if let Held::Entry(entry) = core::mem::replace(&mut self.held, Held::Slot(slot)) {
-                // SAFETY: taken, so empty and ours alone (I5).
-                node.entry.with_mut(|cell| unsafe { cell.write(MaybeUninit::new(entry)) });
-            }
-            node.key.store(key, Ordering::Relaxed);
-            slot
-        };
-        let node = self.slab.node(slot);
-        // Relaxed: published by the Release of the link (O1) or of the old state (O2).
-        node.next.store(next, Ordering::Relaxed);
-        node.state.store(state, Ordering::Relaxed);
-        slot
-    }
-
-    /// The slot was published under this guard: it belongs to the list now.
-    pub(super) fn publish<'g>(mut self, _guard: &'g Guard) -> &'g T
-    where
-        's: 'g,
-    {
-        match core::mem::replace(&mut self.held, Held::Nothing) {
-            // SAFETY: I4: in the list under the guard.
-            Held::Slot(slot) => unsafe { self.slab.node(slot).entry() },
-            _ => unreachable!("a draft is placed before it is published"),
-        }
-    }
-
-    /// Takes the entry back; the slot, if any, is given back.
-    pub(super) fn into_entry(mut self) -> T {
-        self.take_back().unwrap_or_else(|| unreachable!("a draft holds its entry"))
-    }
-
-    fn take_back(&mut self) -> Option<T> {
-        match core::mem::replace(&mut self.held, Held::Nothing) {
-            Held::Entry(entry) => Some(entry),
-            // SAFETY: filled by `place`, never published: no one else can read it.
-            Held::Slot(slot) => Some(unsafe { self.slab.reclaim(slot) }),
-            Held::Nothing => None,
-        }
-    }
-}
-
-impl<T> Drop for Draft<'_, T> {
-    fn drop(&mut self) {
-        drop(self.take_back());
-    }
-}

@@ -15,11 +15,12 @@ use crate::{
 
 use super::{
     directory::Directory,
+    draft::Draft,
     guard::{self, Guard},
     link::{Link, Order, SplitKey},
     list::{Found, List, Located},
     retire::Limbo,
-    slab::{Draft, Slab},
+    slab::Slab,
     state::State,
     stripe::Stripes,
     upkeep::Sweeping,

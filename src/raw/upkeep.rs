@@ -116,8 +116,10 @@ impl<T> Table<T> {
             self.after_sweep(&guard);
             from += step;
         }
-        let guard = guard::pin();
-        while self.list.directory.is_growing() && self.help_grow(&guard) {}
+        let mut guard = guard::pin();
+        while self.list.directory.is_growing() && self.help_grow(&guard) {
+            guard.repin();
+        }
         drop(guard);
         self.settle_all();
         swept

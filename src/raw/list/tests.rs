@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::*;
 use crate::{
     clock::{Clock, ClockSource, ManualClock},
-    raw::{guard, slab::Draft, table::Table},
+    raw::{draft::Draft, guard, table::Table},
 };
 
 const MANY: usize = 1_000_000;

@@ -1,0 +1,144 @@
+//! What a read does not do: allocate, read the clock without need, stand in the way of reclaiming.
+#![allow(unsafe_code)] // a global allocator that counts
+
+mod common;
+
+use common::tally::Tally;
+use common::{builder, exclusive, ns};
+use evanesce::{Budget, Clock, ManualClock, TtlMap};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+
+struct Counting;
+
+thread_local! { static CALLS: Cell<u64> = const { Cell::new(0) }; }
+
+// SAFETY: the system's allocator does the work; a counter without a destructor is all that is added.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.with(|calls| calls.set(calls.get() + 1));
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        CALLS.with(|calls| calls.set(calls.get() + 1));
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations and releases of this thread while `f` runs.
+fn allocator_calls(f: impl FnOnce()) -> u64 {
+    let before = CALLS.get();
+    f();
+    CALLS.get() - before
+}
+
+/// A manual clock that counts its readings.
+#[derive(Clone)]
+struct Counted(ManualClock, Arc<AtomicU64>);
+
+impl Clock for Counted {
+    fn now(&self) -> u64 {
+        self.1.fetch_add(1, Relaxed);
+        self.0.now()
+    }
+}
+
+#[test]
+fn reads_under_a_pin_neither_allocate_nor_free() {
+    exclusive(|| {
+        let clock = ManualClock::new();
+        let map: TtlMap<u64, u64> =
+            builder().clock(clock.clone()).sweep_per_write(0).build().expect("valid options");
+        for key in 0..3_000 {
+            let pinned = map.pin();
+            match key % 3 {
+                0 => pinned.insert(key, key),
+                1 => pinned.insert_with_ttl(key, key, ns(5)),
+                _ => pinned.insert_with_ttl(key, key, ns(100)),
+            };
+            if key % 7 == 0 {
+                pinned.remove(&(key / 2));
+            }
+        }
+        clock.advance(ns(5));
+        let pinned = map.pin();
+        let calls = allocator_calls(|| {
+            for key in 0..6_000 {
+                let live = pinned.get(&key).is_some();
+                assert_eq!(live, pinned.contains_key(&key));
+                assert_eq!(live, pinned.ttl(&key).is_some());
+            }
+            assert!(pinned.iter().count() > 1_000);
+        });
+        assert_eq!(calls, 0);
+    });
+}
+
+#[test]
+fn get_reads_the_clock_only_for_an_entry_with_a_deadline() {
+    exclusive(|| {
+        let readings = Arc::new(AtomicU64::new(0));
+        let clock = Counted(ManualClock::new(), Arc::clone(&readings));
+        let map: TtlMap<u64, u64> = builder().clock(clock).build().expect("valid options");
+        let pinned = map.pin();
+        for key in 0..100 {
+            pinned.insert(key, key);
+        }
+        assert_eq!(readings.load(Relaxed), 0, "nor does a put without a TTL");
+        assert!((0..100).all(|key| pinned.get(&key) == Some(&key)));
+        assert!((100..200).all(|key| pinned.get(&key).is_none()));
+        assert_eq!(pinned.iter().count(), 100);
+        assert_eq!(readings.load(Relaxed), 0);
+
+        pinned.insert_with_ttl(200, 0, ns(5));
+        let before = readings.load(Relaxed);
+        assert_eq!(pinned.get(&200), Some(&0));
+        assert_eq!(readings.load(Relaxed) - before, 1);
+    });
+}
+
+/// A few removals, far less than a batch, and readers that never let go of their pins but repin.
+#[test]
+fn sweeps_reclaim_while_every_reader_holds_a_pin_and_repins() {
+    exclusive(|| {
+        let tally = Tally::new();
+        let map = Arc::new(TtlMap::new());
+        for key in 0..5_u64 {
+            map.pin().insert(key, tally.token());
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                let (map, stop) = (Arc::clone(&map), Arc::clone(&stop));
+                thread::spawn(move || {
+                    let mut pinned = map.pin();
+                    while !stop.load(Relaxed) {
+                        assert!(pinned.get(&9).is_none());
+                        pinned.repin();
+                    }
+                })
+            })
+            .collect();
+        for key in 0..5_u64 {
+            map.pin().remove(&key);
+        }
+        let reclaimed = (0..10_000).any(|_| {
+            map.sweep(Budget::full_pass());
+            thread::yield_now();
+            tally.alive() == 0
+        });
+        stop.store(true, Relaxed);
+        for reader in readers {
+            reader.join().expect("no panic");
+        }
+        assert!(reclaimed, "{:?}", map.stats());
+    });
+}
