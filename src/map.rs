@@ -163,7 +163,7 @@ impl<K, V, S> TtlMap<K, V, S> {
     }
 
     /// Panics if the list, at rest, is not well-formed. For models.
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     #[doc(hidden)]
     pub fn assert_well_formed(&self) {
         self.table.assert_well_formed();

@@ -1,8 +1,14 @@
-//! The one door to atomics, cells, threads and thread-locals: the standard ones, or loom's.
+//! The one door to atomics, cells, threads and thread-locals: the standard ones, or a model
+//! checker's.
 //!
-//! Every other file imports from here, so that a model run under `--cfg loom` sees each access.
+//! Every other file imports from here, so that a model sees each access. Under `--cfg loom` that is
+//! loom, under `--cfg shuttle` shuttle, which has threads and atomics (all of them SeqCst), and for
+//! the rest the standard ones do.
 
-#[cfg(not(loom))]
+/// Whether this is built for models: tables, batches and budgets are then as small as they can be.
+pub(crate) const MODEL: bool = cfg!(any(loom, shuttle));
+
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use core::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
@@ -12,24 +18,39 @@ pub(crate) use loom::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
 
+#[cfg(shuttle)]
+pub(crate) use shuttle::sync::atomic::{
+    AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
+
+/// A word of bookkeeping for debug assertions, the standard one in models too: no part of what they
+/// explore.
+#[cfg(debug_assertions)]
+pub(crate) use core::sync::atomic::AtomicU32 as DebugWord;
+
 /// A thread-local without a destructor, so that it works in those of others.
 macro_rules! per_thread {
     (static $name:ident: $type:ty = $value:expr) => {
-        #[cfg(not(loom))]
+        #[cfg(not(any(loom, shuttle)))]
         std::thread_local! { static $name: $type = const { $value }; }
         #[cfg(loom)]
         loom::thread_local! { static $name: $type = $value; }
+        #[cfg(shuttle)]
+        shuttle::thread_local! { static $name: $type = $value; }
     };
 }
 pub(crate) use per_thread;
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use std::sync::Arc;
 
 #[cfg(loom)]
-pub(crate) use loom::sync::Arc;
+pub(crate) use loom::{lazy_static, sync::Arc};
 
-// The sweeper's thread and what is set once a process are the standard ones under loom too: no
+#[cfg(shuttle)]
+pub(crate) use shuttle::{lazy_static, sync::Arc};
+
+// The sweeper's thread and what is set once a process are the standard ones in models too: no
 // model looks into them, and each would only add states.
 pub(crate) use std::{sync::OnceLock, thread};
 
@@ -44,6 +65,11 @@ pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
 
 #[cfg(not(loom))]
 impl<T> UnsafeCell<T> {
+    #[cfg(shuttle)]
+    pub(crate) fn new(value: T) -> Self {
+        Self(core::cell::UnsafeCell::new(value))
+    }
+
     /// Calls `f` with a pointer for reading.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {

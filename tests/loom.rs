@@ -10,184 +10,16 @@
 //!
 //! Under loom a hash is its key's place in split order, the smallest table has two buckets, every
 //! write looks at the count and may grow, a batch holds one slot.
-#![cfg(loom)]
+#![cfg(all(loom, not(crossbeam_loom)))]
 
-use std::{
-    hash::{BuildHasher, Hasher},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+#[path = "models/small.rs"]
+mod small;
 
-use evanesce::{Budget, Clock, ManualClock, TtlMap};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+use evanesce::{Clock, ManualClock, TtlMap};
 use loom::thread;
-
-/// A key: its place in split order above, its identity below.
-type Key = u64;
-const A: Key = 0x1000_0000_0000_0001;
-/// A key behind it in the same bucket, of eight.
-const B: Key = 0x1800_0000_0000_0002;
-/// Another key at A's place.
-const A_TWIN: Key = 0x1000_0000_0000_0003;
-/// Keys in the other halves and quarters of the table.
-const C: Key = 0x6000_0000_0000_0004;
-const D: Key = 0xA000_0000_0000_0005;
-
-/// Hashes a key to its place.
-#[derive(Clone, Default)]
-struct Place(u64);
-
-impl BuildHasher for Place {
-    type Hasher = Self;
-    fn build_hasher(&self) -> Self {
-        Self(0)
-    }
-}
-
-impl Hasher for Place {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key & !0xFFFF_FFFF;
-    }
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("keys are u64");
-    }
-}
-
-/// A value that counts itself.
-#[derive(Debug)]
-struct Value {
-    number: u32,
-    alive: Arc<AtomicUsize>,
-}
-
-impl Drop for Value {
-    fn drop(&mut self) {
-        let before = self.alive.fetch_sub(1, Relaxed);
-        assert!(before > 0 && before < 100, "a value was dropped twice");
-    }
-}
-
-struct World {
-    map: TtlMap<Key, Value, Place>,
-    clock: ManualClock,
-    alive: Arc<AtomicUsize>,
-}
-
-const NS: fn(u64) -> Duration = Duration::from_nanos;
-
-impl World {
-    /// A map that does not grow.
-    fn new() -> Arc<Self> {
-        Self::with_capacity(4)
-    }
-
-    fn with_capacity(capacity: usize) -> Arc<Self> {
-        let clock = ManualClock::new();
-        let map = TtlMap::builder()
-            .hasher(Place(0))
-            .capacity(capacity)
-            .clock(clock.clone())
-            .sweep_per_write(0)
-            .max_slots(7)
-            .build()
-            .unwrap();
-        Arc::new(Self { map, clock, alive: Arc::default() })
-    }
-
-    fn value(&self, number: u32) -> Value {
-        self.alive.fetch_add(1, Relaxed);
-        Value { number, alive: Arc::clone(&self.alive) }
-    }
-
-    fn get(&self, key: Key) -> Option<u32> {
-        self.map.pin().get(&key).map(|v| v.number)
-    }
-
-    fn insert(&self, key: Key, number: u32) -> Option<u32> {
-        self.map.pin().insert(key, self.value(number)).map(|v| v.number)
-    }
-
-    fn insert_until(&self, key: Key, number: u32, deadline: u64) -> Option<u32> {
-        let deadline = evanesce::Deadline::from_nanos(deadline);
-        self.map.pin().insert_with_deadline(key, self.value(number), deadline).map(|v| v.number)
-    }
-
-    fn remove(&self, key: Key) -> Option<u32> {
-        self.map.pin().remove(&key).map(|v| v.number)
-    }
-
-    fn update(&self, key: Key) -> Option<u32> {
-        let pinned = self.map.pin();
-        pinned.update(key, |v| self.value(v.number + 1)).map(|v| v.number)
-    }
-
-    fn set_ttl(&self, key: Key, ttl: u64) -> bool {
-        self.map.pin().set_ttl(&key, NS(ttl))
-    }
-
-    fn sweep(&self) -> usize {
-        self.map.sweep(Budget::full_pass()).removed
-    }
-
-    /// Every thread is done: the list is in order, what was removed is reclaimed, and nothing is
-    /// left behind when the map goes.
-    fn end(self: Arc<Self>) {
-        let this = Arc::into_inner(self).expect("all threads have joined");
-        this.map.sweep(Budget::full_pass());
-        this.map.assert_well_formed();
-        assert_eq!(this.alive.load(Relaxed), this.map.len(), "removed values are dropped");
-        drop(this.map);
-        assert_eq!(this.alive.load(Relaxed), 0, "a map drops what it holds");
-    }
-}
-
-/// Runs a model, counts its executions, prints the count, and fails below the floor.
-fn model(name: &str, preemptions: usize, floor: usize, f: impl Fn() + Sync + Send + 'static) {
-    let executions = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&executions);
-    let mut builder = loom::model::Builder::new();
-    let bound = std::env::var("LOOM_MAX_PREEMPTIONS").ok().and_then(|n| n.parse().ok());
-    builder.preemption_bound = Some(bound.unwrap_or(preemptions));
-    builder.max_branches = 20_000;
-    let start = std::time::Instant::now();
-    builder.check(move || {
-        count.fetch_add(1, Relaxed);
-        f();
-    });
-    let executions = executions.load(Relaxed);
-    println!("model {name}: {executions} executions, {:.1?}", start.elapsed());
-    if bound.is_none() {
-        assert!(executions >= floor, "{name}: {executions} executions, at least {floor} expected");
-    }
-}
-
-/// Two threads on one world, a `setup` before and a `check` of their answers after.
-macro_rules! race {
-    ($name:ident, $preemptions:expr, $floor:expr, $world:expr, $setup:expr, $a:expr, $b:expr, $check:expr) => {
-        #[test]
-        fn $name() {
-            model(stringify!($name), $preemptions, $floor, || {
-                let w: Arc<World> = $world;
-                ($setup)(&*w);
-                let theirs = Arc::clone(&w);
-                let a = thread::spawn(move || {
-                    let answer = ($a)(&*theirs);
-                    drop(theirs);
-                    answer
-                });
-                let b = ($b)(&*w);
-                let a = a.join().unwrap();
-                ($check)(&*w, a, b);
-                w.end();
-            });
-        }
-    };
-}
+use small::{A, A_TWIN, B, C, D, Key, NS, Place, World, model, race};
 
 race!(
     racy_01_insert_vs_insert_one_wins,
@@ -458,6 +290,32 @@ race!(
 );
 
 #[test]
+fn racy_14_get_vs_split_vs_remove() {
+    model("racy_14_get_vs_split_vs_remove", 2, 8056, || {
+        let w = World::with_capacity(0);
+        w.insert(B, 1);
+        w.insert(D, 2);
+        let (x, y) = (Arc::clone(&w), Arc::clone(&w));
+        // The third entry splits B's bucket; its neighbour in it goes meanwhile.
+        let split = thread::spawn(move || {
+            let old = x.insert(C, 3);
+            drop(x);
+            old
+        });
+        let remove = thread::spawn(move || {
+            let old = y.remove(D);
+            drop(y);
+            old
+        });
+        assert_eq!(w.get(B), Some(1), "hidden by the split");
+        assert!(matches!(w.get(D), None | Some(2)));
+        assert_eq!((split.join().unwrap(), remove.join().unwrap()), (None, Some(2)));
+        assert_eq!((w.get(B), w.get(C), w.get(D)), (Some(1), Some(3), None));
+        w.end();
+    });
+}
+
+#[test]
 fn racy_15_clock_advance_vs_get_vs_sweep_never_comes_back() {
     model("racy_15_clock_advance_vs_get_vs_sweep_never_comes_back", 3, 1918, || {
         let w = World::new();
@@ -507,6 +365,24 @@ race!(
     |w: &World, _, b| {
         assert!(matches!(b, None | Some(1)));
         assert_eq!(w.get(A), Some(1));
+    }
+);
+
+race!(
+    racy_17_clear_vs_insert,
+    3,
+    1100,
+    World::new(),
+    |w: &World| {
+        w.insert(A, 1);
+    },
+    |w: &World| w.map.clear(),
+    |w: &World| w.insert(B, 2),
+    |w: &World, (), b| {
+        assert_eq!(b, None);
+        assert_eq!(w.get(A), None, "there before, and not cleared");
+        assert!(matches!(w.get(B), None | Some(2)));
+        assert_eq!(w.map.len(), usize::from(w.get(B).is_some()));
     }
 );
 
@@ -759,6 +635,23 @@ fn racy_32_first_inserts_of_a_map_of_three() {
         assert_eq!(map.len(), 2);
     });
 }
+
+race!(
+    racy_33_get_vs_insert_of_an_entry_that_is_over_never_sees_it,
+    5,
+    14,
+    World::new(),
+    |_: &World| {},
+    |w: &World| {
+        w.clock.advance(NS(10));
+        w.insert_until(A, 1, 10)
+    },
+    |w: &World| w.get(A),
+    |w: &World, a, b| {
+        assert_eq!((a, b), (None, None), "it never was visible");
+        assert_eq!(w.get(A), None);
+    }
+);
 
 /// The clock of the models is the public one.
 #[test]

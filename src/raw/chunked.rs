@@ -23,11 +23,11 @@ use crate::sync::{AtomicPtr, AtomicUsize, Ordering};
 ///
 /// # Safety
 ///
-/// - All zeros are a valid value (outside of loom).
-/// - A value needs no drop (outside of loom).
+/// - All zeros are a valid value (outside of models).
+/// - A value needs no drop (outside of models).
 pub(super) unsafe trait Zeroed {
-    /// The value of zeros, built by hand, since loom's types are no plain words.
-    #[cfg(loom)]
+    /// The value of zeros, built by hand, since the types of loom and shuttle are no plain words.
+    #[cfg(any(loom, shuttle))]
     fn zeroed() -> Self;
 }
 
@@ -131,18 +131,18 @@ impl<T, const FIRST: usize> Drop for Chunked<T, FIRST> {
     }
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 use heap_or_pages::{allocate, release};
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 use one_by_one::{allocate, release};
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod heap_or_pages {
     use std::alloc::{alloc_zeroed, dealloc, handle_alloc_error};
 
     use memmap2::MmapMut;
 
-    use super::{Layout, NonNull, Zeroed, mem};
+    use super::{super::poison, Layout, NonNull, Zeroed, mem};
 
     /// From here on memory is mapped: below it, clearing costs a few microseconds at most.
     const MAPPED_FROM_BYTES: usize = 64 << 10;
@@ -191,6 +191,7 @@ mod heap_or_pages {
     /// - `base` came from `allocate::<T>(len)`; no one uses it any more.
     pub(super) unsafe fn release<T>(base: NonNull<T>, len: usize) {
         let (_, owner_at) = layout::<T>(len);
+        poison::off(base.as_ptr(), len);
         // SAFETY: `owner_at` was laid out inside this memory.
         let record = unsafe { base.byte_add(owner_at) }.cast::<Owner>();
         // SAFETY: `allocate` wrote it there, and it is read out this once.
@@ -202,8 +203,8 @@ mod heap_or_pages {
     }
 }
 
-/// Under loom every element is built and dropped, so that loom knows it.
-#[cfg(loom)]
+/// In a model every element is built and dropped, so that the model checker knows it.
+#[cfg(any(loom, shuttle))]
 mod one_by_one {
     use super::{Layout, NonNull, Zeroed, mem};
 
@@ -222,7 +223,7 @@ mod one_by_one {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use crate::sync::AtomicU64;

@@ -6,27 +6,27 @@
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{AtomicU64, AtomicUsize, Ordering, planted};
+use crate::sync::{AtomicU64, AtomicUsize, MODEL, Ordering, planted};
 
 use super::{
     chunked::{Chunked, Zeroed},
     link::{AtomicLink, Bucket, LevelShift, Link, Order, SentinelId, SplitKey},
 };
 
-/// Cells of the smallest directory: 16 buckets, one cache line. 2 under loom.
-const FIRST_CELLS: usize = if cfg!(loom) { 2 } else { 16 };
+/// Cells of the smallest directory: 16 buckets, one cache line. 2 in a model.
+const FIRST_CELLS: usize = if MODEL { 2 } else { 16 };
 const MIN_LEVEL: u32 = FIRST_CELLS.ilog2();
 /// 2^29 buckets: at 2^30 slots a bucket holds two.
-const MAX_LEVEL: u32 = if cfg!(loom) { 3 } else { 29 };
+const MAX_LEVEL: u32 = if MODEL { 3 } else { 29 };
 
 /// Sentinels that one write links while a level is built. With 16 a level of 2^l sentinels is
 /// ready after 2^l / 16 writes, and the next doubling is 2^l / 2 inserts away; with 4, measured on
 /// the prototype, readers met half-linked levels for long. Neighbours share a cache line of cells.
-const SHARE_SENTINELS: u32 = if cfg!(loom) { 1 } else { 16 };
+const SHARE_SENTINELS: u32 = if MODEL { 1 } else { 16 };
 
 // SAFETY: an integer in an atomic: zeros are valid, nothing to drop.
 unsafe impl Zeroed for AtomicLink {
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     fn zeroed() -> Self {
         Self::unset()
     }
@@ -181,7 +181,9 @@ impl Directory {
         if share >= growth.shares() {
             return None;
         }
-        if !self.step(growth, Growth { next_share: share + 1, ..growth }) {
+        if !self.step(growth, Growth { next_share: share + 1, ..growth })
+            && !planted!(sentinel_linked_twice)
+        {
             // Another write was faster; each write helps with one share at most.
             return None;
         }

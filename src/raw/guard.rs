@@ -1,25 +1,39 @@
 //! The door to epoch-based reclamation: pin, hand over a batch, flush. The only file that names
-//! crossbeam-epoch, with a stand-in for models under loom.
+//! crossbeam-epoch, with a stand-in for models. Models of two threads also run on the real one, under
+//! `--cfg loom --cfg crossbeam_loom`, which gives crossbeam-epoch loom's atomics as well.
 //!
 //! The collector is private to this crate. With the default one, a reader of some other crate would
 //! run our deferred functions inside its pins, and our readers would run theirs.
 
 pub(crate) use imp::{Guard, pin};
 
-#[cfg(not(loom))]
+#[cfg(any(not(any(loom, shuttle)), crossbeam_loom))]
 mod imp {
     use crossbeam_epoch::{Collector, LocalHandle};
 
+    #[cfg(not(crossbeam_loom))]
     use crate::sync::OnceLock;
 
+    #[cfg(not(crossbeam_loom))]
     fn collector() -> &'static Collector {
         static COLLECTOR: OnceLock<Collector> = OnceLock::new();
         COLLECTOR.get_or_init(Collector::new)
     }
 
+    #[cfg(not(crossbeam_loom))]
     std::thread_local! {
         static HANDLE: LocalHandle = collector().register();
     }
+
+    // Under loom both live as long as one execution of a model.
+    #[cfg(crossbeam_loom)]
+    fn collector() -> Collector {
+        crate::sync::lazy_static! { static ref COLLECTOR: Collector = Collector::new(); }
+        COLLECTOR.clone()
+    }
+
+    #[cfg(crossbeam_loom)]
+    loom::thread_local! { static HANDLE: LocalHandle = collector().register(); }
 
     /// A pinned thread: no slot that was in the list when the pin began is reused before it ends.
     #[derive(Debug)]
@@ -60,13 +74,13 @@ mod imp {
 /// A collector that frees at the earliest moment the rules allow, for models under loom.
 ///
 /// `defer` notes the guards that are active; a guard's end takes it off every note, and what waits
-/// for nobody any more runs at once. Each of the three is one read-modify-write for loom and plain
-/// bookkeeping under a std mutex, which adds no states.
-#[cfg(loom)]
+/// for nobody any more runs at once. Each of the three is one read-modify-write for the model checker
+/// and plain bookkeeping under a std mutex, which adds no states.
+#[cfg(all(any(loom, shuttle), not(crossbeam_loom)))]
 mod imp {
     use std::{collections::BTreeSet, sync::Mutex};
 
-    use crate::sync::{AtomicUsize, Ordering};
+    use crate::sync::{AtomicUsize, Ordering, lazy_static};
 
     type Deferred = (BTreeSet<usize>, Box<dyn FnOnce() + Send>);
 
@@ -82,7 +96,7 @@ mod imp {
         notes: Mutex<Notes>,
     }
 
-    loom::lazy_static! {
+    lazy_static! {
         static ref STAND_IN: StandIn =
             StandIn { step: AtomicUsize::new(0), notes: Mutex::default() };
     }

@@ -1,6 +1,6 @@
 //! The packed words of the list: slot indices, split-order keys and the links between nodes.
 
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, MODEL, Ordering};
 
 /// The number of a slot in the slab: 1 to [`SlotIndex::MAX`]. Slot 0 is never handed out, so that
 /// a link of all zeros means "not set".
@@ -84,8 +84,8 @@ pub(crate) struct SplitKey(pub(super) u64);
 
 impl SplitKey {
     /// 2^64 divided by the golden ratio, made odd (Knuth, The Art of Computer Programming, vol. 3,
-    /// section 6.4). Under loom the hash is taken as it is, so that a model places its keys.
-    const MULTIPLIER: u64 = if cfg!(loom) { 1 } else { 0x9E37_79B9_7F4A_7C15 };
+    /// section 6.4). In a model the hash is taken as it is, so that a model places its keys.
+    const MULTIPLIER: u64 = if MODEL { 1 } else { 0x9E37_79B9_7F4A_7C15 };
 
     /// Mixes a user's hash.
     #[inline]
@@ -211,7 +211,7 @@ pub(super) enum Target {
 pub(super) struct AtomicLink(AtomicU32);
 
 impl AtomicLink {
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     pub(super) fn unset() -> Self {
         Self(AtomicU32::new(0))
     }

@@ -14,7 +14,7 @@ use super::{
     guard::Guard,
     link::{AtomicLink, Link, Order, SentinelId, SlotIndex, SplitKey, Target},
     retire::{DueBatch, Limbo},
-    slab::{Node, Slab},
+    slab::{Life, Node, Slab},
     state::{Now, State},
     stripe::Stripes,
 };
@@ -55,6 +55,7 @@ pub(super) struct Located<'g, T> {
     pred: &'g AtomicLink,
     slot: SlotIndex,
     node: &'g Node<T>,
+    life: Life,
     /// Its state then.
     pub(super) state: State,
 }
@@ -127,6 +128,7 @@ impl<T> List<T> {
         _guard: &'g Guard,
         now: impl Fn() -> Now,
     ) -> Option<Hit<'g, T>> {
+        let (met, life) = (node, node.life());
         let (node, state) = match Self::look(node, &now) {
             Look::Visible(state) => (node, state),
             Look::Expired => return None,
@@ -143,6 +145,7 @@ impl<T> List<T> {
                 }
             }
         };
+        debug_assert_eq!(met.life(), life, "I4: a node was recycled under a guard");
         // SAFETY: I4: linked, or the replacement of a node that was, under the guard.
         Some(Hit { entry: unsafe { node.entry() }, node, state })
     }
@@ -161,6 +164,7 @@ impl<T> List<T> {
     /// the reading twice is a renewal that goes on meanwhile.
     #[inline]
     fn look(node: &Node<T>, now: impl Fn() -> Now) -> Look {
+        let early = planted!(clock_read_before_the_word).then(&now);
         // Acquire (O2): the fields of the slot that it may name.
         let mut state = node.state.load(Ordering::Acquire);
         for _ in 0..2 {
@@ -170,7 +174,7 @@ impl<T> List<T> {
             if state.is_terminal() {
                 return Look::Over(state);
             }
-            let reading = now();
+            let reading = early.unwrap_or_else(&now);
             if state.is_visible_at(reading) {
                 return Look::Visible(Some(state));
             }
@@ -203,6 +207,7 @@ impl<T> List<T> {
                         if Order::of_node(node.key()) > limit {
                             return Ok(Found::Gap(Gap { pred, next: link }));
                         }
+                        let life = node.life();
                         // Acquire (O2): the fields of the slot that it may name.
                         let state = node.state.load(Ordering::Acquire);
                         if state.is_terminal() {
@@ -213,7 +218,7 @@ impl<T> List<T> {
                             continue;
                         }
                         if probe(slot, node)? {
-                            return Ok(Found::At(Located { pred, slot, node, state }));
+                            return Ok(Found::At(Located { pred, slot, node, life, state }));
                         }
                         pred = &node.next;
                     }
@@ -248,10 +253,14 @@ impl<T> List<T> {
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<Found<'g, T>, E> {
         let node_key = key.node_key();
-        self.find(key, Order::of_node(node_key), guard, |_, node| {
+        let found = self.find(key, Order::of_node(node_key), guard, |_, node| {
             // SAFETY: I4: `find` met the node in the list under the guard.
             Ok(node.key() == node_key && is_match(unsafe { node.entry() })?)
-        })
+        })?;
+        if planted!(insert_at_the_front) && matches!(found, Found::Gap(_)) {
+            return self.find(key, Order::of_node(node_key - 1), guard, |_, _| Ok(false));
+        }
+        Ok(found)
     }
 
     /// The node in `slot`, if it is linked: the hint that a sweep has, verified.
@@ -404,6 +413,7 @@ impl Gap<'_> {
 impl<'g, T> Located<'g, T> {
     /// The entry.
     pub(super) fn entry(&self) -> &'g T {
+        debug_assert_eq!(self.node.life(), self.life, "I4: {:?} recycled under a guard", self.slot);
         // SAFETY: I4: the find that made this met the node in the list, under a guard for `'g`.
         unsafe { self.node.entry() }
     }
@@ -433,6 +443,7 @@ impl<'g, T> Located<'g, T> {
 
     /// Takes the node off the list, after its state became terminal by our [`Located::advance`].
     pub(super) fn finish(&self, list: &List<T>, guard: &Guard) {
+        debug_assert_eq!(self.node.life(), self.life, "I4: {:?} recycled under a guard", self.slot);
         if list.unlink(self.pred, self.slot, self.node, self.state, guard).is_none() {
             // The predecessor has changed; a find to the end of the key's run meets the node if
             // nobody else has unlinked it.
@@ -450,5 +461,5 @@ impl<T> Drop for List<T> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;

@@ -23,7 +23,7 @@
 //! - **I8** The box of a batch seen on the ready stack lives, and does not come back, while the
 //!   guard lasts under which it was seen.
 
-#[cfg(any(test, loom))]
+#[cfg(any(test, loom, shuttle))]
 mod check;
 #[allow(unsafe_code)] // raw memory
 mod chunked;
@@ -35,6 +35,8 @@ mod guard;
 mod link;
 #[allow(unsafe_code)] // hands out references to entries
 mod list;
+#[allow(unsafe_code)] // overwrites emptied entries in debug builds
+mod poison;
 #[allow(unsafe_code)] // owns boxes through raw links
 mod retire;
 #[allow(unsafe_code)] // owns entries

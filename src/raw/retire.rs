@@ -9,7 +9,7 @@
 
 use core::ptr;
 
-use crate::sync::{Arc, AtomicBool, AtomicPtr, Ordering, planted};
+use crate::sync::{Arc, AtomicBool, AtomicPtr, MODEL, Ordering, planted};
 
 use super::{
     guard::Guard,
@@ -18,9 +18,9 @@ use super::{
 };
 
 /// Slots a batch at most: with the header 512 bytes. The collector spends 2 kB on each batch that
-/// waits, so a small one is dear; a write reclaims a whole one, so a large one is slow. Under loom a
+/// waits, so a small one is dear; a write reclaims a whole one, so a large one is slow. In a model a
 /// batch is full with one slot.
-const BATCH_SLOTS: usize = if cfg!(loom) { 1 } else { 124 };
+const BATCH_SLOTS: usize = if MODEL { 1 } else { 124 };
 
 /// Slots retired together.
 pub(super) struct Batch {
@@ -183,7 +183,12 @@ impl Limbo {
         if planted!(no_grace_period) {
             return self.ready.push(batch);
         }
-        let ready = Arc::clone(&self.ready);
+        let ready = if planted!(deferred_work_outlives_the_map) {
+            // SAFETY: none: the count is one too low, so the function may find the stack freed.
+            unsafe { Arc::from_raw(Arc::as_ptr(&self.ready)) }
+        } else {
+            Arc::clone(&self.ready)
+        };
         guard.defer(move || ready.push(batch));
         // A thread's deferred functions wait for 64 of their kind, and a held guard never
         // collects: without this a batch could wait for ever.

@@ -9,17 +9,20 @@ use core::mem::MaybeUninit;
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, UnsafeCell, planted};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, MODEL, Ordering, UnsafeCell, planted};
+#[cfg(debug_assertions)]
+use crate::sync::DebugWord;
 
 use super::{
     chunked::{Chunked, Zeroed},
     link::{AtomicLink, SlotIndex},
+    poison,
     state::{AtomicState, State},
     stripe::Stripes,
 };
 
-/// Slots a block: as many as a word has bits. Few under loom, which knows each slot by itself.
-pub(super) const BLOCK_SLOTS: u32 = if cfg!(loom) { 4 } else { 64 };
+/// Slots a block: as many as a word has bits. Few in a model, which knows each slot by itself.
+pub(super) const BLOCK_SLOTS: u32 = if MODEL { 4 } else { 64 };
 
 /// One node of the list, and its slot.
 #[repr(C)]
@@ -28,18 +31,28 @@ pub(super) struct Node<T> {
     key: AtomicU32,
     pub(super) state: AtomicState,
     entry: UnsafeCell<MaybeUninit<T>>,
+    /// How often the slot was emptied.
+    #[cfg(debug_assertions)]
+    lives: DebugWord,
 }
+
+/// Which life of a slot it was met in: a slot that is recycled under a guard is a use after free that
+/// no tool would see. Known in debug builds only; elsewhere all lives are one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Life(#[cfg(debug_assertions)] u32);
 
 // SAFETY: zeros are an unset link, key 0, the free state and an entry that is not there; atomics,
 // integers and `MaybeUninit` need no drop.
 unsafe impl<T> Zeroed for Node<T> {
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     fn zeroed() -> Self {
         Self {
             next: AtomicLink::unset(),
             key: AtomicU32::new(0),
             state: AtomicState::free(),
             entry: UnsafeCell::new(MaybeUninit::uninit()),
+            #[cfg(debug_assertions)]
+            lives: DebugWord::new(0),
         }
     }
 }
@@ -50,6 +63,15 @@ impl<T> Node<T> {
         // Relaxed: written before the node is published, and not again before its grace period is
         // over (I4). A sweep may read the key of a slot in any state, and only as a hint.
         self.key.load(Ordering::Relaxed)
+    }
+
+    /// The life that the slot is in.
+    #[inline]
+    pub(super) fn life(&self) -> Life {
+        Life(
+            #[cfg(debug_assertions)]
+            self.lives.load(Ordering::Relaxed),
+        )
     }
 
     /// The entry.
@@ -75,8 +97,11 @@ impl<T> Node<T> {
     ///
     /// - The slot was taken, is empty, and is the caller's alone (I5).
     pub(super) unsafe fn fill(&self, key: u32, entry: T) {
-        // SAFETY: empty and ours alone, as the caller says.
-        self.entry.with_mut(|cell| unsafe { cell.write(MaybeUninit::new(entry)) });
+        self.entry.with_mut(|cell| {
+            poison::off(cell, 1);
+            // SAFETY: empty and ours alone, as the caller says.
+            unsafe { cell.write(MaybeUninit::new(entry)) };
+        });
         // Relaxed: published by the Release of the link (O1) or of the old state (O2).
         self.key.store(key, Ordering::Relaxed);
     }
@@ -87,10 +112,14 @@ impl<T> Node<T> {
     ///
     /// - The slot is filled, and no one else reads its entry, now or later.
     unsafe fn empty(&self) -> T {
-        let entry = self.entry.with_mut(|entry| {
+        let entry = self.entry.with_mut(|cell| {
             // SAFETY: filled and ours alone, as the caller says; read out this once.
-            unsafe { entry.cast::<T>().read() }
+            let entry = unsafe { cell.cast::<T>().read() };
+            poison::on(cell);
+            entry
         });
+        #[cfg(debug_assertions)]
+        self.lives.fetch_add(1, Ordering::Relaxed);
         // Relaxed: whoever takes the slot next is ordered behind the bitmap's Release (O4).
         self.state.store(State::FREE, Ordering::Relaxed);
         entry
@@ -109,7 +138,7 @@ struct Block {
 
 // SAFETY: atomics of integers and a bool: zeros are valid, nothing to drop.
 unsafe impl Zeroed for Block {
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     fn zeroed() -> Self {
         Self { taken: AtomicU64::new(0), next: AtomicU32::new(0), listed: AtomicBool::new(false) }
     }

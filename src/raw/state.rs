@@ -116,7 +116,7 @@ impl Now {
 pub(super) struct AtomicState(AtomicU64);
 
 impl AtomicState {
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     pub(super) fn free() -> Self {
         Self(AtomicU64::new(0))
     }

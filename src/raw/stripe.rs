@@ -1,13 +1,13 @@
 //! What a writer touches on every write, one cache line a stripe, so that writers on different
 //! stripes do not meet: counts, the block that new slots come from, the batch of retired slots.
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 use core::cell::Cell;
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{AtomicIsize, AtomicPtr, AtomicU32, OnceLock, Ordering, planted, thread};
-#[cfg(not(loom))]
+use crate::sync::{AtomicIsize, AtomicPtr, AtomicU32, MODEL, OnceLock, Ordering, planted, thread};
+#[cfg(not(any(loom, shuttle)))]
 use crate::sync::{AtomicUsize, per_thread};
 
 use super::retire::Batch;
@@ -94,7 +94,7 @@ impl Stripes {
 /// apart; more would make every sum of counts longer.
 fn stripe_count() -> usize {
     static COUNT: OnceLock<usize> = OnceLock::new();
-    if cfg!(loom) {
+    if MODEL {
         return 1;
     }
     *COUNT.get_or_init(|| {
@@ -103,11 +103,11 @@ fn stripe_count() -> usize {
     })
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 per_thread! { static NUMBER: Cell<Option<usize>> = Cell::new(None) }
 
 /// A small number of the current thread, dealt in turn.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 #[inline]
 fn thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -120,7 +120,7 @@ fn thread_number() -> usize {
     })
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 fn thread_number() -> usize {
     0
 }

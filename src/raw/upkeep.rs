@@ -5,7 +5,7 @@
 
 use core::{cell::Cell, time::Duration};
 
-use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Ordering, per_thread, planted};
+use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, MODEL, Ordering, per_thread, planted};
 
 use super::{
     guard::{self, Guard},
@@ -18,10 +18,10 @@ use super::{
 
 /// Writes of a stripe between two looks at the number of entries. A sum over up to 16 stripes then
 /// costs a line a write; the smallest table is at most 2 entries a bucket when the look comes.
-const WRITES_PER_COUNT: u32 = if cfg!(loom) { 1 } else { 16 };
+const WRITES_PER_COUNT: u32 = if MODEL { 1 } else { 16 };
 
 /// Writes of a stripe between two sweep steps, so that the shared cursor is touched rarely.
-const WRITES_PER_SWEEP: u32 = if cfg!(loom) { 1 } else { 8 };
+const WRITES_PER_SWEEP: u32 = if MODEL { 1 } else { 8 };
 
 /// Batches that a write reclaims at most. A write retires little more than one slot, a batch is 124:
 /// one batch a write keeps ahead.
@@ -41,7 +41,7 @@ const GRACE_ROUNDS: usize = 3;
 
 /// The same for a sweep that is to reclaim all: enough for the collector to work off 2,048 batches
 /// of other maps first, and some tens of microseconds where a pinned thread makes it vain.
-const PATIENT_ROUNDS: usize = if cfg!(loom) { 3 } else { 256 };
+const PATIENT_ROUNDS: usize = if MODEL { 3 } else { 256 };
 
 /// How often a write sweeps and reclaims when all slots are taken, before it gives up.
 const FULL_ROUNDS: usize = 8;
@@ -308,6 +308,10 @@ impl<T> Table<T> {
     /// recycled slot is in another, and is left alone.
     fn claim_expired(&self, slot: SlotIndex, due: State, guard: &Guard) -> bool {
         let Some(mut old) = self.list.locate(slot, guard) else { return false };
+        if planted!(sweep_without_claim) {
+            self.end(&old, guard);
+            return true;
+        }
         let claimed =
             (old.state == due || planted!(claim_without_compare)) && old.advance(State::DEAD);
         if claimed {

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test crate uses its own part")]
 
 pub(crate) mod hashers;
+pub(crate) mod history;
 pub(crate) mod ops;
 pub(crate) mod sites;
 pub(crate) mod tally;
