@@ -2,8 +2,8 @@
 //! checker's.
 //!
 //! Every other file imports from here, so that a model sees each access. Under `--cfg loom` that is
-//! loom, under `--cfg shuttle` shuttle, which has threads and atomics (all of them SeqCst), and for
-//! the rest the standard ones do.
+//! loom, under `--cfg shuttle` shuttle, which has atomics (all of them `SeqCst`) but no cells: there
+//! the standard ones do.
 
 /// Whether this is built for models: tables, batches and budgets are then as small as they can be.
 pub(crate) const MODEL: bool = cfg!(any(loom, shuttle));

@@ -256,11 +256,11 @@ impl<T> List<T> {
         let found = self.find(key, Order::of_node(node_key), guard, |_, node| {
             // SAFETY: I4: `find` met the node in the list under the guard.
             Ok(node.key() == node_key && is_match(unsafe { node.entry() })?)
-        })?;
-        if planted!(insert_at_the_front) && matches!(found, Found::Gap(_)) {
+        });
+        if planted!(insert_at_the_front) && matches!(found, Ok(Found::Gap(_))) {
             return self.find(key, Order::of_node(node_key - 1), guard, |_, _| Ok(false));
         }
-        Ok(found)
+        found
     }
 
     /// The node in `slot`, if it is linked: the hint that a sweep has, verified.

@@ -2,7 +2,8 @@
 //!
 //! The slab never gives a slot's memory back, so a use after free of an entry would be a read of
 //! valid memory to every tool. In debug builds an emptied entry is overwritten; under `--cfg asan`,
-//! which goes with AddressSanitizer, each access to it is reported. Elsewhere both functions are empty.
+//! which goes with the address sanitizer, each access to it is reported. Elsewhere both functions are
+//! empty.
 
 /// What an emptied entry is overwritten with: no valid pointer, length or `bool`.
 #[cfg(debug_assertions)]

@@ -9,9 +9,9 @@ use core::mem::MaybeUninit;
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, MODEL, Ordering, UnsafeCell, planted};
 #[cfg(debug_assertions)]
 use crate::sync::DebugWord;
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, MODEL, Ordering, UnsafeCell, planted};
 
 use super::{
     chunked::{Chunked, Zeroed},

@@ -75,13 +75,17 @@ impl World {
     }
 
     pub(crate) fn with_capacity(capacity: usize) -> Arc<Self> {
+        Self::with_slots(capacity, 7)
+    }
+
+    pub(crate) fn with_slots(capacity: usize, max_slots: usize) -> Arc<Self> {
         let clock = ManualClock::new();
         let map = TtlMap::builder()
             .hasher(Place(0))
             .capacity(capacity)
             .clock(clock.clone())
             .sweep_per_write(0)
-            .max_slots(7)
+            .max_slots(max_slots)
             .build()
             .unwrap();
         Arc::new(Self { map, clock, alive: Arc::default() })
@@ -139,7 +143,12 @@ impl World {
 
 /// Runs a model, counts its executions, prints the count, and fails below the floor.
 #[cfg(loom)]
-pub(crate) fn model(name: &str, preemptions: usize, floor: usize, f: impl Fn() + Sync + Send + 'static) {
+pub(crate) fn model(
+    name: &str,
+    preemptions: usize,
+    floor: usize,
+    f: impl Fn() + Sync + Send + 'static,
+) {
     let executions = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&executions);
     let mut builder = loom::model::Builder::new();

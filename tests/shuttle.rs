@@ -1,0 +1,127 @@
+//! Random schedules of more threads and longer programs than loom can exhaust.
+//!
+//! ```text
+//! RUSTFLAGS="--cfg shuttle" cargo test --release --test shuttle -- --nocapture --test-threads=1
+//! ```
+//!
+//! The map is built as for loom: the stand-in for the collector, which frees at the earliest legal
+//! moment, two buckets, batches of one slot. Shuttle runs every atomic as `SeqCst`, so what it checks
+//! is interleavings; orderings are loom's and ThreadSanitizer's part. `EVANESCE_SCHEDULES` sets the
+//! schedules of each test; a failing one is printed for replay.
+#![cfg(shuttle)]
+
+#[path = "models/small.rs"]
+mod small;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use shuttle::{
+    rand::{Rng, thread_rng},
+    thread,
+};
+use small::{A, A_TWIN, B, C, D, Key, NS, World};
+
+const THREADS: usize = 4;
+const OPS: usize = 6;
+const KEYS: [Key; 5] = [A, A_TWIN, B, C, D];
+
+/// Runs `program` under many schedules, half of them random and half by priorities with few changes
+/// (Burckhardt et al. 2010), which meet other bugs.
+fn explore(name: &str, program: fn()) {
+    let schedules = std::env::var("EVANESCE_SCHEDULES")
+        .map_or(10_000, |text| text.parse().expect("EVANESCE_SCHEDULES is a number"));
+    shuttle::check_random(program, schedules / 2);
+    shuttle::check_pct(program, schedules - schedules / 2, 3);
+    println!("shuttle {name}: {schedules} schedules");
+}
+
+/// One thread a part, on a map of `capacity`; their results in order. Then the map is at rest.
+fn together<R: Send + 'static>(
+    capacity: usize,
+    part: fn(&World, usize) -> R,
+) -> (Arc<World>, Vec<R>) {
+    let w = World::with_slots(capacity, 100);
+    let threads: Vec<_> = (0..THREADS)
+        .map(|me| {
+            let w = Arc::clone(&w);
+            thread::spawn(move || part(&w, me))
+        })
+        .collect();
+    let results = threads.into_iter().map(|t| t.join().unwrap()).collect();
+    (w, results)
+}
+
+/// Every operation on few keys, with time going on. Values are counted, and the list is well-formed
+/// at the end.
+#[test]
+fn shuttle_any_operations_lose_no_value_and_leave_the_list_in_order() {
+    explore("any_operations", || {
+        let (w, _) = together(0, |w, me| {
+            for op in 0..OPS {
+                let number = (me * OPS + op) as u32;
+                let key = KEYS[thread_rng().gen_range(0..3)];
+                match thread_rng().gen_range(0..9) {
+                    0 => _ = w.insert(key, number),
+                    1 => _ = w.insert_until(key, number, thread_rng().gen_range(0..6)),
+                    2 => _ = w.update(key),
+                    3 => _ = w.remove(key),
+                    4 => _ = w.set_ttl(key, thread_rng().gen_range(0..4)),
+                    5 => _ = w.get(key),
+                    6 => _ = w.sweep(),
+                    7 => w.clock.advance(NS(1)),
+                    _ => {
+                        let mut seen = BTreeMap::new();
+                        for (key, value) in &w.map.pin() {
+                            assert!(seen.insert(*key, value.number).is_none(), "{key} twice");
+                        }
+                    }
+                }
+            }
+        });
+        w.end();
+    });
+}
+
+/// Entries of each thread's own, while the table grows through all its levels.
+#[test]
+fn shuttle_growth_hides_no_entry() {
+    explore("growth", || {
+        let (w, _) = together(0, |w, me| {
+            let own = |op: usize| ((op * THREADS + me) as Key) << 58 | (op * THREADS + me) as Key;
+            for op in 0..OPS {
+                assert_eq!(w.insert(own(op), op as u32), None);
+                let before = thread_rng().gen_range(0..=op);
+                assert_eq!(w.get(own(before)), Some(before as u32), "hidden");
+            }
+        });
+        assert_eq!(w.map.len(), THREADS * OPS);
+        assert_eq!(w.map.pin().iter().count(), THREADS * OPS);
+        w.end();
+    });
+}
+
+/// What all threads remove and replace is told once: each value put is replaced by one, or removed by
+/// one, or there at the end.
+#[test]
+fn shuttle_every_value_has_one_end() {
+    explore("one_end", || {
+        let (w, ends) = together(4, |w, me| {
+            let mut ended = Vec::new();
+            for op in 0..OPS {
+                let key = KEYS[thread_rng().gen_range(0..2)];
+                ended.extend(match thread_rng().gen_range(0..3) {
+                    0 | 1 => w.insert(key, (me * OPS + op) as u32),
+                    _ => w.remove(key),
+                });
+            }
+            ended
+        });
+        let mut ends: Vec<u32> = ends.concat();
+        ends.extend(KEYS.iter().filter_map(|key| w.get(*key)));
+        let told = ends.len();
+        ends.sort_unstable();
+        ends.dedup();
+        assert_eq!(ends.len(), told, "a value ended twice");
+        w.end();
+    });
+}
