@@ -5,8 +5,8 @@
 //! ```
 //!
 //! The map is built as for loom: the stand-in for the collector, which frees at the earliest legal
-//! moment, two buckets, batches of one slot. Shuttle runs every atomic as `SeqCst`, so what it checks
-//! is interleavings; orderings are loom's and ThreadSanitizer's part. `EVANESCE_SCHEDULES` sets the
+//! moment, two buckets, batches of one slot. Shuttle runs every atomic as `SeqCst`: what it checks
+//! is interleavings; orderings are for loom and the thread sanitizer. `EVANESCE_SCHEDULES` sets the
 //! schedules of each test; a failing one is printed for replay.
 #![cfg(shuttle)]
 

@@ -175,9 +175,8 @@ impl State {
         let (first, last) = event.clock;
         let made_of = |ttl: u64| (first..=last).map(move |reading| reading.saturating_add(ttl));
         match (event.call, event.answer) {
-            (Call::Get, Answer::Value(_)) | (Call::ContainsKey, Answer::Yes) => {
-                self.exactly(event, true).into_iter().collect()
-            }
+            (Call::Get | Call::TryInsert(_), Answer::Value(_))
+            | (Call::ContainsKey, Answer::Yes) => self.exactly(event, true).into_iter().collect(),
             (Call::Ttl, Answer::Left(left)) => {
                 let Some((_, deadline)) = self.entry else { return Vec::new() };
                 if deadline == NEVER || left == NEVER {
@@ -200,9 +199,6 @@ impl State {
             (Call::TryInsert(value), Answer::Yes) => {
                 let judged = self.exactly(event, false);
                 judged.map(|judged| judged.with(value, NEVER)).into_iter().collect()
-            }
-            (Call::TryInsert(_), Answer::Value(_)) => {
-                self.exactly(event, true).into_iter().collect()
             }
             (Call::Update(value), Answer::Value(_)) => {
                 let deadline = self.entry.map_or(NEVER, |(_, deadline)| deadline);
