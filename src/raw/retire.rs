@@ -9,7 +9,7 @@
 
 use core::ptr;
 
-use crate::sync::{Arc, AtomicBool, AtomicPtr, MODEL, Ordering, planted};
+use crate::sync::{Arc, AtomicBool, AtomicPtr, AtomicUsize, MODEL, Ordering, planted};
 
 use super::{
     guard::Guard,
@@ -54,11 +54,17 @@ struct Ready {
     head: AtomicPtr<Batch>,
     /// Set when the map is gone: what comes then is freed at once, by whoever brings it.
     closed: AtomicBool,
+    /// Grace periods begun and ended by [`Limbo::begin_grace`]: odd while one goes on.
+    graces: AtomicUsize,
 }
 
 impl Ready {
     fn new() -> Self {
-        Self { head: AtomicPtr::new(ptr::null_mut()), closed: AtomicBool::new(false) }
+        Self {
+            head: AtomicPtr::new(ptr::null_mut()),
+            closed: AtomicBool::new(false),
+            graces: AtomicUsize::new(0),
+        }
     }
 
     fn push(&self, batch: Box<Batch>) {
@@ -171,6 +177,32 @@ impl Limbo {
         }
     }
 
+    /// Hands over all batches, however full, and notes behind them that their grace period is over:
+    /// [`Limbo::has_passed`] tells. `None` while such a note waits already: each costs the collector
+    /// 2 kB until it has run, so a thread that stays pinned must not meet more than one a map.
+    pub(super) fn begin_grace(&self, stripes: &Stripes, guard: &Guard) -> Option<Grace> {
+        let graces = self.ready.graces.load(Ordering::Relaxed);
+        if graces % 2 == 1 && !planted!(notes_pile_up) {
+            return None;
+        }
+        // Relaxed: it only keeps others out.
+        let (relaxed, begun) = (Ordering::Relaxed, graces + 1);
+        self.ready.graces.compare_exchange(graces, begun, relaxed, relaxed).ok()?;
+        for stripe in stripes.iter() {
+            self.seal(stripe, guard);
+        }
+        let ready = Arc::clone(&self.ready);
+        // Release (O5): behind the pushes of the batches that were handed over before.
+        guard.defer(move || _ = ready.graces.fetch_add(1, Ordering::Release));
+        Some(Grace(begun))
+    }
+
+    /// Whether the collector has come to what was handed over when this grace period began.
+    pub(super) fn has_passed(&self, grace: &Grace) -> bool {
+        // Acquire (O5): with it comes what was pushed on the ready stack before.
+        self.ready.graces.load(Ordering::Acquire) != grace.0
+    }
+
     /// Takes the stripe's batch, which is then the caller's alone.
     fn swap_out(stripe: &Stripe) -> Option<Box<Batch>> {
         // Acquire (O5): pairs with the Release that put it there.
@@ -219,6 +251,9 @@ impl Limbo {
         unsafe { self.ready.free_all() };
     }
 }
+
+/// A grace period of all batches of a map, by its odd number.
+pub(super) struct Grace(usize);
 
 /// A popped batch. When it goes, early or by a panic, what is left in it goes round once more.
 pub(super) struct DueBatch<'g> {

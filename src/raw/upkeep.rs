@@ -5,7 +5,7 @@
 
 use core::{cell::Cell, time::Duration};
 
-use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, MODEL, Ordering, per_thread, planted};
+use crate::sync::{AtomicU32, AtomicU64, MODEL, Ordering, per_thread, planted};
 
 use super::{
     guard::{self, Guard},
@@ -128,21 +128,18 @@ impl<T> Table<T> {
     /// Seals half-full batches, lets grace periods pass where no guard is in the way, and reclaims
     /// up to `batches` of what is due.
     ///
-    /// All maps share one collector, whose queue is worked off a few batches a round: a function of
-    /// our own, deferred behind our batches, tells when the queue has come to them. Where a thread
-    /// stays pinned it does not run, and `rounds` is the end.
+    /// All maps share one collector, whose queue is worked off a few batches a round: a note of our
+    /// own, deferred behind our batches, tells when the queue has come to them. Where a thread stays
+    /// pinned it does not run, and `rounds` is the end. A note that another sweep left behind comes
+    /// first.
     pub(super) fn settle(&self, mut batches: usize, rounds: usize) {
-        let passed = Arc::new(AtomicBool::new(false));
-        for round in 0..rounds {
+        let List { limbo, stripes, .. } = &self.list;
+        let mut grace = None;
+        for _ in 0..rounds {
             let guard = guard::pin();
-            if round == 0 {
-                self.seal_all(&guard);
-                let passed = Arc::clone(&passed);
-                guard.defer(move || passed.store(true, Ordering::Release));
-            }
+            grace = grace.or_else(|| limbo.begin_grace(stripes, &guard));
             guard.flush();
-            // Acquire: with it comes what was pushed on the ready stack before.
-            let has_passed = passed.load(Ordering::Acquire);
+            let has_passed = grace.as_ref().is_some_and(|grace| limbo.has_passed(grace));
             batches -= self.reclaim(batches, &guard);
             if batches == 0 || has_passed {
                 return;

@@ -73,12 +73,12 @@ fn one_bucket_survives_inserters_removers_and_readers() {
 #[test]
 fn threads_that_remove_the_same_keys_get_each_once() {
     exclusive(|| {
-        let keys = scaled(1 << 11, 1 << 16);
-        for _ in 0..scaled(4, 64) {
+        let keys = scaled(1 << 10, 1 << 16);
+        for _ in 0..scaled(40, 64) {
             let map: Arc<TtlMap<String, u64>> = Arc::new(TtlMap::new());
             (0..keys).for_each(|key| _ = map.pin().insert(key.to_string(), key));
             let shared = Arc::clone(&map);
-            let removed = together(2, move |_| {
+            let removed = together(4, move |_| {
                 let pin = shared.pin();
                 let remove = |key: u64| pin.remove(key.to_string().as_str()).copied();
                 (0..keys).filter_map(remove).collect::<Vec<_>>()

@@ -126,7 +126,7 @@ fn iteration_yields_no_key_twice_while_writers_add_and_replace() {
         let seed = Rng::from_env().next();
         // Ordinary chains, then four for all keys.
         for (hashing, keys, each) in [
-            (Hashing::Sip, scaled(1 << 12, 1_000_000), operations()),
+            (Hashing::Sip, scaled(1 << 14, 1_000_000), operations()),
             (Hashing::FewBits, scaled(400, 25_600), operations() / 8),
         ] {
             let map: Arc<TtlMap<u64, u64, Hashing>> =
