@@ -11,10 +11,15 @@ cargo mutants --version >/dev/null 2>&1 || cargo install --locked cargo-mutants
 export PROPTEST_CASES=6 EVANESCE_LIN_ROUNDS=200 EVANESCE_STRESS_OPS=5000 EVANESCE_TEST_LIMIT=15
 export CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_TEST_DEBUG=0
 tests=(--lib)
-for test in api builder expiry iter linearizable model reclaim regressions sweep; do
+for test in api builder expiry iter linearizable model reads reclaim regressions sweep; do
     tests+=(--test "$test")
 done
 # check.rs is a test itself; guard.rs is mostly the models' stand-in; poison.rs is for sanitizers.
-cargo mutants -j1 --timeout 30 --no-shuffle --shard "$shard/$of" --output "target/mutants-$shard" \
+mkdir -p "target/mutants-$shard"
+status=0
+cargo mutants -j1 --timeout 30 --no-shuffle --shard "$shard/$of" --sharding round-robin \
+    --output "target/mutants-$shard" \
     --file 'src/raw/*.rs' --exclude src/raw/check.rs --exclude src/raw/guard.rs --exclude src/raw/poison.rs \
-    -- "${tests[@]}" -- --skip a_chain_of_a_million || [ $? = 2 ]
+    -- "${tests[@]}" -- --skip a_chain_of_a_million || status=$?
+# 2: some mutants survived; 3: some ran into the time limit. Both are told in the lists.
+[ "$status" = 0 ] || [ "$status" = 2 ] || [ "$status" = 3 ]

@@ -1,94 +1,162 @@
 #!/usr/bin/env bash
-# The test of the tests: every model of tests/loom.rs passes on the unbroken code and fails when its
-# bug is planted. One build; the bug is chosen at run time. Prints "BUG caught by MODEL" a pair.
+# The test of the tests: each rung of the ladder passes on the unbroken code, and fails when a bug that it
+# is there for is planted. One build a rung; the bug is chosen at run time. Prints "BUG caught by RUNG TEST".
+#
+#   ci/planted.sh                all rungs
+#   ci/planted.sh RUNG...        some: loom epoch shuttle tests threads tsan asan lsan fuzz
+#
+# What a machine lacks for a rung is skipped aloud.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source ci/rungs.sh
 
-export RUSTFLAGS="--cfg loom --cfg planted"
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/loom"
-export CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true
-unset LOOM_MAX_PREEMPTIONS
-
-# BUG MODEL: each model stands here once at least.
+# RUNG BUG TEST: each bug of the source stands here, and each model of loom has a bug.
 pairs="
-relaxed_publish            racy_01_insert_vs_insert_one_wins
-relaxed_publish            racy_01b_insert_vs_insert_at_one_place
-double_retire              racy_02_remove_vs_remove_one_gets_it
-value_not_dropped          racy_02_remove_vs_remove_one_gets_it
-no_mark                    racy_03_remove_vs_remove_of_neighbours
-no_mark                    racy_04_remove_vs_insert_behind_it
-early_retire               racy_05_remove_vs_get_sees_old_or_none
-replace_by_remove          racy_06_replace_vs_get_never_none
-heir_is_absent             racy_06b_two_replaces_vs_two_gets_never_go_back
-state_stored_blindly       racy_07_replace_vs_replace_last_one_stays
-deadline_off_by_one        racy_08_sweep_vs_get_of_an_expired_key_is_none
-state_stored_blindly       racy_09_sweep_vs_replace_keeps_the_fresh_entry
-state_stored_blindly       racy_10_sweep_vs_sweep_removes_once
-claim_without_compare      racy_11_set_ttl_vs_sweep_kept_or_told
-sentinel_unmarked          racy_12_link_vs_link_of_one_sentinel
-share_claimed_blindly      racy_13_insert_vs_split_of_its_bucket
-deadline_off_by_one        racy_15_clock_advance_vs_get_vs_sweep_never_comes_back
-pending_not_dropped        racy_16_drop_of_the_map_with_work_deferred
-length_below_zero          racy_18_length_is_never_below_zero
-no_grace_period            racy_19_slot_reuse_never_shows_another_key
-renew_expired              racy_23_no_renewal_after_a_get_saw_it_expired
-renewal_lost_by_update     racy_24_set_ttl_vs_update_keeps_the_deadline
-iteration_follows_the_heir racy_25_iter_vs_replace_sees_each_key_once
-absence_not_confirmed      racy_27_replace_vs_get_while_the_old_deadline_passes
-absence_not_confirmed      racy_27b_renew_vs_get_while_the_old_deadline_passes
-state_stored_blindly       racy_28_remove_vs_set_ttl_zero_have_an_order
-state_stored_blindly       racy_29_sweep_vs_replace_ends_an_entry_once
-state_stored_blindly       racy_29b_sweep_vs_remove_ends_an_entry_once
-share_claimed_blindly      racy_30_stale_helper_vs_the_next_level
-batches_leaked             racy_31_map_drop_vs_a_batch_deferred_on_another_thread
-no_last_look               racy_32_first_inserts_of_a_map_of_three
-block_left_behind          slab_no_block_with_free_slots_is_left_behind
+loom relaxed_publish            racy_01_insert_vs_insert_one_wins
+loom insert_at_the_front        racy_01_insert_vs_insert_one_wins
+loom relaxed_publish            racy_01b_insert_vs_insert_at_one_place
+loom double_retire              racy_02_remove_vs_remove_one_gets_it
+loom value_not_dropped          racy_02_remove_vs_remove_one_gets_it
+loom no_mark                    racy_03_remove_vs_remove_of_neighbours
+loom no_mark                    racy_04_remove_vs_insert_behind_it
+loom early_retire               racy_05_remove_vs_get_sees_old_or_none
+loom replace_by_remove          racy_06_replace_vs_get_never_none
+loom heir_is_absent             racy_06b_two_replaces_vs_two_gets_never_go_back
+loom state_stored_blindly       racy_07_replace_vs_replace_last_one_stays
+loom deadline_off_by_one        racy_08_sweep_vs_get_of_an_expired_key_is_none
+loom state_stored_blindly       racy_09_sweep_vs_replace_keeps_the_fresh_entry
+loom sweep_without_claim        racy_09_sweep_vs_replace_keeps_the_fresh_entry
+loom state_stored_blindly       racy_10_sweep_vs_sweep_removes_once
+loom claim_without_compare      racy_11_set_ttl_vs_sweep_kept_or_told
+loom sentinel_unmarked          racy_12_link_vs_link_of_one_sentinel
+loom sentinel_linked_twice      racy_12_link_vs_link_of_one_sentinel
+loom share_claimed_blindly      racy_13_insert_vs_split_of_its_bucket
+loom sentinel_unmarked          racy_14_get_vs_split_vs_remove
+loom deadline_off_by_one        racy_15_clock_advance_vs_get_vs_sweep_never_comes_back
+loom pending_not_dropped        racy_16_drop_of_the_map_with_work_deferred
+loom state_stored_blindly       racy_17_clear_vs_insert
+loom length_below_zero          racy_18_length_is_never_below_zero
+loom no_grace_period            racy_19_slot_reuse_never_shows_another_key
+loom renew_expired              racy_23_no_renewal_after_a_get_saw_it_expired
+loom renewal_lost_by_update     racy_24_set_ttl_vs_update_keeps_the_deadline
+loom iteration_follows_the_heir racy_25_iter_vs_replace_sees_each_key_once
+loom absence_not_confirmed      racy_27_replace_vs_get_while_the_old_deadline_passes
+loom absence_not_confirmed      racy_27b_renew_vs_get_while_the_old_deadline_passes
+loom state_stored_blindly       racy_28_remove_vs_set_ttl_zero_have_an_order
+loom state_stored_blindly       racy_29_sweep_vs_replace_ends_an_entry_once
+loom state_stored_blindly       racy_29b_sweep_vs_remove_ends_an_entry_once
+loom share_claimed_blindly      racy_30_stale_helper_vs_the_next_level
+loom batches_leaked             racy_31_map_drop_vs_a_batch_deferred_on_another_thread
+loom no_last_look               racy_32_first_inserts_of_a_map_of_three
+loom clock_read_before_the_word racy_33_get_vs_insert_of_an_entry_that_is_over_never_sees_it
+loom block_left_behind          slab_no_block_with_free_slots_is_left_behind
+
+epoch state_stored_blindly      epoch_01_insert_vs_insert_one_wins
+epoch double_retire             epoch_02_remove_vs_remove_one_gets_it
+epoch replace_by_remove         epoch_06_replace_vs_get_never_none
+epoch no_grace_period           epoch_19_slot_reuse_never_shows_another_key
+epoch batches_leaked            epoch_31_map_drop_vs_a_batch_deferred_on_another_thread
+
+shuttle no_mark                 shuttle_any_operations_lose_no_value_and_leave_the_list_in_order
+shuttle early_retire            shuttle_any_operations_lose_no_value_and_leave_the_list_in_order
+shuttle double_retire           shuttle_any_operations_lose_no_value_and_leave_the_list_in_order
+shuttle no_grace_period         shuttle_any_operations_lose_no_value_and_leave_the_list_in_order
+shuttle sweep_without_claim     shuttle_any_operations_lose_no_value_and_leave_the_list_in_order
+shuttle state_stored_blindly    shuttle_every_value_has_one_end
+shuttle insert_at_the_front     shuttle_every_value_has_one_end
+shuttle sentinel_unmarked       shuttle_growth_hides_no_entry
+shuttle sentinel_linked_twice   shuttle_growth_hides_no_entry
+shuttle renewal_lost_by_update  shuttle_histories_are_linearizable_in_time
+shuttle absence_not_confirmed   shuttle_histories_are_linearizable_in_time
+shuttle heir_is_absent          shuttle_histories_are_linearizable_in_time
+shuttle claim_without_compare   shuttle_histories_are_linearizable_in_time
+
+tests deadline_off_by_one       map_agrees_with_the_model_under_a_good_hash
+tests value_not_dropped         map_agrees_with_the_model_under_a_good_hash
+tests renew_expired             map_agrees_with_the_model_under_a_good_hash
+tests replace_by_remove         map_agrees_with_the_model_when_hashes_collide
+tests deadline_off_by_one       committed_fuzz_corpus_agrees_with_the_model
+tests pending_not_dropped       map_drop_drops_everything_at_once_whatever_guards_live_elsewhere
+tests no_grace_period           nothing_is_dropped_while_a_pin_could_see_it
+tests notes_pile_up             sweeps_behind_a_parked_reader_take_no_memory
+tests iteration_follows_the_heir replacing_all_keys_at_each_step_yields_each_once
+
+threads no_mark                 no_key_is_lost_or_resurrected_while_others_write_grow_and_sweep
+threads length_below_zero       len_never_falls_below_zero_while_entries_come_and_go
+threads absence_not_confirmed   replacing_never_hides_a_key_whose_old_deadline_passes
+threads renewal_lost_by_update  update_by_another_thread_never_loses_a_renewal
+threads insert_at_the_front     histories_of_real_threads_are_linearizable_in_time
+threads state_stored_blindly    histories_of_real_threads_are_linearizable_in_time
+threads renewal_lost_by_update  histories_of_real_threads_are_linearizable_in_time
+threads renew_expired           histories_of_real_threads_are_linearizable_in_time
+threads sweep_without_claim     histories_of_real_threads_are_linearizable_in_time
+threads deadline_off_by_one     histories_of_real_threads_on_one_run_are_linearizable_in_time
+threads replace_by_remove       histories_of_real_threads_on_one_run_are_linearizable_in_time
+threads no_grace_period         histories_of_real_threads_on_one_run_are_linearizable_in_time
+threads double_retire           histories_of_real_threads_on_one_run_are_linearizable_in_time
+threads value_not_dropped       a_soak_loses_nothing_and_a_second_round_takes_no_more_memory
+
+tsan relaxed_publish            readers_and_writers_survive_expiry_growth_and_reuse
+tsan no_grace_period            readers_and_writers_survive_expiry_growth_and_reuse
+
+asan no_grace_period            readers_and_writers_survive_expiry_growth_and_reuse
+asan early_retire               readers_and_writers_survive_expiry_growth_and_reuse
+asan double_retire              readers_and_writers_survive_expiry_growth_and_reuse
+asan deferred_work_outlives_the_map map_drop_drops_everything_at_once_whatever_guards_live_elsewhere
+
+lsan batches_leaked             batches_that_nobody_came_for_go_with_the_map
+
+fuzz deadline_off_by_one        corpus
+fuzz value_not_dropped          corpus
+fuzz no_grace_period            corpus
+fuzz renew_expired              corpus
 "
+
+rungs="${*:-loom epoch shuttle tests threads tsan asan lsan fuzz}"
+for bug in $(grep -rhoE 'planted!\([a-z_]+\)' src | sed 's/planted!(\(.*\))/\1/' | sort -u); do
+    grep -qE "^[a-z]+ $bug " <<<"$pairs" || { echo "no rung is named for the bug $bug"; exit 1; }
+done
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-cargo test --release --lib --test loom --no-run --message-format=json >"$log"
-binaries=$(grep -oE '"executable":"[^"]*/(loom|evanesce)-[^"]*"' "$log" | cut -d'"' -f4)
-[ "$(wc -w <<<"$binaries")" = 2 ] || { echo "expected two test binaries: $binaries"; exit 1; }
-
-echo "unbroken:"
-for binary in $binaries; do
-    if ! "$binary" --nocapture --test-threads=1 >"$log" 2>&1; then
-        tail -40 "$log"
-        exit 1
-    fi
-    grep -oE 'model (racy|slab)_.*' "$log" || true
-done
-
-# Path and name of each model: in the tests, and in the library itself.
-list() { for b in $binaries; do "$b" --list | sed -n "s#^\(.*\): test\$#$b \1#p"; done; }
-models=$(list | grep -E '(racy|slab)_[a-z0-9_]*$')
-
-for model in $(grep -oE '(racy|slab)_[a-z0-9_]*$' <<<"$models"); do
-    grep -q " $model$" <<<"$pairs" || { echo "no bug is planted for $model"; exit 1; }
-done
-for bug in $(grep -rhoE 'planted!\([a-z_]+\)' src | sed 's/planted!(\(.*\))/\1/' | sort -u); do
-    grep -q "^$bug " <<<"$pairs" || { echo "no model is named for the bug $bug"; exit 1; }
-done
-
 caught=0
-while read -r bug model; do
-    [ -n "$bug" ] || continue
-    status=0
-    read -r binary test < <(grep -E "[ :]$model\$" <<<"$models")
-    # In a shell of its own, whose word about an aborted child goes to the log as well.
-    (
-        EVANESCE_PLANTED=$bug RUST_BACKTRACE=0 timeout 120 \
-            "$binary" --exact "$test" --nocapture --test-threads=1
-        exit $?
-    ) >"$log" 2>&1 || status=$?
-    # A failed test exits with 101, a failed assertion during a panic aborts: 134.
-    if [ "$status" != 101 ] && [ "$status" != 134 ]; then
-        echo "$bug NOT caught by $model (exit status $status)"
+for rung in $rungs; do
+    if ! can_run "$rung"; then
+        continue
+    fi
+    build "$rung" --cfg planted >"$log" 2>&1 || { cat "$log"; exit 1; }
+    # Path and name of each test of the rung.
+    tests=$(list_tests "$rung")
+    if [ "$rung" = loom ]; then
+        for model in $(grep -oE '(racy|slab)_[a-z0-9_]*$' <<<"$tests"); do
+            grep -q "^loom .* $model$" <<<"$pairs" || { echo "no bug is planted for $model"; exit 1; }
+        done
+    fi
+    if ! run_rung "$rung" >"$log" 2>&1; then
+        tail -60 "$log"
+        echo "$rung fails on the unbroken code"
         exit 1
     fi
-    echo "$bug caught by $model"
-    caught=$((caught + 1))
-done <<<"$pairs"
+    count_rung "$rung" "$log"
+    while read -r of bug test; do
+        [ "$of" = "$rung" ] || continue
+        read -r binary name < <(grep -E "[ :]$test\$" <<<"$tests") || { echo "no test $test"; exit 1; }
+        status=0
+        # In a shell of its own, whose word about an aborted child goes to the log as well.
+        (
+            export EVANESCE_PLANTED=$bug RUST_BACKTRACE=0
+            run_one "$rung" "$binary" "$name"
+            exit $?
+        ) >"$log" 2>&1 || status=$?
+        # 101: a failed test; 134, 139: aborted or crashed; 66, 23, 1, 77: a sanitizer's or the fuzzer's
+        # report; 124: it hangs, which no unbroken run does.
+        case $status in
+            101 | 134 | 139 | 132 | 66 | 23 | 1 | 77 | 124) ;;
+            *) tail -5 "$log"; echo "$bug NOT caught by $rung $test (exit status $status)"; exit 1 ;;
+        esac
+        echo "$bug caught by $rung $test"
+        caught=$((caught + 1))
+    done <<<"$pairs"
+done
 echo "planted bugs: $caught pairs caught"

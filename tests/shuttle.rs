@@ -10,13 +10,18 @@
 //! schedules of each test; a failing one is printed for replay.
 #![cfg(shuttle)]
 
+#[path = "common/history.rs"]
+mod history;
 #[path = "models/small.rs"]
 mod small;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use evanesce::Budget;
+use history::{Call, Event, Life, check, record};
 use shuttle::{
     rand::{Rng, thread_rng},
+    sync::atomic::{AtomicU64, Ordering::SeqCst},
     thread,
 };
 use small::{A, A_TWIN, B, C, D, Key, NS, World};
@@ -122,6 +127,56 @@ fn shuttle_every_value_has_one_end() {
         ends.sort_unstable();
         ends.dedup();
         assert_eq!(ends.len(), told, "a value ended twice");
+        w.end();
+    });
+}
+
+/// One thread's calls on one key, with time going on and sweeps.
+fn recorded(w: &World, me: usize, tickets: &AtomicU64) -> Vec<Event> {
+    let mut events = Vec::new();
+    for call in 0..OPS {
+        let value = (me * OPS + call) as u64;
+        let ttl = thread_rng().gen_range(0..4);
+        match thread_rng().gen_range(0..6) {
+            0 => w.clock.advance(NS(1)),
+            1 => _ = w.map.sweep(Budget::entries(2)),
+            _ => {}
+        }
+        let call = match thread_rng().gen_range(0..14) {
+            0..=2 => Call::Get,
+            3 => Call::Ttl,
+            4 => Call::Insert(value, Life::Forever),
+            5 | 6 => Call::Insert(value, Life::For(ttl)),
+            7 => Call::TryInsert(value),
+            8..=9 => Call::Update(value),
+            10 => Call::Remove,
+            _ => Call::SetTtl(ttl),
+        };
+        let value_of = |value: &small::Value| u64::from(value.number);
+        let make = |number: u64| w.value(number as u32);
+        let ticket = || tickets.fetch_add(1, SeqCst);
+        events.push(record(&w.map.pin(), (A, value_of, make), call, (me, &w.clock, ticket)));
+    }
+    events
+}
+
+/// Every answer has an order and an instant that explain it, as `tests/linearizable.rs` asks of real
+/// threads.
+#[test]
+fn shuttle_histories_are_linearizable_in_time() {
+    explore("histories", || {
+        let w = World::with_slots(4, 100);
+        let tickets = Arc::new(AtomicU64::new(0));
+        let threads: Vec<_> = (0..THREADS)
+            .map(|me| {
+                let (w, tickets) = (Arc::clone(&w), Arc::clone(&tickets));
+                thread::spawn(move || recorded(&w, me, &tickets))
+            })
+            .collect();
+        let events: Vec<_> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
+        if let Err(text) = check(&events) {
+            panic!("{text}");
+        }
         w.end();
     });
 }

@@ -14,9 +14,11 @@
 
 mod common;
 
-use common::books::{Map, Owned, Pin, Val, alive, any_write, open_books};
-use common::{Rng, assert_slots_accounted, builder, exclusive, ns, settle};
-use evanesce::{Budget, Clock, Deadline, MonotonicClock, Stats, Sweeper};
+use common::books::{MADE, Map, Owned, Pin, Val, alive, any_write, open_books};
+use common::{Rng, assert_slots_accounted, builder, ns, settle, within};
+use evanesce::{Budget, Clock, Deadline, MonotonicClock, Stats, Sweeper, Ttl};
+use std::collections::BTreeSet;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::thread;
@@ -34,6 +36,10 @@ const OWN_KEYS: u64 = 4000;
 const SHARED_KEYS: u64 = 20_000;
 const FIRST_SHARED: u64 = WRITERS * OWN_KEYS;
 const FIRST_COHORT: u64 = 1 << 40;
+
+/// Keys that all writers update and one renews; they are there throughout.
+const RENEWED_KEYS: u64 = 16;
+const FIRST_RENEWED: u64 = FIRST_SHARED + SHARED_KEYS;
 
 /// Calls in a thread's life.
 const STINT: u64 = 30_000;
@@ -79,7 +85,10 @@ impl Soak {
             while soak.goes_on() {
                 let (own, rng) = (Arc::clone(&soak), Rng::new(rng.next()));
                 let worker = thread::spawn(move || stint(&own, known, rng));
-                known = worker.join().expect("no panic");
+                known = worker.join().unwrap_or_else(|panic| {
+                    soak.stop.store(true, Relaxed);
+                    resume_unwind(panic)
+                });
                 soak.threads.fetch_add(1, Relaxed);
             }
             known
@@ -97,8 +106,10 @@ struct Own {
 /// Calls on own keys, whose answers are known, and on those of all; at times a wave.
 fn write(soak: &Soak, mut own: Own, mut rng: Rng) -> Own {
     let mut room = true;
-    if own.me == 0 && rng.below(4) == 0 {
-        wave(soak, &mut rng);
+    match (own.me, rng.below(4)) {
+        (0, 0) => wave(soak, &mut rng),
+        (1, 0) => short_life(&mut rng),
+        _ => {}
     }
     for call in 0..STINT {
         if call % 64 == 0 {
@@ -113,6 +124,8 @@ fn write(soak: &Soak, mut own: Own, mut rng: Rng) -> Own {
         if !room {
             let key = FIRST_SHARED + rng.below(SHARED_KEYS);
             pin.remove(&key);
+        } else if rng.below(16) == 0 {
+            renew_or_update(&pin, &mut rng, own.me == 0, own.serial);
         } else if rng.below(2) == 0 {
             let key = own.me + WRITERS * rng.below(OWN_KEYS);
             own.owned.step(&pin, &MonotonicClock, &mut rng, (key, own.serial, TTLS));
@@ -122,6 +135,49 @@ fn write(soak: &Soak, mut own: Own, mut rng: Rng) -> Own {
         }
     }
     own
+}
+
+/// A renewal, by the one writer that renews, which no update may lose; or an update.
+fn renew_or_update(pin: &Pin<'_>, rng: &mut Rng, renews: bool, serial: u64) {
+    let key = FIRST_RENEWED + rng.below(RENEWED_KEYS);
+    if renews {
+        let ttl = 1_000_000_000_000 * (1 + rng.below(9));
+        let before = MonotonicClock.now();
+        assert!(pin.set_ttl(&key, ns(ttl)), "key {key} is gone");
+        thread::yield_now();
+        let Some(Ttl::Remaining(left)) = pin.ttl(&key) else { panic!("key {key} is gone") };
+        let passed = MonotonicClock.now() - before;
+        let lost = left > ns(ttl) || left + ns(passed) < ns(ttl);
+        assert!(!lost, "key {key}: {left:?} left of {ttl} ns after {passed} ns");
+    } else {
+        let updated = pin.update(key, |old| {
+            old.verify(key);
+            if serial.is_multiple_of(8) {
+                thread::yield_now();
+            }
+            Val::new(key, serial)
+        });
+        updated.expect("the key is there throughout").verify(key);
+    }
+}
+
+/// A map of its own that grows under two writers and goes with work still waiting.
+fn short_life(rng: &mut Rng) {
+    let map: Arc<Map> = Arc::new(builder().clock(MonotonicClock).build().expect("valid options"));
+    let fill = |map: &Map, first: u64, mut rng: Rng| {
+        for key in (first..5000).step_by(2) {
+            let pin = map.pin();
+            pin.insert_with_ttl(key, Val::new(key, 0), ns(rng.below(2_000_000)));
+            pin.insert(key, Val::new(key, 1));
+            let before = first + 2 * rng.below((key - first) / 2 + 1);
+            assert_eq!(pin.get(&before).map(|val| val.verify(before)), Some(1), "hidden by growth");
+        }
+    };
+    let (theirs, seed) = (Arc::clone(&map), Rng::new(rng.next()));
+    let other = thread::spawn(move || fill(&theirs, 1, seed));
+    fill(&map, 0, Rng::new(rng.next()));
+    other.join().expect("no panic");
+    assert_eq!(map.len(), 5000);
 }
 
 /// Puts as many entries as there is room for, up to half the ceiling, all with one deadline: growth first,
@@ -242,6 +298,9 @@ fn round(map: &Arc<Map>, number: u32, time: Duration, ceiling: usize) -> (Arc<So
         parks: AtomicU64::new(0),
         longest_pending: AtomicUsize::new(0),
     });
+    for key in FIRST_RENEWED..FIRST_RENEWED + RENEWED_KEYS {
+        map.pin().insert_with_ttl(key, Val::new(key, 0), Duration::from_secs(1_000_000));
+    }
     let sweeper = Sweeper::spawn(map, Duration::from_millis(20), Budget::full_pass());
     let mut rng = Rng::new(7); // the same in each round
     let mut writers = Vec::new();
@@ -275,14 +334,21 @@ fn round(map: &Arc<Map>, number: u32, time: Duration, ceiling: usize) -> (Arc<So
     settle(map);
     let stats = assert_slots_accounted(map);
     let pin = map.pin();
-    let mut shared = 0;
+    let mut seen = BTreeSet::new();
     for (key, val) in &pin {
         val.verify(*key);
         assert!(*key < FIRST_COHORT, "a cohort's entry outlived its deadline");
-        shared += usize::from(*key >= FIRST_SHARED);
+        assert!(seen.insert(*key), "key {key} twice");
     }
-    let own: usize = known.iter().map(|own| own.owned.live(MonotonicClock.now())).sum();
-    assert_eq!(own + shared, stats.len, "own entries lost or resurrected: {stats:?}");
+    let found: BTreeSet<_> =
+        (0..FIRST_RENEWED + RENEWED_KEYS).filter(|k| pin.contains_key(k)).collect();
+    assert_eq!(seen, found, "iteration and get differ");
+    assert_eq!(seen.len(), stats.len, "{stats:?}");
+    let now = MonotonicClock.now();
+    let own: BTreeSet<_> = known.iter().flat_map(|own| own.owned.live(now)).collect();
+    let own_seen: BTreeSet<_> = seen.range(..FIRST_SHARED).copied().collect();
+    assert_eq!(own, own_seen, "own entries lost or resurrected");
+    assert_eq!(seen.range(FIRST_RENEWED..).count() as u64, RENEWED_KEYS, "renewed entries lost");
     assert_eq!(alive(), stats.len, "values lost or leaked: {stats:?}");
     drop(pin);
     (soak, stats)
@@ -304,23 +370,31 @@ fn a_soak_loses_nothing_and_a_second_round_takes_no_more_memory() {
         settle(&map);
         let before = map.stats();
         let time = Duration::from_secs(seconds) / 2;
-        let (_, after_first) = round(&map, 1, time, ceiling);
+        let (first, after_first) = round(&map, 1, time, ceiling);
         map.clear();
         settle(&map);
-        let (soak, after) = round(&map, 2, time, ceiling);
-        println!(
-            "account: {seconds} s, {} reads and {} writes by {} threads in the second round, {} waves, \
-                 {} parks, longest pending {}, {} swept in both, {} growths; \
-                 live {} + free {} + pending {} = slots {}; \
-                 slots {} before, {} and {} after the rounds, bytes {}, {}, {}; values alive {}",
-            soak.reads.load(Relaxed),
-            soak.writes.load(Relaxed),
-            soak.threads.load(Relaxed),
-            soak.waves.load(Relaxed),
-            soak.parks.load(Relaxed),
-            soak.longest_pending.load(Relaxed),
+        let (second, after) = round(&map, 2, time, ceiling);
+        for stats in [&after_first, &after] {
+            assert_eq!(stats.len + stats.free_slots + stats.pending_reclaim, stats.slots);
+            assert_eq!(stats.slots, before.slots, "the high-water mark rose");
+            assert_eq!(stats.bytes_allocated, before.bytes_allocated, "the high-water mark rose");
+        }
+        let both = |count: fn(&Soak) -> &AtomicU64| {
+            [&first, &second].map(|soak| count(soak).load(Relaxed)).iter().sum::<u64>()
+        };
+        let account = format!(
+            "account: {seconds} s, {} reads, {} writes, {} threads, {} waves, {} parks, longest pending {}, \
+             {} swept, {} growths, {} values made; live {} + free {} + pending {} = slots {}; \
+             slots {} before, {} and {} after the rounds, bytes {}, {} and {}",
+            both(|s| &s.reads),
+            both(|s| &s.writes),
+            both(|s| &s.threads),
+            both(|s| &s.waves),
+            both(|s| &s.parks),
+            [&first, &second].map(|s| s.longest_pending.load(Relaxed)).iter().max().unwrap_or(&0),
             after.swept_total,
             after.growths,
+            MADE.load(Relaxed),
             after.len,
             after.free_slots,
             after.pending_reclaim,
@@ -331,17 +405,12 @@ fn a_soak_loses_nothing_and_a_second_round_takes_no_more_memory() {
             before.bytes_allocated,
             after_first.bytes_allocated,
             after.bytes_allocated,
-            alive(),
         );
-        drop(soak);
-        assert_eq!(after.len + after.free_slots + after.pending_reclaim, after.slots);
-        for stats in [after_first, after] {
-            assert_eq!(stats.slots, before.slots, "the high-water mark rose");
-            assert_eq!(stats.bytes_allocated, before.bytes_allocated, "the high-water mark rose");
-        }
+        drop((first, second));
         drop(Arc::into_inner(map).expect("all threads ended"));
         assert_eq!(alive(), 0, "leaked");
+        println!("{account}, none alive after the map");
     };
-    // Its own limit, as it is told how long it takes.
-    if std::env::var_os("EVANESCE_SOAK_SECONDS").is_some() { soak() } else { exclusive(soak) }
+    // A limit of its own: it is told how long it takes.
+    within(Duration::from_secs(seconds + 300), soak);
 }

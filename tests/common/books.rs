@@ -106,9 +106,9 @@ struct Known {
 pub(crate) struct Owned(BTreeMap<u64, Known>);
 
 impl Owned {
-    /// How many of the keys must be there at `now`.
-    pub(crate) fn live(&self, now: u64) -> usize {
-        self.0.values().filter(|known| now < known.earliest).count()
+    /// The keys that must be there at `now`.
+    pub(crate) fn live(&self, now: u64) -> impl Iterator<Item = u64> {
+        self.0.iter().filter(move |(_, known)| now < known.earliest).map(|(key, _)| *key)
     }
 
     /// Calls some operation on `key`, and checks what it answers: all is known but where the clock moved

@@ -1,0 +1,128 @@
+# The rungs of the ladder: how each is built and run. For ci/planted.sh and .ci/run, to be sourced.
+
+target=x86_64-unknown-linux-gnu
+root="${CARGO_TARGET_DIR:-target}"
+export CARGO_PROFILE_RELEASE_DEBUG=line-tables-only
+
+# The suites of real threads, in small doses where each access is instrumented.
+export EVANESCE_LIN_ROUNDS="${EVANESCE_LIN_ROUNDS:-10000}"
+
+has_nightly() { cargo +nightly --version >/dev/null 2>&1; }
+
+# Whether this machine can run it; says so if not.
+can_run() {
+    case $1 in
+        tsan | asan | lsan)
+            has_nightly && [ "$(rustc -vV | sed -n 's/host: //p')" = $target ] ||
+                { echo "SKIPPED: $1: needs a nightly toolchain on $target"; return 1; }
+            ;;
+        fuzz)
+            has_nightly || { echo "SKIPPED: $1: needs a nightly toolchain"; return 1; }
+            cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+            ;;
+    esac
+}
+
+# Sets `flags`, `command` (of cargo), `suites` and `dir` of a rung.
+rung() {
+    command=(cargo test --release)
+    checks=true
+    case $1 in
+        loom) flags="--cfg loom" suites=(--lib --test loom) ;;
+        epoch) flags="--cfg loom --cfg crossbeam_loom --cfg crossbeam_sanitize" suites=(--test loom_epoch) ;;
+        shuttle) flags="--cfg shuttle" suites=(--test shuttle) ;;
+        tests) flags="" suites=(--test model --test reclaim --test reads --test iter --test peers) ;;
+        threads) flags="" suites=(--test stress --test presence --test linearizable --test soak) ;;
+        # Without debug assertions, so that it is the sanitizer that speaks.
+        tsan) flags="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" checks=false
+            suites=(--test stress --test presence --test linearizable --test peers) ;;
+        asan) flags="-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer --cfg crossbeam_sanitize --cfg asan"
+            checks=false
+            suites=(--lib --test stress --test reclaim --test model --test panic --test regressions) ;;
+        # The address sanitizer looks for leaks as well; this one looks at the collector as it is.
+        lsan) flags="-Zsanitizer=leak -Cunsafe-allow-abi-mismatch=sanitizer" checks=false
+            suites=(--test reclaim --test regressions --test types) ;;
+        fuzz) flags="--cfg asan" ;;
+    esac
+    dir="$root/$1"
+    case $1 in
+        tsan | asan | lsan) command=(cargo +nightly test --release --target $target) ;;
+        # One build for both.
+        threads) dir="$root/tests" ;;
+    esac
+}
+
+environment() {
+    # The standard library's own races, and the leaks of what is meant to last as long as the process.
+    export TSAN_OPTIONS="suppressions=$PWD/ci/tsan.supp halt_on_error=1 exitcode=66"
+    export ASAN_OPTIONS="exitcode=23" LSAN_OPTIONS="exitcode=23"
+    case $1 in
+        tsan) export EVANESCE_STRESS_OPS=20000 EVANESCE_LIN_ROUNDS=2000 ;;
+        asan | lsan) export EVANESCE_STRESS_OPS=20000 PROPTEST_CASES=20 ;;
+    esac
+}
+
+# Builds a rung, with further flags, and keeps the paths of its binaries in $dir/binaries.
+build() {
+    local name=$1 extra="${*:2}"
+    rung "$name"
+    mkdir -p "$dir"
+    if [ "$name" = fuzz ]; then
+        RUSTFLAGS="$flags $extra" cargo +nightly fuzz build ops
+        echo "fuzz/target/$target/release/ops" >"$dir/binaries"
+        return
+    fi
+    RUSTFLAGS="$flags $extra" CARGO_TARGET_DIR="$dir" CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=$checks \
+        "${command[@]}" "${suites[@]}" --no-run --message-format=json >"$dir/$name.json"
+    grep '"test":true' "$dir/$name.json" | grep -oE '"executable":"[^"]*"' | cut -d'"' -f4 >"$dir/$name.binaries"
+    [ "$(wc -l <"$dir/$name.binaries")" = "$(grep -oE -- '--(lib|test)' <<<"${suites[*]}" | wc -l)" ]
+}
+
+binaries() { if [ "$1" = fuzz ]; then cat "$dir/binaries"; else cat "$dir/$1.binaries"; fi; }
+
+# "BINARY TEST" lines.
+list_tests() {
+    rung "$1"
+    if [ "$1" = fuzz ]; then
+        echo "$(binaries fuzz) corpus"
+        return
+    fi
+    local binary
+    for binary in $(binaries "$1"); do
+        "$binary" --list | sed -n "s#^\(.*\): test\$#$binary \1#p"
+    done
+}
+
+# Runs all tests of a rung.
+run_rung() {
+    rung "$1"
+    environment "$1"
+    local binary
+    for binary in $(binaries "$1"); do
+        if [ "$1" = fuzz ]; then
+            "$binary" -runs=0 fuzz/corpus/ops
+        else
+            "$binary" --nocapture --test-threads=1
+        fi
+    done
+}
+
+# Runs one test.
+run_one() {
+    environment "$1"
+    if [ "$1" = fuzz ]; then
+        timeout 120 "$2" -runs=0 fuzz/corpus/ops
+    else
+        EVANESCE_TEST_LIMIT=60 timeout 120 "$2" --exact "$3" --nocapture --test-threads=1
+    fi
+}
+
+# What a rung did, from its log.
+count_rung() {
+    grep -oE '(model (racy|slab|epoch)_|shuttle |linearizable under |account: ).*' "$2" || true
+    if [ "$1" = fuzz ]; then
+        echo "fuzz: $(find fuzz/corpus/ops -type f | wc -l) inputs of the committed corpus replayed"
+    else
+        echo "$1: $(grep -hoE '^test result: ok. [0-9]+ passed' "$2" | awk '{ n += $4 } END { print n }') tests passed"
+    fi
+}
