@@ -31,7 +31,7 @@ rung() {
         loom) flags="--cfg loom" suites=(--lib --test loom) ;;
         epoch) flags="--cfg loom --cfg crossbeam_loom --cfg crossbeam_sanitize" suites=(--test loom_epoch) ;;
         shuttle) flags="--cfg shuttle" suites=(--test shuttle) ;;
-        tests) flags="" suites=(--test model --test reclaim --test reads --test iter --test peers) ;;
+        tests) flags="" suites=(--test model --test reclaim --test reads --test iter --test peers --test size) ;;
         threads) flags="" suites=(--test stress --test presence --test linearizable --test soak) ;;
         # Without debug assertions, so that it is the sanitizer that speaks.
         tsan) flags="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" checks=false
@@ -58,6 +58,7 @@ environment() {
     export ASAN_OPTIONS="exitcode=23" LSAN_OPTIONS="exitcode=23"
     case $1 in
         tsan) export EVANESCE_STRESS_OPS=20000 EVANESCE_LIN_ROUNDS=2000 ;;
+        tests) export EVANESCE_ENTRIES=10000000 ;;
         asan | lsan) export EVANESCE_STRESS_OPS=20000 PROPTEST_CASES=20 ;;
     esac
 }
