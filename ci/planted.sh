@@ -34,7 +34,7 @@ loom share_claimed_blindly      racy_13_insert_vs_split_of_its_bucket
 loom sentinel_unmarked          racy_14_get_vs_split_vs_remove
 loom deadline_off_by_one        racy_15_clock_advance_vs_get_vs_sweep_never_comes_back
 loom pending_not_dropped        racy_16_drop_of_the_map_with_work_deferred
-loom state_stored_blindly       racy_17_clear_vs_insert
+loom no_mark                    racy_17_clear_vs_insert
 loom length_below_zero          racy_18_length_is_never_below_zero
 loom no_grace_period            racy_19_slot_reuse_never_shows_another_key
 loom renew_expired              racy_23_no_renewal_after_a_get_saw_it_expired
@@ -51,7 +51,7 @@ loom no_last_look               racy_32_first_inserts_of_a_map_of_three
 loom clock_read_before_the_word racy_33_get_vs_insert_of_an_entry_that_is_over_never_sees_it
 loom block_left_behind          slab_no_block_with_free_slots_is_left_behind
 
-epoch state_stored_blindly      epoch_01_insert_vs_insert_one_wins
+epoch relaxed_publish           epoch_01_insert_vs_insert_one_wins
 epoch double_retire             epoch_02_remove_vs_remove_one_gets_it
 epoch replace_by_remove         epoch_06_replace_vs_get_never_none
 epoch no_grace_period           epoch_19_slot_reuse_never_shows_another_key
@@ -63,13 +63,13 @@ shuttle double_retire           shuttle_any_operations_lose_no_value_and_leave_t
 shuttle no_grace_period         shuttle_any_operations_lose_no_value_and_leave_the_list_in_order
 shuttle sweep_without_claim     shuttle_any_operations_lose_no_value_and_leave_the_list_in_order
 shuttle state_stored_blindly    shuttle_every_value_has_one_end
-shuttle insert_at_the_front     shuttle_every_value_has_one_end
+shuttle insert_at_the_front     shuttle_histories_are_linearizable_in_time
 shuttle sentinel_unmarked       shuttle_growth_hides_no_entry
 shuttle sentinel_linked_twice   shuttle_growth_hides_no_entry
 shuttle renewal_lost_by_update  shuttle_histories_are_linearizable_in_time
-shuttle absence_not_confirmed   shuttle_histories_are_linearizable_in_time
 shuttle heir_is_absent          shuttle_histories_are_linearizable_in_time
-shuttle claim_without_compare   shuttle_histories_are_linearizable_in_time
+shuttle renew_expired           shuttle_histories_are_linearizable_in_time
+shuttle share_claimed_blindly   shuttle_growth_hides_no_entry
 
 tests deadline_off_by_one       map_agrees_with_the_model_under_a_good_hash
 tests value_not_dropped         map_agrees_with_the_model_under_a_good_hash
@@ -79,10 +79,8 @@ tests deadline_off_by_one       committed_fuzz_corpus_agrees_with_the_model
 tests pending_not_dropped       map_drop_drops_everything_at_once_whatever_guards_live_elsewhere
 tests no_grace_period           nothing_is_dropped_while_a_pin_could_see_it
 tests notes_pile_up             sweeps_behind_a_parked_reader_take_no_memory
-tests iteration_follows_the_heir replacing_all_keys_at_each_step_yields_each_once
 
 threads no_mark                 no_key_is_lost_or_resurrected_while_others_write_grow_and_sweep
-threads length_below_zero       len_never_falls_below_zero_while_entries_come_and_go
 threads absence_not_confirmed   replacing_never_hides_a_key_whose_old_deadline_passes
 threads renewal_lost_by_update  update_by_another_thread_never_loses_a_renewal
 threads insert_at_the_front     histories_of_real_threads_are_linearizable_in_time
