@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes the target `ops` for SECONDS (default 60), with AddressSanitizer, which also watches the slots
-# of the slab that hold no entry (--cfg asan).
+# Fuzzes the target `ops` for SECONDS (default 60), with AddressSanitizer, which also watches the
+# emptied slots of the slab (--cfg asan).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds="${1:-60}"

@@ -35,7 +35,7 @@ rung() {
         threads) flags="" suites=(--test stress --test presence --test linearizable --test soak) ;;
         # Without debug assertions, so that it is the sanitizer that speaks.
         tsan) flags="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" checks=false
-            suites=(--test stress --test presence --test linearizable --test peers) ;;
+            suites=(--test stress --test presence --test linearizable) ;;
         asan) flags="-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer --cfg crossbeam_sanitize --cfg asan"
             checks=false
             suites=(--lib --test stress --test reclaim --test model --test panic --test regressions) ;;
@@ -120,7 +120,7 @@ run_one() {
 
 # What a rung did, from its log.
 count_rung() {
-    grep -oE '(model (racy|slab|epoch)_|shuttle |linearizable under |account: ).*' "$2" || true
+    grep -oE '(model (racy|slab|limbo|epoch)_|shuttle |linearizable under |account: ).*' "$2" || true
     if [ "$1" = fuzz ]; then
         echo "fuzz: $(find fuzz/corpus/ops -type f | wc -l) inputs of the committed corpus replayed"
     else

@@ -65,7 +65,6 @@ pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
 
 #[cfg(not(loom))]
 impl<T> UnsafeCell<T> {
-    #[cfg(shuttle)]
     pub(crate) fn new(value: T) -> Self {
         Self(core::cell::UnsafeCell::new(value))
     }

@@ -20,8 +20,8 @@
 //!   about to make it one of these.
 //! - **I7** A sentinel's cell is unset, then its one claimer's and marked, then linked; linked it
 //!   stays. A walk starts only from an unmarked one. Its chunk comes before its number.
-//! - **I8** The box of a batch seen on the ready stack lives, and does not come back, while the
-//!   guard lasts under which it was seen.
+//! - **I8** The box of a batch seen on the ready stack, by who pops or who pushes, lives, and does not
+//!   come back, while the guard lasts under which it was seen. The collector runs what pushes pinned.
 
 #[cfg(any(test, loom, shuttle))]
 mod check;

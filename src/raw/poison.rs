@@ -16,11 +16,14 @@ unsafe extern "C" {
 }
 
 /// Poisons the cell of an entry that was taken out.
+///
+/// # Safety
+///
+/// - The cell is the caller's alone, and holds nothing that is still used.
 #[inline]
-pub(super) fn on<T>(cell: *mut core::mem::MaybeUninit<T>) {
+pub(super) unsafe fn on<T>(cell: *mut core::mem::MaybeUninit<T>) {
     #[cfg(debug_assertions)]
-    // SAFETY: the caller owns the cell, as it has just taken the entry out; any bytes are a valid
-    // `MaybeUninit`.
+    // SAFETY: the caller's, who has no use for it; any bytes are a valid `MaybeUninit`.
     unsafe {
         cell.write_bytes(GONE, 1);
     }

@@ -9,7 +9,7 @@
 
 use core::ptr;
 
-use crate::sync::{Arc, AtomicBool, AtomicPtr, AtomicUsize, MODEL, Ordering, planted};
+use crate::sync::{Arc, AtomicBool, AtomicPtr, AtomicUsize, MODEL, Ordering, UnsafeCell, planted};
 
 use super::{
     guard::Guard,
@@ -19,17 +19,22 @@ use super::{
 
 /// Slots a batch at most: with the header 512 bytes. The collector spends 2 kB on each batch that
 /// waits, so a small one is dear; a write reclaims a whole one, so a large one is slow. In a model a
-/// batch is full with one slot.
-const BATCH_SLOTS: usize = if MODEL { 1 } else { 124 };
+/// batch has two, or one where the map is small.
+const BATCH_SLOTS: usize = if MODEL { 2 } else { 124 };
 
 /// Slots retired together.
 pub(super) struct Batch {
     next: AtomicPtr<Batch>,
-    len: usize,
-    slots: [u32; BATCH_SLOTS],
+    /// Its owner's: whoever swapped it out of a stripe, or popped it.
+    contents: UnsafeCell<Contents>,
     /// Under loom a batch that is never freed fails the model.
     #[cfg(loom)]
     _track: loom::alloc::Track<()>,
+}
+
+struct Contents {
+    len: usize,
+    slots: [u32; BATCH_SLOTS],
 }
 
 impl Batch {
@@ -37,8 +42,7 @@ impl Batch {
         let next = AtomicPtr::new(ptr::null_mut());
         Box::new(Self {
             next,
-            len: 0,
-            slots: [0; BATCH_SLOTS],
+            contents: UnsafeCell::new(Contents { len: 0, slots: [0; BATCH_SLOTS] }),
             #[cfg(loom)]
             _track: loom::alloc::Track::new(()),
         })
@@ -75,7 +79,8 @@ impl Ready {
         let batch = Box::into_raw(batch);
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
-            // SAFETY: ours until the CAS publishes it.
+            // SAFETY: ours until the CAS publishes it. (The head that we saw cannot be freed and come
+            // back meanwhile, I8.)
             unsafe { &*batch }.next.store(head, Ordering::Relaxed);
             // Release (O5): publishes the batch's contents to `pop`.
             let swap =
@@ -148,21 +153,24 @@ impl Limbo {
     /// Called once a slot, by whoever unlinked it (I4).
     pub(super) fn retire(&self, slot: SlotIndex, stripe: &Stripe, guard: &Guard) {
         stripe.pending.fetch_add(1, Ordering::Relaxed);
-        let mut batch = Self::swap_out(stripe).unwrap_or_else(Batch::new);
-        batch.slots[batch.len] = slot.0;
-        batch.len += 1;
-        if batch.len >= self.batch_slots {
+        let batch = Self::swap_out(stripe).unwrap_or_else(Batch::new);
+        let len = batch.contents.with_mut(|contents| {
+            // SAFETY: the batch is ours, and nobody looks into one that is not theirs.
+            let contents = unsafe { &mut *contents };
+            contents.slots[contents.len] = slot.0;
+            contents.len += 1;
+            contents.len
+        });
+        if len >= self.batch_slots {
             self.defer(batch, guard);
         } else {
             let batch = Box::into_raw(batch);
             // Release (O5): the next owner reads the slots. If another thread put its own batch
             // here meanwhile, ours goes to the collector as it is.
-            let put = stripe.batch.compare_exchange(
-                ptr::null_mut(),
-                batch,
-                Ordering::Release,
-                Ordering::Relaxed,
-            );
+            let relaxed = planted!(batch_put_relaxed);
+            let release = if relaxed { Ordering::Relaxed } else { Ordering::Release };
+            let put =
+                stripe.batch.compare_exchange(ptr::null_mut(), batch, release, Ordering::Relaxed);
             if put.is_err() {
                 // SAFETY: from `into_raw` above, and not published.
                 self.defer(unsafe { Box::from_raw(batch) }, guard);
@@ -264,13 +272,18 @@ pub(super) struct DueBatch<'g> {
 
 impl DueBatch<'_> {
     pub(super) fn take(&mut self) -> Option<SlotIndex> {
-        // SAFETY: popped, so its slots are ours; other poppers may read only `next`, which is no
-        // part of what is borrowed here.
-        let len = unsafe { &mut (*self.batch).len };
-        *len = len.checked_sub(1)?;
-        // SAFETY: as above.
-        let slots = unsafe { &(*self.batch).slots };
-        Some(SlotIndex(slots[*len]))
+        self.contents().with_mut(|contents| {
+            // SAFETY: popped, so its contents are ours.
+            let contents = unsafe { &mut *contents };
+            contents.len = contents.len.checked_sub(1)?;
+            Some(SlotIndex(contents.slots[contents.len]))
+        })
+    }
+
+    fn contents(&self) -> &UnsafeCell<Contents> {
+        // SAFETY: popped, so the box lives until we hand it on; other poppers may read only `next`,
+        // which is no part of what is borrowed here.
+        unsafe { &(*self.batch).contents }
     }
 }
 
@@ -291,7 +304,8 @@ impl Drop for DueBatch<'_> {
     fn drop(&mut self) {
         let parcel = Parcel(self.batch);
         // SAFETY: as in `take`.
-        if unsafe { (*self.batch).len } == 0 {
+        let is_empty = self.contents().with(|contents| unsafe { (*contents).len == 0 });
+        if is_empty {
             self.guard.defer(move || drop(parcel.unpack()));
         } else {
             let ready = Arc::clone(self.ready);
@@ -300,3 +314,6 @@ impl Drop for DueBatch<'_> {
         }
     }
 }
+
+#[cfg(all(test, loom, not(crossbeam_loom)))]
+mod models;

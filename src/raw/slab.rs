@@ -115,7 +115,8 @@ impl<T> Node<T> {
         let entry = self.entry.with_mut(|cell| {
             // SAFETY: filled and ours alone, as the caller says; read out this once.
             let entry = unsafe { cell.cast::<T>().read() };
-            poison::on(cell);
+            // SAFETY: ours alone, and the entry is out.
+            unsafe { poison::on(cell) };
             entry
         });
         #[cfg(debug_assertions)]
