@@ -37,6 +37,11 @@ fn many_entries_are_found_expire_and_give_their_slots_to_as_many_others() {
         assert!((0..entries).all(|key| pin.get(&key) == Some(&!key)));
         assert_eq!(pin.get(&entries), None);
         assert_eq!(map.len() as u64, entries);
+        assert!(
+            1 << (map.stats().growths + 4) >= entries,
+            "the index has grown: {:?}",
+            map.stats()
+        );
         let slots = map.stats().slots;
         clock.advance(ns(10));
         assert!((0..entries).all(|key| pin.contains_key(&key) == (key % 2 == 1)));

@@ -1,4 +1,4 @@
-//! One key's run, a million nodes long.
+//! The shape of lists: grown ones, and one key's run, a million nodes long.
 
 use core::time::Duration;
 
@@ -32,6 +32,26 @@ fn one_chain(clock: ManualClock) -> Table<usize> {
     }
     drop(guard);
     table
+}
+
+/// Growth leaves no sentinel of a published level out, whatever level it came to by then.
+#[test]
+fn growth_links_every_sentinel_once() {
+    let clock = ClockSource::monotonic();
+    let table = Table::new(0, 1 << 20, 0, clock);
+    let guard = guard::pin();
+    for i in 0..5_000_u64 {
+        let key = SplitKey::from_hash(i);
+        let none = |_: &u64, _: &u64| Ok::<_, Infallible>(false);
+        let Ok(replaced) = table.insert(key, i, State::NEVER, &guard, none);
+        assert_eq!(replaced, None);
+    }
+    while table.list.directory.is_growing() {
+        table.sweep_some(1, || false);
+    }
+    table.assert_well_formed();
+    // At half an entry a bucket: 2^14 buckets are the fewest that hold them.
+    assert_eq!((table.list.directory.level(), table.list.directory.growths()), (14, 10));
 }
 
 #[test]
