@@ -48,7 +48,7 @@ loom state_stored_blindly       racy_29b_sweep_vs_remove_ends_an_entry_once
 loom share_claimed_blindly      racy_30_stale_helper_vs_the_next_level
 loom batches_leaked             racy_31_map_drop_vs_a_batch_deferred_on_another_thread
 loom no_last_look               racy_32_first_inserts_of_a_map_of_three
-loom clock_read_before_the_word racy_33_get_vs_insert_of_an_entry_that_is_over_never_sees_it
+loom deadline_off_by_one        racy_33_get_vs_insert_of_an_entry_that_is_over_never_sees_it
 loom batch_put_relaxed          limbo_each_slot_comes_back_once
 loom block_left_behind          slab_no_block_with_free_slots_is_left_behind
 
@@ -69,6 +69,7 @@ shuttle sentinel_unmarked       shuttle_growth_hides_no_entry
 shuttle sentinel_linked_twice   shuttle_growth_hides_no_entry
 shuttle renewal_lost_by_update  shuttle_histories_are_linearizable_in_time
 shuttle heir_is_absent          shuttle_histories_are_linearizable_in_time
+shuttle clock_read_before_the_word shuttle_histories_are_linearizable_in_time
 shuttle renew_expired           shuttle_histories_are_linearizable_in_time
 shuttle share_claimed_blindly   shuttle_growth_hides_no_entry
 

@@ -164,7 +164,6 @@ impl<T> List<T> {
     /// the reading twice is a renewal that goes on meanwhile.
     #[inline]
     fn look(node: &Node<T>, now: impl Fn() -> Now) -> Look {
-        let early = planted!(clock_read_before_the_word).then(&now);
         // Acquire (O2): the fields of the slot that it may name.
         let mut state = node.state.load(Ordering::Acquire);
         for _ in 0..2 {
@@ -174,7 +173,7 @@ impl<T> List<T> {
             if state.is_terminal() {
                 return Look::Over(state);
             }
-            let reading = early.unwrap_or_else(&now);
+            let reading = now();
             if state.is_visible_at(reading) {
                 return Look::Visible(Some(state));
             }

@@ -89,6 +89,10 @@ impl<T> Table<T> {
         guard: &'g Guard,
         is_match: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<Option<&'g T>, E> {
+        if planted!(clock_read_before_the_word) {
+            let early = self.clock.now();
+            return Ok(self.list.lookup(key, guard, || early, is_match)?.map(|hit| hit.entry));
+        }
         let hit = self.list.lookup(key, guard, || self.clock.now(), is_match)?;
         Ok(hit.map(|hit| hit.entry))
     }
