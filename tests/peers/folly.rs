@@ -61,11 +61,19 @@ fn values_of_several_words_are_never_torn() {
         let shared = Arc::clone(&map);
         let threads = scaled(8, 32);
         together(threads, move |_| {
-            for key in (0..rounds).flat_map(|_| 0..keys) {
-                let pin = shared.pin();
-                let old = pin.get(&key).expect("present").whole();
-                let replaced = pin.insert(key, Big::new(old + 1)).expect("present").whole();
-                assert!(replaced >= key, "a value of another key");
+            for _ in 0..rounds {
+                // What it met and what it replaced stay as they were while the pin lasts.
+                let (pin, mut held) = (shared.pin(), Vec::new());
+                for key in 0..keys {
+                    let old = pin.get(&key).expect("present");
+                    let new = Big::new(old.whole() + 1);
+                    let replaced = pin.insert(key, new).expect("present");
+                    assert!(replaced.whole() >= key, "a value of another key");
+                    held.extend([old, replaced].map(|value| (value, value.whole())));
+                }
+                for (value, number) in held {
+                    assert_eq!(value.whole(), number, "changed under a pin");
+                }
             }
         });
         for (key, value) in &map.pin() {

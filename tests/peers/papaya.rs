@@ -65,6 +65,7 @@ fn overwrites_answer_every_value_once() {
                 for key in shuffled(KEYS, times, &mut rng) {
                     let value = next[key as usize].fetch_add(1, Relaxed);
                     replaced.extend(shared.pin().insert(key, value).map(|old| (key, *old)));
+                    assert!(shared.pin().contains_key(&key), "key {key}: hidden by an overwrite");
                 }
                 replaced
             });
@@ -85,32 +86,35 @@ fn overwrites_answer_every_value_once() {
 #[test]
 fn updates_lose_no_increment_while_the_map_grows() {
     exclusive(|| {
-        let (times, grow, seed) =
-            (scaled(16, 1 << 10), scaled(1 << 13, 1 << 18), Rng::from_env().next());
-        for round in 0..scaled(6, 48) {
+        let (grow, seed) = (scaled(1 << 13, 1 << 18), Rng::from_env().next());
+        // Few keys often, then as many as there will be others, once each.
+        let shapes = [(KEYS, scaled(16, 1 << 10)), (grow, 1)];
+        for (round, (keys, times)) in
+            (0..scaled(6, 48)).flat_map(|round| shapes.map(|s| (round, s)))
+        {
             let map: Arc<Map> =
                 Arc::new(builder().clock(ManualClock::new()).build().expect("valid options"));
-            (0..KEYS).for_each(|key| _ = map.pin().insert_with_ttl(key, 0, ns(key + 1)));
+            (0..keys).for_each(|key| _ = map.pin().insert_with_ttl(key, 0, ns(key + 1)));
             let shared = Arc::clone(&map);
             together(THREADS, move |me| {
                 if me == 0 {
-                    (KEYS..KEYS + grow).for_each(|key| _ = shared.pin().insert(key, u64::MAX));
+                    (keys..keys + grow).for_each(|key| _ = shared.pin().insert(key, u64::MAX));
                     return;
                 }
                 let mut rng = Rng::new(seed ^ (round * THREADS + me));
-                for key in shuffled(KEYS, times, &mut rng) {
+                for key in shuffled(keys, times, &mut rng) {
                     let pin = shared.pin();
                     let new = *pin.update(key, |n| n + 1).expect("present");
                     assert!((1..=times * THREADS).contains(&new));
                 }
             });
             let pin = map.pin();
-            for key in 0..KEYS {
+            for key in 0..keys {
                 assert_eq!(pin.get(&key), Some(&(times * (THREADS - 1))), "key {key}");
                 assert_eq!(left(&pin, &key), Some(u128::from(key + 1)), "update moved a deadline");
             }
-            assert!((KEYS..KEYS + grow).all(|key| pin.get(&key) == Some(&u64::MAX)));
-            assert_eq!(map.len() as u64, KEYS + grow);
+            assert!((keys..keys + grow).all(|key| pin.get(&key) == Some(&u64::MAX)));
+            assert_eq!(map.len() as u64, keys + grow);
         }
     });
 }
@@ -210,6 +214,49 @@ fn update_never_brings_a_removed_key_back() {
             });
             assert_eq!(map.len() as u64, keys);
             assert!((keys..2 * keys).all(|key| map.pin().get(&key) == Some(&key)));
+        }
+    });
+}
+
+#[test]
+fn chunks_filled_changed_and_emptied_side_by_side_answer_exactly() {
+    exclusive(|| {
+        let each = scaled(1 << 11, 1 << 17);
+        for _ in 0..scaled(4, 48) {
+            let map: Arc<Map> = Arc::new(TtlMap::new());
+            let shared = Arc::clone(&map);
+            together(THREADS, move |me| {
+                let chunk = || each * me..each * (me + 1);
+                for key in chunk() {
+                    assert_eq!(shared.pin().insert(key, key), None, "filled");
+                }
+                for key in chunk() {
+                    assert_eq!(shared.pin().get(&key), Some(&key), "filled");
+                    assert_eq!(shared.pin().update(key, |n| n + 1), Some(&(key + 1)));
+                }
+                for (key, value) in &shared.pin() {
+                    assert!(*key < each * THREADS && (*value == *key || *value == key + 1));
+                }
+                for key in chunk() {
+                    assert_eq!(shared.pin().remove(&key), Some(&(key + 1)), "changed");
+                }
+                for key in chunk() {
+                    assert_eq!(shared.pin().get(&key), None, "emptied");
+                    assert_eq!(shared.pin().update(key, |n| n + 1), None, "emptied");
+                }
+                if me % 2 == 1 {
+                    for key in chunk() {
+                        assert_eq!(shared.pin().insert(key, key + 1), None, "filled again");
+                    }
+                }
+            });
+            let mut left: Vec<_> = map.pin().iter().map(|(key, value)| (*key, *value)).collect();
+            left.sort_unstable();
+            let odd = (0..each * THREADS).filter(|key| key / each % 2 == 1);
+            assert!(left.iter().copied().eq(odd.map(|key| (key, key + 1))), "lost, or come back");
+            assert_eq!(map.len(), left.len());
+            settle(&map);
+            assert_slots_accounted(&map);
         }
     });
 }
