@@ -150,7 +150,8 @@ fn recorded(w: &World, me: usize, tickets: &AtomicU64) -> Vec<Event> {
             7 => Call::TryInsert(value),
             8..=9 => Call::Update(value),
             10 => Call::Remove,
-            _ => Call::SetTtl(ttl),
+            // Not to nothing: DESIGN.md, section 5, a deadline that comes back.
+            _ => Call::SetTtl(1 + ttl),
         };
         let value_of = |value: &small::Value| u64::from(value.number);
         let make = |number: u64| w.value(number as u32);
