@@ -42,6 +42,7 @@ loom renewal_lost_by_update     racy_24_set_ttl_vs_update_keeps_the_deadline
 loom iteration_follows_the_heir racy_25_iter_vs_replace_sees_each_key_once
 loom absence_not_confirmed      racy_27_replace_vs_get_while_the_old_deadline_passes
 loom absence_not_confirmed      racy_27b_renew_vs_get_while_the_old_deadline_passes
+loom zero_ttl_is_the_present    racy_28b_remove_vs_a_deadline_that_comes_back
 loom state_stored_blindly       racy_28_remove_vs_set_ttl_zero_have_an_order
 loom state_stored_blindly       racy_29_sweep_vs_replace_ends_an_entry_once
 loom state_stored_blindly       racy_29b_sweep_vs_remove_ends_an_entry_once
@@ -80,11 +81,11 @@ tests replace_by_remove         map_agrees_with_the_model_when_hashes_collide
 tests deadline_off_by_one       committed_fuzz_corpus_agrees_with_the_model
 tests pending_not_dropped       map_drop_drops_everything_at_once_whatever_guards_live_elsewhere
 tests no_grace_period           nothing_is_dropped_while_a_pin_could_see_it
+tests zero_ttl_is_the_present   a_deadline_that_comes_back_does_not_revive_an_expired_entry
 tests notes_pile_up             sweeps_behind_a_parked_reader_take_no_memory
 
 threads no_mark                 no_key_is_lost_or_resurrected_while_others_write_grow_and_sweep
 threads absence_not_confirmed   replacing_never_hides_a_key_whose_old_deadline_passes
-threads renewal_lost_by_update  update_by_another_thread_never_loses_a_renewal
 threads insert_at_the_front     histories_of_real_threads_are_linearizable_in_time
 threads state_stored_blindly    histories_of_real_threads_are_linearizable_in_time
 threads renew_expired           histories_of_real_threads_are_linearizable_in_time

@@ -5,7 +5,7 @@ root="${CARGO_TARGET_DIR:-target}"
 export CARGO_PROFILE_RELEASE_DEBUG=line-tables-only
 
 # The suites of real threads, in small doses where each access is instrumented.
-export EVANESCE_LIN_ROUNDS="${EVANESCE_LIN_ROUNDS:-10000}"
+export EVANESCE_LIN_ROUNDS="${EVANESCE_LIN_ROUNDS:-3000}"
 
 has_nightly() { cargo +nightly --version >/dev/null 2>&1; }
 
@@ -31,7 +31,7 @@ rung() {
         loom) flags="--cfg loom" suites=(--lib --test loom) ;;
         epoch) flags="--cfg loom --cfg crossbeam_loom --cfg crossbeam_sanitize" suites=(--test loom_epoch) ;;
         shuttle) flags="--cfg shuttle" suites=(--test shuttle) ;;
-        tests) flags="" suites=(--test model --test reclaim --test reads --test iter --test peers --test size) ;;
+        tests) flags="" suites=(--test model --test reclaim --test reads --test iter --test peers --test size --test regressions) ;;
         threads) flags="" suites=(--test stress --test presence --test linearizable --test soak) ;;
         # Without debug assertions, so that it is the sanitizer that speaks.
         tsan) flags="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" checks=false

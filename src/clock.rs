@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 
 use crate::{
     raw::{Now, State},
-    sync::{AtomicU64, OnceLock, Ordering},
+    sync::{AtomicU64, OnceLock, Ordering, planted},
 };
 
 /// A source of monotonic time for a map.
@@ -176,9 +176,10 @@ impl ClockSource {
         Now::from_tick(self.tick())
     }
 
-    /// The state of an entry that lives for `ttl` from now. No reading for one that saturates.
+    /// The state of an entry that lives for `ttl` from now. No reading for one that saturates, or of zero.
     pub(crate) fn state_after(&self, ttl: Duration) -> State {
         match nanos(ttl) {
+            0 if !planted!(zero_ttl_is_the_present) => State::OVER,
             u64::MAX => State::NEVER,
             ttl => self.now().plus(ttl),
         }

@@ -522,7 +522,7 @@ race!(
 race!(
     racy_28_remove_vs_set_ttl_zero_have_an_order,
     5,
-    784,
+    436,
     World::new(),
     |w: &World| {
         w.insert_until(A, 1, 100);
@@ -533,6 +533,26 @@ race!(
         assert!(matches!((removed, expired), (Some(1), false) | (None, true)));
         assert_eq!(w.get(A), None);
         w.sweep();
+    }
+);
+
+race!(
+    racy_28b_remove_vs_a_deadline_that_comes_back,
+    5,
+    28_271,
+    World::new(),
+    |w: &World| {
+        w.insert_until(A, 1, 10);
+    },
+    |w: &World| w.remove(A),
+    |w: &World| {
+        let moved = w.set_ttl(A, 20);
+        w.clock.advance(NS(10));
+        moved && w.set_ttl(A, 0)
+    },
+    |w: &World, removed: Option<u32>, over: bool| {
+        assert!(removed.is_none() || !over, "removed after it was over");
+        assert_eq!(w.get(A), None);
     }
 );
 

@@ -390,6 +390,34 @@ fn deadlines_that_change_under_a_read_do_not_revive_an_expired_entry() {
     });
 }
 
+/// A removal, or an update, found an entry visible; two renewals moved its deadline away and, by a TTL of
+/// zero, back to the same tick, now the present one; and the step from the word that was judged succeeded,
+/// though the entry was over (found by the checker of histories).
+#[test]
+fn a_deadline_that_comes_back_does_not_revive_an_expired_entry() {
+    exclusive(|| {
+        let removal: fn(&Scripted) -> bool = |map| map.pin().remove(&1).is_some();
+        let update: fn(&Scripted) -> bool = |map| map.pin().update(1, |n| n + 1).is_some();
+        for (readings, step) in [(1, removal), (2, update)] {
+            let (map, clock) = scripted(50);
+            map.pin().insert_with_ttl(1, 7, ns(50)); // until 100
+            for _ in 1..readings {
+                next_reading(|| ());
+            }
+            let renewing = Arc::clone(&map);
+            next_reading(move || {
+                assert!(renewing.pin().set_ttl(&1, ns(150)));
+                clock.set(100);
+                assert!(renewing.pin().set_ttl(&1, ns(0)));
+                assert_eq!(renewing.pin().get(&1), None);
+            });
+            assert!(!step(&map), "step {readings}");
+            assert!(!run_next(), "it was judged by the last reading");
+            assert_eq!(map.sweep(Budget::full_pass()).removed, 1);
+        }
+    });
+}
+
 /// A renewal that landed between two judgements of `update` made it start again, and its closure
 /// run twice for one value.
 #[test]

@@ -143,15 +143,13 @@ fn recorded(w: &World, me: usize, tickets: &AtomicU64) -> Vec<Event> {
             _ => {}
         }
         let call = match thread_rng().gen_range(0..14) {
-            0..=2 => Call::Get,
-            3 => Call::Ttl,
+            0..=3 => Call::Get,
             4 => Call::Insert(value, Life::Forever),
             5 | 6 => Call::Insert(value, Life::For(ttl)),
             7 => Call::TryInsert(value),
             8..=9 => Call::Update(value),
             10 => Call::Remove,
-            // Not to nothing: DESIGN.md, section 5, a deadline that comes back.
-            _ => Call::SetTtl(1 + ttl),
+            _ => Call::SetTtl(ttl),
         };
         let value_of = |value: &small::Value| u64::from(value.number);
         let make = |number: u64| w.value(number as u32);

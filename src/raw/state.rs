@@ -24,6 +24,9 @@ impl State {
     pub(super) const FREE: Self = Self(0);
     pub(super) const DEAD: Self = Self(1);
     pub(crate) const NEVER: Self = Self(!Self::FLAGS);
+    /// Over before every reading: what a TTL of zero means. Nothing was ever judged visible by this word,
+    /// so no step from such a judgement can succeed on it, as it could on the present tick come back.
+    pub(crate) const OVER: Self = Self(Self::FIRST_TICK);
 
     /// Two low bits: one for the refresh token, one for a validated hint (DESIGN.md, section 9).
     const FLAGS: u64 = 3;
@@ -84,8 +87,11 @@ impl State {
         Duration::from_nanos((self.0 >> 2).saturating_sub(now.0 >> 2))
     }
 
-    /// From the deadline to `now`: zero while it has not passed.
+    /// From the deadline to `now`: zero while it has not passed, and for [`State::OVER`], which is none.
     pub(super) fn lag(self, now: Now) -> Duration {
+        if self == Self::OVER {
+            return Duration::ZERO;
+        }
         Duration::from_nanos((now.0 >> 2).saturating_sub(self.0 >> 2))
     }
 }
