@@ -85,15 +85,15 @@ tests zero_ttl_is_the_present   a_deadline_that_comes_back_does_not_revive_an_ex
 tests notes_pile_up             sweeps_behind_a_parked_reader_take_no_memory
 
 threads no_mark                 no_key_is_lost_or_resurrected_while_others_write_grow_and_sweep
-threads absence_not_confirmed   replacing_never_hides_a_key_whose_old_deadline_passes
+threads absence_not_confirmed   histories_of_real_threads_are_linearizable_in_time
+threads renewal_lost_by_update  histories_of_real_threads_are_linearizable_in_time
+threads heir_is_absent          histories_of_real_threads_are_linearizable_in_time
 threads insert_at_the_front     histories_of_real_threads_are_linearizable_in_time
 threads state_stored_blindly    histories_of_real_threads_are_linearizable_in_time
 threads renew_expired           histories_of_real_threads_are_linearizable_in_time
 threads sweep_without_claim     histories_of_real_threads_are_linearizable_in_time
 threads deadline_off_by_one     histories_of_real_threads_on_one_run_are_linearizable_in_time
 threads replace_by_remove       histories_of_real_threads_on_one_run_are_linearizable_in_time
-threads no_grace_period         histories_of_real_threads_on_one_run_are_linearizable_in_time
-threads double_retire           histories_of_real_threads_on_one_run_are_linearizable_in_time
 threads value_not_dropped       a_soak_loses_nothing_and_a_second_round_takes_no_more_memory
 
 tsan relaxed_publish            readers_and_writers_survive_expiry_growth_and_reuse
