@@ -71,7 +71,7 @@ mod imp {
     }
 }
 
-/// A collector that frees at the earliest moment the rules allow, for models under loom.
+/// A collector that frees at the earliest moment the rules allow, for models.
 ///
 /// `defer` notes the guards that are active; a guard's end takes it off every note, and what waits
 /// for nobody any more runs at once. Each of the three is one read-modify-write for the model checker
