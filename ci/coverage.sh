@@ -9,7 +9,8 @@ if ! command -v llvm-cov-22 >/dev/null || ! cargo +nightly --version >/dev/null 
 fi
 dir="${CARGO_TARGET_DIR:-target}/coverage"
 mkdir -p "$dir"
-RUSTFLAGS="-Cinstrument-coverage -Zcoverage-options=branch" CARGO_TARGET_DIR="$dir" \
+LLVM_PROFILE_FILE="$dir/build-%p.profraw" \
+    RUSTFLAGS="-Cinstrument-coverage -Zcoverage-options=branch" CARGO_TARGET_DIR="$dir" \
     cargo +nightly test --test model --no-run --message-format=json >"$dir/build.json"
 binary=$(grep '"name":"model"' "$dir/build.json" | grep -oE '"executable":"[^"]*"' | cut -d'"' -f4)
 rm -f "$dir"/*.profraw

@@ -134,7 +134,9 @@ for rung in $rungs; do
         done
     fi
     if ! run_rung "$rung" >"$log" 2>&1; then
-        tail -60 "$log"
+        # The head of the first report tells what happened; the end, where it ended.
+        grep -m1 -A40 -E 'WARNING: |ERROR: |panicked at' "$log" | cut -c1-200 || true
+        tail -10 "$log" | cut -c1-200
         echo "$rung fails on the unbroken code"
         exit 1
     fi

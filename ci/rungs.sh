@@ -101,7 +101,7 @@ run_rung() {
     local binary
     for binary in $(binaries "$1"); do
         if [ "$1" = fuzz ]; then
-            "$binary" -runs=0 fuzz/corpus/ops
+            "$binary" -runs=0 -artifact_prefix="$dir/" fuzz/corpus/ops
         else
             "$binary" --nocapture --test-threads=1
         fi
@@ -112,7 +112,7 @@ run_rung() {
 run_one() {
     environment "$1"
     if [ "$1" = fuzz ]; then
-        timeout 120 "$2" -runs=0 fuzz/corpus/ops
+        timeout 120 "$2" -runs=0 -artifact_prefix="$dir/" fuzz/corpus/ops
     else
         EVANESCE_TEST_LIMIT=60 timeout 120 "$2" --exact "$3" --nocapture --test-threads=1
     fi
