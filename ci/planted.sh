@@ -50,6 +50,7 @@ loom share_claimed_blindly      racy_30_stale_helper_vs_the_next_level
 loom batches_leaked             racy_31_map_drop_vs_a_batch_deferred_on_another_thread
 loom no_last_look               racy_32_first_inserts_of_a_map_of_three
 loom deadline_off_by_one        racy_33_get_vs_insert_of_an_entry_that_is_over_never_sees_it
+loom links_unfenced             racy_34_get_many_vs_insert_and_replace
 loom batch_put_relaxed          limbo_each_slot_comes_back_once
 loom block_left_behind          slab_no_block_with_free_slots_is_left_behind
 
@@ -82,6 +83,7 @@ tests deadline_off_by_one       committed_fuzz_corpus_agrees_with_the_model
 tests pending_not_dropped       map_drop_drops_everything_at_once_whatever_guards_live_elsewhere
 tests no_grace_period           nothing_is_dropped_while_a_pin_could_see_it
 tests zero_ttl_is_the_present   a_deadline_that_comes_back_does_not_revive_an_expired_entry
+tests coarse_clock_does_not_lag an_entry_expires_on_time_on_the_system_clock
 tests notes_pile_up             sweeps_behind_a_parked_reader_take_no_memory
 
 threads no_mark                 no_key_is_lost_or_resurrected_while_others_write_grow_and_sweep

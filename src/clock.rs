@@ -23,21 +23,89 @@ pub trait Clock: Send + Sync + 'static {
 /// Its origin is the first use in the process, so that all its copies agree. It is read through
 /// [`Instant`], which orders the reading behind the loads before it (on x86-64 the raw time-stamp
 /// counter is cheaper but may be read before an earlier load, and a map decides by that order).
+///
+/// # Trade-offs
+///
+/// Such a reading costs some 25 ns, and more in a stream of lookups, which it keeps from overlapping. On
+/// Linux and Android a map therefore looks at the system's coarse clock first, which costs 5 ns and lags
+/// by a few milliseconds: an entry whose deadline is more than 4 s past the coarse time has not expired.
+/// This trusts that the coarse clock never lags by 4 s; where it may (the host stops one processor of a
+/// virtual machine for so long and lets another run on), build the map with
+/// [`clock(MonotonicClock)`](crate::Builder::clock), which reads the exact time for each judgement.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MonotonicClock;
 
 impl MonotonicClock {
-    fn origin() -> Instant {
-        static ORIGIN: OnceLock<Instant> = OnceLock::new();
-        *ORIGIN.get_or_init(Instant::now)
+    fn origin() -> (Instant, Coarse) {
+        static ORIGIN: OnceLock<(Instant, Coarse)> = OnceLock::new();
+        *ORIGIN.get_or_init(|| {
+            // The coarse clock's origin comes first: so its ticks are never too small for that.
+            let coarse = Coarse::from_here();
+            (Instant::now(), coarse)
+        })
     }
 }
 
 impl Clock for MonotonicClock {
     fn now(&self) -> u64 {
-        nanos(Self::origin().elapsed())
+        nanos(Self::origin().0.elapsed())
     }
 }
+
+/// The system's coarse view of its monotonic clock: the time at the last timer interrupt, which is a
+/// load from memory.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod coarse {
+    use rustix::time::{ClockId, clock_gettime};
+
+    /// What it may lag, at most: 400 timer interrupts at the lowest rate in use.
+    const LAG_NANOS: u64 = 4_000_000_000;
+
+    #[derive(Clone, Copy)]
+    pub(crate) struct Coarse {
+        origin: u64,
+    }
+
+    impl Coarse {
+        /// With the present as the origin.
+        pub(super) fn from_here() -> Self {
+            Self { origin: read(ClockId::Monotonic) }
+        }
+
+        /// A tick that the exact clock has not reached yet.
+        #[inline]
+        pub(super) fn latest(self) -> Option<u64> {
+            let lag = if crate::sync::planted!(coarse_clock_does_not_lag) { 0 } else { LAG_NANOS };
+            Some((read(ClockId::MonotonicCoarse) + lag).saturating_sub(self.origin))
+        }
+    }
+
+    #[inline]
+    fn read(clock: ClockId) -> u64 {
+        let time = clock_gettime(clock);
+        // Both are positive, and since boot.
+        time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+    }
+}
+
+/// Elsewhere there is none.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod coarse {
+    #[derive(Clone, Copy)]
+    pub(crate) struct Coarse;
+
+    impl Coarse {
+        pub(super) fn from_here() -> Self {
+            Self
+        }
+
+        pub(super) fn latest(self) -> Option<u64> {
+            None
+        }
+    }
+}
+
+use coarse::Coarse;
 
 /// A clock that stands still until it is moved, for tests.
 ///
@@ -128,7 +196,7 @@ impl From<Instant> for Deadline {
     /// The same point on a [`MonotonicClock`]; it means nothing on another clock. An instant from
     /// before the clock's origin has passed.
     fn from(at: Instant) -> Self {
-        Self(nanos(at.saturating_duration_since(MonotonicClock::origin())))
+        Self(nanos(at.saturating_duration_since(MonotonicClock::origin().0)))
     }
 }
 
@@ -153,19 +221,20 @@ pub enum Ttl {
 
 /// The clock of one map. The default costs no dynamic call.
 pub(crate) enum ClockSource {
-    Monotonic(Instant),
+    Monotonic { origin: Instant, coarse: Coarse },
     Custom(Box<dyn Clock>),
 }
 
 impl ClockSource {
     pub(crate) fn monotonic() -> Self {
-        Self::Monotonic(MonotonicClock::origin())
+        let (origin, coarse) = MonotonicClock::origin();
+        Self::Monotonic { origin, coarse }
     }
 
     #[inline]
     fn tick(&self) -> u64 {
         match self {
-            Self::Monotonic(origin) => nanos(origin.elapsed()),
+            Self::Monotonic { origin, .. } => nanos(origin.elapsed()),
             Self::Custom(clock) => clock.now(),
         }
     }
@@ -174,6 +243,18 @@ impl ClockSource {
     #[inline]
     pub(crate) fn now(&self) -> Now {
         Now::from_tick(self.tick())
+    }
+
+    /// A reading to judge this state by: the present, or a later one at which it is visible still.
+    #[inline]
+    pub(crate) fn reading_for(&self, state: State) -> Now {
+        if let Self::Monotonic { coarse, .. } = self
+            && let Some(latest) = coarse.latest().map(Now::from_tick)
+            && state.is_visible_at(latest)
+        {
+            return latest;
+        }
+        self.now()
     }
 
     /// The state of an entry that lives for `ttl` from now. No reading for one that saturates, or of zero.
@@ -189,7 +270,7 @@ impl ClockSource {
 impl fmt::Debug for ClockSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Monotonic(_) => "Monotonic",
+            Self::Monotonic { .. } => "Monotonic",
             Self::Custom(_) => "Custom",
         })
     }

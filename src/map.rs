@@ -54,7 +54,7 @@ impl<K, V> TtlMap<K, V> {
     }
 
     /// Creates an empty map whose index is laid out for `capacity` entries, which may be more than
-    /// a map can hold (2^30 - 1); it then is laid out for those.
+    /// a map can hold (436,207,615); it then is laid out for those.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         Self::with_capacity_and_hasher(capacity, RandomState::new())

@@ -1,6 +1,7 @@
 //! The pinned view: every operation on entries.
 
 use core::{
+    array,
     convert::Infallible,
     fmt,
     hash::{BuildHasher, Hash},
@@ -13,7 +14,7 @@ use crate::{
     clock::{Deadline, Ttl},
     iter::Iter,
     map::TtlMap,
-    raw::{Guard, Position, SplitKey, State},
+    raw::{Guard, Position, SplitKey, State, TOGETHER},
 };
 
 /// A map, seen by a pinned thread. From [`TtlMap::pin`].
@@ -137,6 +138,65 @@ where
     {
         let found = self.map.table.get(self.split_key(key), &self.guard, matches(key));
         infallible(found).map(|(_, value)| value)
+    }
+
+    /// Returns the values of several keys, in their order: `None` for each that is absent or expired.
+    ///
+    /// The lookups go side by side, 16 at a time, so that their cache misses overlap: on a map that is
+    /// larger than the cache this takes half the time of as many [`get`](Self::get)s.
+    ///
+    /// # Progress
+    ///
+    /// Wait-free, as `get` is.
+    ///
+    /// # Consistency
+    ///
+    /// Each answer is right for an instant of the call, but not all for the same.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::<String, u32>::new();
+    /// let pinned = map.pin();
+    /// pinned.insert("a".into(), 1);
+    /// pinned.insert("b".into(), 2);
+    /// assert_eq!(pinned.get_many(["b", "c", "a"]), [Some(&2), None, Some(&1)]);
+    /// ```
+    pub fn get_many<Q, const N: usize>(&self, keys: [&Q; N]) -> [Option<&V>; N]
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let mut values = [None; N];
+        let mut places = values.iter_mut();
+        self.get_each(keys, |value| {
+            if let Some(place) = places.next() {
+                *place = value;
+            }
+        });
+        values
+    }
+
+    /// Appends the values of any number of keys to `values`, in their order: `None` for each that is
+    /// absent or expired. Otherwise as [`get_many`](Self::get_many); what was in `values` stays.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::<u64, u64>::new();
+    /// let pinned = map.pin();
+    /// pinned.insert(7, 49);
+    /// let mut values = Vec::new();
+    /// pinned.get_many_into(&[6, 7], &mut values);
+    /// assert_eq!(values, [None, Some(&49)]);
+    /// ```
+    pub fn get_many_into<'p, 'q, Q>(
+        &'p self,
+        keys: impl IntoIterator<Item = &'q Q>,
+        values: &mut Vec<Option<&'p V>>,
+    ) where
+        Q: Hash + Equivalent<K> + ?Sized + 'q,
+    {
+        self.get_each(keys, |value| values.push(value));
     }
 
     /// Returns whether `key` has a value: false if it is absent or expired.
@@ -413,6 +473,33 @@ where
         let table = &self.map.table;
         let state = table.clock.state_after(ttl);
         infallible(table.renew(self.split_key(key), state, &self.guard, matches(key)))
+    }
+
+    #[inline]
+    fn get_each<'p, 'q, Q>(
+        &'p self,
+        keys: impl IntoIterator<Item = &'q Q>,
+        mut tell: impl FnMut(Option<&'p V>),
+    ) where
+        Q: Hash + Equivalent<K> + ?Sized + 'q,
+    {
+        let mut keys = keys.into_iter().fuse();
+        loop {
+            let group: [Option<&Q>; TOGETHER] = array::from_fn(|_| keys.next());
+            let len = group.iter().flatten().count();
+            let split_keys =
+                group.map(|key| key.map_or_else(SplitKey::default, |key| self.split_key(key)));
+            let looked_up = self.map.table.get_together(
+                &split_keys[..len],
+                &self.guard,
+                |i, (met, _)| Ok(group[i].is_some_and(|key| key.equivalent(met))),
+                |entry| tell(entry.map(|(_, value)| value)),
+            );
+            infallible(looked_up);
+            if len < TOGETHER {
+                return;
+            }
+        }
     }
 
     fn put(&self, key: K, value: V, state: State) -> Option<&V> {

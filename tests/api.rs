@@ -37,6 +37,31 @@ fn get_answers_the_live_value_only() {
     assert_eq!(pin.get(&ABSENT), None);
 }
 
+/// In any number and order, with keys twice, and while a level is half linked.
+#[test]
+fn get_many_answers_what_get_answers() {
+    let clock = ManualClock::new();
+    let map: TtlMap<u64, u64> = TtlMap::builder().clock(clock.clone()).build().expect("valid");
+    let pinned = map.pin();
+    let mut values = vec![Some(&9)];
+    for n in 0..2_000_u64 {
+        pinned.insert_with_ttl(n, n * n, Duration::from_nanos(1 + n % 7));
+        if n % 5 == 0 {
+            clock.advance(Duration::from_nanos(1));
+        }
+        let keys: Vec<u64> = (0..n % 40).map(|i| n.saturating_sub(i / 2 * 3)).collect();
+        values.truncate(1);
+        pinned.get_many_into(&keys, &mut values);
+        assert_eq!(values[0], Some(&9), "what was there stays");
+        assert!(values[1..].iter().copied().eq(keys.iter().map(|key| pinned.get(key))), "{keys:?}");
+    }
+    pinned.insert(1, 1);
+    pinned.insert(3, 9);
+    assert_eq!(pinned.get_many([&3, &2, &1, &3]), [Some(&9), None, Some(&1), Some(&9)]);
+    assert_eq!(pinned.get_many::<u64, 0>([]), []);
+    assert_eq!(pinned.get_many([&1; 33]), [Some(&1); 33]);
+}
+
 #[test]
 fn contains_key_is_true_for_the_live_key_only() {
     let (map, _) = sample();

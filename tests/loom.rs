@@ -628,7 +628,7 @@ race!(
         let seen = w.map.pin().get(&A).is_some();
         seen
     },
-    |w: &World| {
+    |_: &World| {
         let own = World::new();
         own.insert(A, 1);
         own.remove(A);
@@ -655,6 +655,26 @@ fn racy_32_first_inserts_of_a_map_of_three() {
         assert_eq!(map.len(), 2);
     });
 }
+
+race!(
+    racy_34_get_many_vs_insert_and_replace,
+    3,
+    35,
+    World::new(),
+    |w: &World| {
+        w.insert(B, 1);
+    },
+    |w: &World| {
+        w.insert(B, 2);
+        w.insert(A, 3);
+    },
+    |w: &World| w.get_many([A, B]),
+    |w: &World, (), [a, b]: [Option<u32>; 2]| {
+        assert!(matches!(a, None | Some(3)), "{a:?}");
+        assert!(matches!(b, Some(1 | 2)), "{b:?}");
+        assert_eq!(w.get_many([B, A]), [Some(2), Some(3)]);
+    }
+);
 
 race!(
     racy_33_get_vs_insert_of_an_entry_that_is_over_never_sees_it,

@@ -6,7 +6,7 @@ mod common;
 
 use common::tally::Tally;
 use common::{builder, exclusive, ns, settle};
-use evanesce::{Budget, Clock, ManualClock, TtlMap};
+use evanesce::{Budget, Clock, Deadline, ManualClock, MonotonicClock, TtlMap};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -79,6 +79,7 @@ fn reads_under_a_pin_neither_allocate_nor_free() {
                 let live = pinned.get(&key).is_some();
                 assert_eq!(live, pinned.contains_key(&key));
                 assert_eq!(live, pinned.ttl(&key).is_some());
+                assert_eq!(live, pinned.get_many([&key, &9_999])[0].is_some());
             }
             assert!(pinned.iter().count() > 1_000);
         });
@@ -181,4 +182,21 @@ fn sweeps_behind_a_parked_reader_take_no_memory() {
         assert!(calls < 1_000, "{calls} calls of the allocator in 10,000 sweeps");
         settle(&map);
     });
+}
+
+/// A map that looks at the coarse clock first still goes by the exact one.
+#[test]
+fn an_entry_expires_on_time_on_the_system_clock() {
+    let map = TtlMap::<u64, u64>::new();
+    let pinned = map.pin();
+    pinned.insert_with_ttl(0, 0, ns(3_600_000_000_000));
+    for micros in [1, 50, 500, 5_000, 20_000] {
+        let due = MonotonicClock.now() + micros * 1_000;
+        pinned.insert_with_deadline(micros, 0, Deadline::from_nanos(due));
+        while MonotonicClock.now() < due {
+            std::hint::spin_loop();
+        }
+        assert_eq!(pinned.get(&micros), None, "{micros} us");
+        assert_eq!(pinned.get(&0), Some(&0), "an hour ahead");
+    }
 }

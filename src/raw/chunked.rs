@@ -1,9 +1,8 @@
 //! Arrays that grow without moving and start as zeros: the memory under the slab and the directory.
 //!
-//! Chunk 0 holds the first `FIRST` elements and chunk `c` the next `FIRST * 2^(c-1)`, so each
-//! chunk is as large as all before it and 26 pointers reach 2^30 elements. An element is found by
-//! one bit scan and one load (the arithmetic of boxcar's buckets). A chunk's pointer is stored with
-//! the chunk's first index already subtracted, so that the index needs no masking.
+//! An array is up to 32 chunks; each is about as large as all before it. Which chunk an element is in,
+//! its number tells, in one of two ways ([`Numbering`]). A chunk's pointer is stored with the number of
+//! its first element already subtracted, so that a number needs no masking.
 //!
 //! A chunk of 64 KiB or more is mapped from the system. The allocator's zeroed memory would do, but
 //! it clears memory that was used before, megabytes of it inside one insert; fresh pages are
@@ -31,70 +30,119 @@ pub(super) unsafe trait Zeroed {
     fn zeroed() -> Self;
 }
 
-const CHUNKS: usize = 26;
+pub(super) const CHUNKS: usize = 32;
+
+/// How the elements of an array are numbered.
+pub(super) trait Numbering {
+    /// The chunk of an element; below [`CHUNKS`] for every number that is in use.
+    fn chunk_of(number: u32) -> usize;
+
+    /// The number of a chunk's first element, and how many elements it has.
+    fn span(chunk: usize) -> (usize, usize);
+}
+
+/// Numbers that carry their chunk above `OFFSET_BITS` bits of offset, so that to find it is a shift.
+///
+/// Chunk 0 has `FIRST` elements, and chunk `c` has `FIRST * 2^(c-1)`, until the offset is used up; all
+/// later ones are as large as that.
+pub(super) struct Prefixed<const OFFSET_BITS: u32, const FIRST: usize>;
+
+impl<const OFFSET_BITS: u32, const FIRST: usize> Numbering for Prefixed<OFFSET_BITS, FIRST> {
+    #[inline]
+    fn chunk_of(number: u32) -> usize {
+        (number >> OFFSET_BITS) as usize
+    }
+
+    fn span(chunk: usize) -> (usize, usize) {
+        let doublings = chunk.saturating_sub(1).min(OFFSET_BITS as usize - FIRST.ilog2() as usize);
+        (chunk << OFFSET_BITS, FIRST << doublings)
+    }
+}
+
+impl<const OFFSET_BITS: u32> Prefixed<OFFSET_BITS, 1> {
+    /// How many elements all chunks have.
+    pub(super) const CAPACITY: u32 = {
+        let doubling = OFFSET_BITS + 1;
+        (1 << doubling) + ((CHUNKS as u32 - 1 - doubling) << OFFSET_BITS)
+    };
+
+    /// The number of the `n`-th element, from 0, in the order of the chunks.
+    #[inline]
+    pub(super) fn nth(n: u32) -> u32 {
+        let (chunk, offset) = match n {
+            0 => (0, 0),
+            // Chunk c begins with as many elements as there are before it: 2^(c-1).
+            _ if n < 2 << OFFSET_BITS => (n.ilog2() + 1, n & !(1 << n.ilog2())),
+            _ => (OFFSET_BITS + (n >> OFFSET_BITS), n & ((1 << OFFSET_BITS) - 1)),
+        };
+        chunk << OFFSET_BITS | offset
+    }
+}
 
 /// A growing array of `T`, never moved and never shrunk.
-pub(super) struct Chunked<T, const FIRST: usize> {
-    /// Pointer to chunk `c` minus its first index; null before it is allocated.
+pub(super) struct Chunked<T, N: Numbering> {
+    /// Pointer to a chunk minus its first number; null before it is allocated.
     chunks: [AtomicPtr<T>; CHUNKS],
     bytes: AtomicUsize,
     owns: PhantomData<T>,
+    numbering: PhantomData<fn() -> N>,
 }
 
-impl<T: Zeroed, const FIRST: usize> Chunked<T, FIRST> {
-    const FIRST_LOG2: usize = {
-        assert!(FIRST.is_power_of_two() && FIRST > 1);
-        FIRST.ilog2() as usize
-    };
-
+impl<T: Zeroed, N: Numbering> Chunked<T, N> {
     pub(super) fn new() -> Self {
         Self {
             chunks: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
             bytes: AtomicUsize::new(0),
             owns: PhantomData,
+            numbering: PhantomData,
         }
     }
 
-    /// The chunk of element `index`: 0 below `FIRST`, otherwise by the highest bit.
-    #[inline]
-    fn chunk_of(index: u32) -> usize {
-        (index | (FIRST as u32 - 1)).ilog2() as usize - (Self::FIRST_LOG2 - 1)
-    }
-
-    /// The element `index`.
+    /// The element `number`.
     ///
     /// # Safety
     ///
-    /// - An `ensure` of this index, or of one in its chunk, happened before.
+    /// - An `ensure` of this number, or of one in its chunk, happened before.
     #[inline]
-    pub(super) unsafe fn get(&self, index: u32) -> &T {
-        let c = Self::chunk_of(index);
-        debug_assert!(c < CHUNKS);
-        // SAFETY: `ensure` accepted the index, so its chunk is one of the array's.
-        let chunk = unsafe { self.chunks.get_unchecked(c) };
-        // Relaxed (O6): whoever made the index known published it after the chunk.
-        let chunk = chunk.load(Ordering::Relaxed);
-        debug_assert!(!chunk.is_null());
-        // SAFETY: the chunk is allocated and holds `index`; it is freed with `self` only.
-        unsafe { &*chunk.wrapping_add(index as usize) }
+    pub(super) unsafe fn get(&self, number: u32) -> &T {
+        // SAFETY: as the caller says.
+        unsafe { self.get_in(N::chunk_of(number), number) }
     }
 
-    /// Makes the chunk of `index` available. What it holds at first is all zeros.
+    /// The element `number`, for a caller who knows its chunk.
+    ///
+    /// # Safety
+    ///
+    /// - As for `get`; and `chunk` is the number's.
+    #[inline]
+    pub(super) unsafe fn get_in(&self, chunk: usize, number: u32) -> &T {
+        debug_assert_eq!(chunk, N::chunk_of(number));
+        debug_assert!(chunk < CHUNKS);
+        // SAFETY: `ensure` accepted the number, so its chunk is one of the array's.
+        let chunk = unsafe { self.chunks.get_unchecked(chunk) };
+        // Relaxed (O6): whoever made the number known published it after the chunk.
+        let chunk = chunk.load(Ordering::Relaxed);
+        debug_assert!(!chunk.is_null());
+        // SAFETY: the chunk is allocated and holds the element; it is freed with `self` only.
+        unsafe { &*chunk.wrapping_add(number as usize) }
+    }
+
+    /// Makes the chunk of `number` available. What it holds at first is all zeros.
     ///
     /// Whoever comes first allocates; others who come meanwhile give theirs back.
-    pub(super) fn ensure(&self, index: u32) {
-        let c = Self::chunk_of(index);
+    pub(super) fn ensure(&self, number: u32) {
+        let c = N::chunk_of(number);
         let slot = &self.chunks[c];
         // Acquire (O6): the chunk's owner record is read when it is freed.
         if !slot.load(Ordering::Acquire).is_null() {
             return;
         }
-        let (start, len) = span(FIRST, c);
+        let (start, len) = N::span(c);
         let (base, bytes) = allocate::<T>(len);
         let biased = base.as_ptr().wrapping_sub(start);
-        assert!(!biased.is_null(), "the system placed a chunk at the address of its own length");
-        // Release (O6): the chunk comes before every index into it. Acquire on failure: it is the
-        // chunk of whoever was first, and we may be the one who makes an index into it known.
+        assert!(!biased.is_null(), "the system placed a chunk where its pointer would be null");
+        // Release (O6): the chunk comes before every number in it. Acquire on failure: it is the
+        // chunk of whoever was first, and we may be the one who makes a number in it known.
         let won =
             slot.compare_exchange(ptr::null_mut(), biased, Ordering::Release, Ordering::Acquire);
         if won.is_ok() {
@@ -111,16 +159,11 @@ impl<T: Zeroed, const FIRST: usize> Chunked<T, FIRST> {
     }
 }
 
-/// First index and length of chunk `c` where chunk 0 has `first` elements.
-fn span(first: usize, c: usize) -> (usize, usize) {
-    if c == 0 { (0, first) } else { (first << (c - 1), first << (c - 1)) }
-}
-
-impl<T, const FIRST: usize> Drop for Chunked<T, FIRST> {
+impl<T, N: Numbering> Drop for Chunked<T, N> {
     fn drop(&mut self) {
         for (c, chunk) in self.chunks.iter().enumerate() {
             let biased = chunk.load(Ordering::Acquire);
-            let (start, len) = span(FIRST, c);
+            let (start, len) = N::span(c);
             if !biased.is_null()
                 && let Some(base) = NonNull::new(biased.wrapping_add(start))
             {
@@ -233,18 +276,39 @@ mod tests {
 
     #[test]
     fn elements_start_as_zeros_and_keep_their_place() {
-        let array = Chunked::<AtomicU64, 4>::new();
+        let array = Chunked::<AtomicU64, Prefixed<12, 1>>::new();
         let mut places = Vec::new();
-        for i in 0..100_000 {
-            array.ensure(i);
+        for i in 0..50_000 {
+            let number = Prefixed::<12, 1>::nth(i);
+            array.ensure(number);
             // SAFETY: ensured above.
-            let element = unsafe { array.get(i) };
+            let element = unsafe { array.get(number) };
             assert_eq!(element.swap(u64::from(i) + 1, Ordering::Relaxed), 0);
             places.push(element);
         }
         for (i, place) in places.iter().enumerate() {
             assert_eq!(place.load(Ordering::Relaxed), i as u64 + 1);
         }
-        assert!(array.bytes() >= 100_000 * 8);
+        assert!(array.bytes() >= 50_000 * 8);
+    }
+
+    /// Chunk by chunk, offset by offset: each number once, and in its chunk's span.
+    #[test]
+    fn prefixed_numbers_are_counted_in_the_order_of_the_chunks() {
+        type Few = Prefixed<3, 1>;
+        let numbers: Vec<u32> = (0..Few::CAPACITY).map(Few::nth).collect();
+        let spans = (0..CHUNKS).flat_map(|chunk| {
+            let (first, len) = Few::span(chunk);
+            first as u32..(first + len) as u32
+        });
+        assert!(spans.eq(numbers.iter().copied()));
+        assert_eq!(Few::span(1), (8, 1));
+        assert_eq!(Few::span(4), (32, 8));
+        assert_eq!(Few::span(31), (248, 8));
+        // Numbers of more elements a chunk, as those of slots are to those of blocks.
+        for chunk in 0..CHUNKS {
+            let (first, len) = Few::span(chunk);
+            assert_eq!(Prefixed::<5, 4>::span(chunk), (4 * first, 4 * len));
+        }
     }
 }

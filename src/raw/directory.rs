@@ -9,7 +9,7 @@ use crossbeam_utils::CachePadded;
 use crate::sync::{AtomicU64, AtomicUsize, MODEL, Ordering, planted};
 
 use super::{
-    chunked::{Chunked, Zeroed},
+    chunked::{Chunked, Numbering, Zeroed},
     link::{AtomicLink, Bucket, LevelShift, Link, Order, SentinelId, SplitKey},
 };
 
@@ -32,8 +32,36 @@ unsafe impl Zeroed for AtomicLink {
     }
 }
 
+/// The numbers of sentinels: chunk `l` has the cells of level `l`, and that of the lowest level those
+/// of the levels below it as well.
+struct Levels;
+
+impl Levels {
+    /// The chunk of a sentinel of this level.
+    #[inline]
+    fn chunk(level: u32) -> usize {
+        level.max(MIN_LEVEL) as usize
+    }
+}
+
+impl Numbering for Levels {
+    #[inline]
+    fn chunk_of(id: u32) -> usize {
+        // Level l has the numbers from 2^(l-1) below 2^l.
+        Self::chunk((id << 1 | 1).ilog2())
+    }
+
+    fn span(chunk: usize) -> (usize, usize) {
+        if chunk as u32 <= MIN_LEVEL {
+            (0, FIRST_CELLS)
+        } else {
+            (1 << (chunk - 1), 1 << (chunk - 1))
+        }
+    }
+}
+
 pub(super) struct Directory {
-    cells: Chunked<AtomicLink, FIRST_CELLS>,
+    cells: Chunked<AtomicLink, Levels>,
     /// The published level, as [`LevelShift`].
     shift: AtomicUsize,
     first_level: u32,
@@ -102,23 +130,47 @@ impl Directory {
         unsafe { self.cells.get(id.0) }
     }
 
+    /// The cell of the sentinel that a bucket starts at, as above.
+    #[inline]
+    fn cell_of(&self, bucket: Bucket, level: u32) -> &AtomicLink {
+        let chunk = Levels::chunk(bucket.sentinel_level(level));
+        // SAFETY: I7: as above; the chunk is that of the sentinel's level.
+        unsafe { self.cells.get_in(chunk, bucket.sentinel().0) }
+    }
+
     /// Where a walk to `key` starts: the nearest linked sentinel at or before its bucket, and the
     /// link in it, unmarked. At most one step for each level: read-only.
     #[inline]
     pub(super) fn start(&self, key: SplitKey) -> (&AtomicLink, Link) {
         // Acquire (O3): the level's cells come before it.
         let shift = LevelShift(self.shift.load(Ordering::Acquire));
-        let mut bucket = key.bucket(shift);
+        let bucket = key.bucket(shift);
+        let cell = self.cell_of(bucket, shift.level());
+        // Acquire (O1): pairs with the Release that linked what follows.
+        let link = cell.load(Ordering::Acquire);
+        if link.is_ready() { (cell, link) } else { self.start_before(bucket, shift.level()) }
+    }
+
+    /// The link of the bucket's own cell, which may not be ready; not ordered before what it leads to.
+    #[inline]
+    pub(super) fn first_link(&self, key: SplitKey) -> Link {
+        // Acquire (O3): the level's cells come before it.
+        let shift = LevelShift(self.shift.load(Ordering::Acquire));
+        self.cell_of(key.bucket(shift), shift.level()).load(Ordering::Relaxed)
+    }
+
+    /// The start where the bucket's own sentinel is not linked yet, or was linked a moment ago by
+    /// someone who has not said so: the head at the latest is ready.
+    #[cold]
+    fn start_before(&self, mut bucket: Bucket, level: u32) -> (&AtomicLink, Link) {
         loop {
-            let cell = self.cell(bucket.sentinel());
-            // Acquire (O1): pairs with the Release that linked what follows.
+            bucket = bucket.parent();
+            let cell = self.cell_of(bucket, level);
+            // Acquire (O1): as above.
             let link = cell.load(Ordering::Acquire);
             if link.is_ready() {
                 return (cell, link);
             }
-            // Not linked yet, or linked a moment ago by someone who has not said so: the head at
-            // the latest is ready.
-            bucket = bucket.parent();
         }
     }
 

@@ -2,8 +2,8 @@
 
 use crate::sync::{AtomicU32, MODEL, Ordering};
 
-/// The number of a slot in the slab: 1 to [`SlotIndex::MAX`]. Slot 0 is never handed out, so that
-/// a link of all zeros means "not set".
+/// The number of a slot in the slab: 1 to [`SlotIndex::MAX`], its chunk in the upper bits (the slab
+/// knows how). Slot 0 is never handed out, so that a link of all zeros means "not set".
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct SlotIndex(pub(super) u32);
 
@@ -44,6 +44,12 @@ impl Bucket {
         Self(1 << level | u64::from(i))
     }
 
+    /// The level that its sentinel belongs to; `level` is the bucket's.
+    #[inline]
+    pub(super) fn sentinel_level(self, level: u32) -> u32 {
+        level - self.0.trailing_zeros()
+    }
+
     /// The sentinel at its start.
     ///
     /// With `i = (2j + 1) << t` this is bucket `2j + 1` of level `l - t`, so number
@@ -79,7 +85,7 @@ impl Order {
 ///
 /// One multiplication by an odd constant is a bijection, so distinct hashes stay distinct, and it
 /// carries low bits up, so identity hashes spread.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct SplitKey(pub(super) u64);
 
 impl SplitKey {
@@ -135,31 +141,32 @@ impl LevelShift {
 /// A link of the list: the slot of the next node, or the number of the next sentinel, or the end;
 /// and the mark by which the holder of this link is deleted (Harris 2001).
 ///
-/// Layout: `index << 2 | MARK | SENTINEL`.
+/// Layout: `MARK | index << 1 | SENTINEL`. With the mark on top, "set and not marked" is one
+/// comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Link(u32);
 
 impl Link {
     const SENTINEL: u32 = 1;
-    const MARK: u32 = 2;
+    const MARK: u32 = 1 << 31;
 
     /// No link yet: a sentinel's cell before linking, or a replacement before it takes its
     /// predecessor's place. The zero of fresh memory.
     pub(super) const UNSET: Self = Self(0);
 
     /// The end of the list. No sentinel has this number: levels stop at 29.
-    pub(super) const END: Self = Self(u32::MAX << 2 | Self::SENTINEL);
+    pub(super) const END: Self = Self(!Self::MARK);
 
     #[inline]
     pub(super) fn to_node(index: SlotIndex) -> Self {
         debug_assert!(index.0 != 0 && index.0 <= SlotIndex::MAX);
-        Self(index.0 << 2)
+        Self(index.0 << 1)
     }
 
     #[inline]
     pub(super) fn to_sentinel(id: SentinelId) -> Self {
         debug_assert!(id != SentinelId::HEAD);
-        Self(id.0 << 2 | Self::SENTINEL)
+        Self(id.0 << 1 | Self::SENTINEL)
     }
 
     #[inline]
@@ -181,18 +188,19 @@ impl Link {
     /// claimer's mark was taken off (I7).
     #[inline]
     pub(super) fn is_ready(self) -> bool {
-        self != Self::UNSET && !self.is_marked()
+        self.0.wrapping_sub(1) < Self::MARK - 1
     }
 
     #[inline]
     pub(super) fn target(self) -> Target {
         debug_assert!(self != Self::UNSET);
+        let index = self.unmarked().0 >> 1;
         if self.0 & Self::SENTINEL == 0 {
-            Target::Node(SlotIndex(self.0 >> 2))
+            Target::Node(SlotIndex(index))
         } else if self.unmarked() == Self::END {
             Target::End
         } else {
-            Target::Sentinel(SentinelId(self.0 >> 2))
+            Target::Sentinel(SentinelId(index))
         }
     }
 }

@@ -5,7 +5,7 @@
 //! the writer's: it unlinks every node on its way whose state word says that it is over. What an
 //! entry is, its state word alone decides; links only lag behind it (DESIGN.md, sections 2 to 5).
 
-use core::convert::Infallible;
+use core::{convert::Infallible, hint::black_box};
 
 use crate::sync::{Ordering, fence, planted};
 
@@ -19,6 +19,10 @@ use super::{
     stripe::Stripes,
 };
 
+/// How many lookups go side by side in [`List::lookup_together`]: as many cache misses as a processor
+/// keeps under way at once (10 to 20).
+pub(crate) const TOGETHER: usize = 16;
+
 pub(super) struct List<T> {
     pub(super) directory: Directory,
     pub(super) slab: Slab<T>,
@@ -27,18 +31,24 @@ pub(super) struct List<T> {
 }
 
 /// An entry that a lookup found visible.
-pub(super) struct Hit<'g, T> {
-    pub(super) entry: &'g T,
-    node: &'g Node<T>,
-    /// The state it was found in; `None` when it was visible at an instant of the lookup but its
-    /// state was overwritten before it could be read.
-    pub(super) state: Option<State>,
-}
+pub(super) struct Hit<'g, T>(&'g Node<T>);
 
-impl<T> Hit<'_, T> {
-    /// The state it was found in, if it is in that state still.
-    pub(super) fn unchanged(&self) -> Option<State> {
-        self.state.filter(|state| reload(self.node) == *state)
+impl<'g, T> Hit<'g, T> {
+    #[inline]
+    pub(super) fn entry(self) -> &'g T {
+        // SAFETY: I4: linked, or the replacement of a node that was, under a guard for `'g`.
+        unsafe { self.0.entry() }
+    }
+
+    /// The state it is in now.
+    pub(super) fn state(&self) -> State {
+        // Acquire (O2), like every load of a state that is judged.
+        self.0.state.load(Ordering::Acquire)
+    }
+
+    /// Whether it is in this state, behind a clock reading.
+    pub(super) fn is_still(&self, state: State) -> bool {
+        reload(self.0) == state
     }
 }
 
@@ -68,7 +78,7 @@ pub(super) struct Gap<'g> {
 
 /// What one node's state word tells a reader.
 enum Look {
-    Visible(Option<State>),
+    Visible,
     Expired,
     Over(State),
 }
@@ -83,11 +93,24 @@ impl<T> List<T> {
         &'g self,
         key: SplitKey,
         guard: &'g Guard,
-        now: impl Fn() -> Now,
+        reading: impl Fn(State) -> Now,
+        is_match: impl FnMut(&T) -> Result<bool, E>,
+    ) -> Result<Option<Hit<'g, T>>, E> {
+        let (_, link) = self.directory.start(key);
+        self.lookup_from(link, key, guard, reading, is_match)
+    }
+
+    /// The lookup from a ready link of the bucket of `key` or of one before it.
+    #[inline]
+    fn lookup_from<'g, E>(
+        &'g self,
+        mut link: Link,
+        key: SplitKey,
+        guard: &'g Guard,
+        reading: impl Fn(State) -> Now,
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<Option<Hit<'g, T>>, E> {
         let node_key = key.node_key();
-        let (_, mut link) = self.directory.start(key);
         loop {
             let node = match link.target() {
                 Target::Node(slot) => self.slab.node(slot),
@@ -106,7 +129,7 @@ impl<T> List<T> {
                 }
                 // SAFETY: I4: reached by links under the guard.
                 if is_match(unsafe { node.entry() })? {
-                    return Ok(self.judge(node, guard, now));
+                    return Ok(self.judge(node, guard, reading));
                 }
             }
             // Acquire (O1): the fields of what it leads to.
@@ -114,40 +137,95 @@ impl<T> List<T> {
         }
     }
 
+    /// Looks up to [`TOGETHER`] keys up, and tells what it found in their order.
+    ///
+    /// First every bucket's cell is loaded, then every first node; so the misses of all keys overlap,
+    /// which those of one lookup cannot. The walks go on from the links read then, as if each had
+    /// waited there; each lookup is right for an instant of its own.
+    pub(super) fn lookup_together<'g, E>(
+        &'g self,
+        keys: &[SplitKey],
+        guard: &'g Guard,
+        reading: impl Fn(State) -> Now,
+        mut is_match: impl FnMut(usize, &T) -> Result<bool, E>,
+        mut tell: impl FnMut(Option<Hit<'g, T>>),
+    ) -> Result<(), E> {
+        let mut links = [Link::UNSET; TOGETHER];
+        for (link, key) in links.iter_mut().zip(keys) {
+            *link = self.directory.first_link(*key);
+        }
+        if !planted!(links_unfenced) {
+            // Acquire (O1): the fields of what the links lead to. One for all: an Acquire load each
+            // would keep the next from starting on processors that order loads by it.
+            fence(Ordering::Acquire);
+        }
+        let mut touched = 0;
+        for link in links.iter().filter(|link| link.is_ready()) {
+            if let Target::Node(slot) = link.target() {
+                touched ^= self.slab.node(slot).key();
+            }
+        }
+        black_box(touched);
+        for (i, (key, link)) in keys.iter().zip(links).enumerate() {
+            let link = if link.is_ready() { link } else { self.directory.start(*key).1 };
+            tell(self.lookup_from(link, *key, guard, &reading, |entry| is_match(i, entry))?);
+        }
+        Ok(())
+    }
+
     /// Whether the entry that this node, reached by links, stands for is visible: itself, or its
     /// replacement.
+    ///
+    /// That of an entry without a deadline is told here, in line; the rest apart from it.
+    #[inline]
+    fn judge<'g>(
+        &'g self,
+        node: &'g Node<T>,
+        guard: &'g Guard,
+        reading: impl Fn(State) -> Now,
+    ) -> Option<Hit<'g, T>> {
+        // Acquire (O2): the fields of the slot that it may name.
+        let state = node.state.load(Ordering::Acquire);
+        if state.is_never() {
+            return Some(Hit(node));
+        }
+        self.judge_mortal(node, state, guard, reading)
+    }
+
+    /// Judges a node that was met in a state with a deadline, or over.
     ///
     /// One step to a replacement is enough. The node was linked at an instant of this lookup; its
     /// replacement was linked only after that, was replaced in turn only after that, and by a
     /// writer who read the clock after that. So if the replacement is over as well, then what that
     /// writer found is an answer for an instant of this lookup (I3).
-    #[inline]
-    fn judge<'g>(
+    #[inline(never)]
+    fn judge_mortal<'g>(
         &'g self,
         node: &'g Node<T>,
+        state: State,
         _guard: &'g Guard,
-        now: impl Fn() -> Now,
+        reading: impl Fn(State) -> Now,
     ) -> Option<Hit<'g, T>> {
         let (met, life) = (node, node.life());
-        let (node, state) = match Self::look(node, &now) {
-            Look::Visible(state) => (node, state),
+        let node = match Self::look(node, state, &reading) {
+            Look::Visible => node,
             Look::Expired => return None,
             Look::Over(state) => {
                 // Dead: no younger entry of this key was linked while this node was.
                 let heir = self.heir(state)?;
-                match Self::look(heir, &now) {
-                    Look::Visible(state) => (heir, state),
+                // Acquire (O2): as above.
+                match Self::look(heir, heir.state.load(Ordering::Acquire), &reading) {
+                    Look::Visible => heir,
                     Look::Expired => return None,
                     Look::Over(state) => match state.destination() {
-                        Some((_, true)) if !planted!(heir_is_absent) => (heir, None),
+                        Some((_, true)) if !planted!(heir_is_absent) => heir,
                         _ => return None,
                     },
                 }
             }
         };
         debug_assert_eq!(met.life(), life, "I4: a node was recycled under a guard");
-        // SAFETY: I4: linked, or the replacement of a node that was, under the guard.
-        Some(Hit { entry: unsafe { node.entry() }, node, state })
+        Some(Hit(node))
     }
 
     /// The replacement that a state names.
@@ -156,33 +234,31 @@ impl<T> List<T> {
         state.destination().map(|(slot, _)| self.slab.node(slot))
     }
 
-    /// Reads a state word until it gives an answer: three times at most.
+    /// Looks at a state word, loaded by the caller, until it gives an answer: three times at most.
     ///
     /// The word comes first and the clock after it. "Visible" is final. "Expired" is an answer only
     /// if the word, loaded again, is past its deadline by the same reading: otherwise the entry may
     /// have been renewed or replaced in time, and never have been absent. A word found later than
     /// the reading twice is a renewal that goes on meanwhile.
     #[inline]
-    fn look(node: &Node<T>, now: impl Fn() -> Now) -> Look {
-        // Acquire (O2): the fields of the slot that it may name.
-        let mut state = node.state.load(Ordering::Acquire);
+    fn look(node: &Node<T>, mut state: State, reading: impl Fn(State) -> Now) -> Look {
         for _ in 0..2 {
             if state.is_never() {
-                return Look::Visible(Some(state));
+                return Look::Visible;
             }
             if state.is_terminal() {
                 return Look::Over(state);
             }
-            let reading = now();
+            let reading = reading(state);
             if state.is_visible_at(reading) {
-                return Look::Visible(Some(state));
+                return Look::Visible;
             }
             state = reload(node);
             if state.is_due_at(reading) || planted!(absence_not_confirmed) {
                 return Look::Expired;
             }
         }
-        if state.is_terminal() { Look::Over(state) } else { Look::Visible(None) }
+        if state.is_terminal() { Look::Over(state) } else { Look::Visible }
     }
 
     /// Walks to the first node that `probe` accepts among those from the bucket of `key` up to
@@ -365,7 +441,7 @@ impl<T> List<T> {
         &'g self,
         link: &mut Option<Link>,
         guard: &'g Guard,
-        now: impl Fn() -> Now,
+        reading: impl Fn(State) -> Now,
     ) -> Option<&'g T> {
         let mut at = link.unwrap_or_else(|| {
             // Acquire (O1), as below.
@@ -376,7 +452,7 @@ impl<T> List<T> {
             match at.target() {
                 Target::Node(slot) => {
                     let node = self.slab.node(slot);
-                    hit = self.judge(node, guard, &now);
+                    hit = self.judge(node, guard, &reading);
                     let heir = || self.heir(node.state.load(Ordering::Acquire));
                     let bug = planted!(iteration_follows_the_heir).then(heir).flatten();
                     at = bug.unwrap_or(node).next.load(Ordering::Acquire);
@@ -386,7 +462,7 @@ impl<T> List<T> {
             }
         }
         *link = Some(at);
-        hit.map(|hit| hit.entry)
+        hit.map(Hit::entry)
     }
 }
 

@@ -48,9 +48,8 @@ mod upkeep;
 
 pub(crate) use guard::{Guard, pin};
 pub(crate) use link::SplitKey;
+pub(crate) use list::TOGETHER;
+pub(crate) use slab::MAX_SLOTS;
 pub(crate) use state::{Now, State};
 pub(crate) use table::{Position, Table};
 pub(crate) use upkeep::Figures;
-
-/// The most slots a map can have: 2^30 - 1.
-pub(crate) const MAX_SLOTS: u32 = link::SlotIndex::MAX;

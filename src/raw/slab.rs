@@ -14,7 +14,7 @@ use crate::sync::DebugWord;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, MODEL, Ordering, UnsafeCell, planted};
 
 use super::{
-    chunked::{Chunked, Zeroed},
+    chunked::{Chunked, Prefixed, Zeroed},
     link::{AtomicLink, SlotIndex},
     poison,
     state::{AtomicState, State},
@@ -23,6 +23,16 @@ use super::{
 
 /// Slots a block: as many as a word has bits. Few in a model, which knows each slot by itself.
 pub(super) const BLOCK_SLOTS: u32 = if MODEL { 4 } else { 64 };
+/// The bits of all slots of a block.
+const ALL_SLOTS: u64 = u64::MAX >> (64 - BLOCK_SLOTS);
+
+/// A slot's number is that of its block, then its place there; a block's is that of its chunk, then
+/// its place there. 25 bits below the chunk's 5: up to 2^25 slots a chunk, a gigabyte of small ones.
+type SlotNumbers = Prefixed<25, { BLOCK_SLOTS as usize }>;
+type BlockNumbers = Prefixed<{ 25 - BLOCK_SLOTS.ilog2() }, 1>;
+
+/// The most slots that chunks can hold, slot 0 apart.
+pub(crate) const MAX_SLOTS: u32 = BlockNumbers::CAPACITY * BLOCK_SLOTS - 1;
 
 /// One node of the list, and its slot.
 #[repr(C)]
@@ -150,10 +160,13 @@ unsafe impl Zeroed for Block {
 pub(super) struct Full;
 
 pub(super) struct Slab<T> {
-    nodes: Chunked<Node<T>, { BLOCK_SLOTS as usize }>,
-    blocks: Chunked<Block, 4>,
+    nodes: Chunked<Node<T>, SlotNumbers>,
+    blocks: Chunked<Block, BlockNumbers>,
     max_slots: u32,
-    /// How many blocks were ever handed out.
+    /// The last block within the limit, and those of its slots that are.
+    last_block: u32,
+    last_slots: u64,
+    /// How many blocks were ever handed out, in the order of their chunks.
     handed_out: CachePadded<AtomicU32>,
     /// Head of the list of blocks with free slots, plus one, below a count of the pops and pushes:
     /// 2^32 of them between a load and its CAS would be needed for ABA.
@@ -166,13 +179,15 @@ unsafe impl<T: Send + Sync> Sync for Slab<T> {}
 unsafe impl<T: Send> Send for Slab<T> {}
 
 impl<T> Slab<T> {
-    /// A slab for up to `max_slots` entries, 1 to [`SlotIndex::MAX`].
+    /// A slab for up to `max_slots` entries, 1 to [`MAX_SLOTS`].
     pub(super) fn new(max_slots: u32) -> Self {
-        debug_assert!((1..=SlotIndex::MAX).contains(&max_slots));
+        debug_assert!((1..=MAX_SLOTS).contains(&max_slots));
         Self {
             nodes: Chunked::new(),
             blocks: Chunked::new(),
             max_slots,
+            last_block: BlockNumbers::nth(max_slots / BLOCK_SLOTS),
+            last_slots: ALL_SLOTS >> (BLOCK_SLOTS - 1 - max_slots % BLOCK_SLOTS),
             handed_out: CachePadded::new(AtomicU32::new(0)),
             listed: CachePadded::new(AtomicU64::new(0)),
         }
@@ -195,11 +210,23 @@ impl<T> Slab<T> {
         unsafe { self.blocks.get(block) }
     }
 
-    /// One past the last slot that was ever handed out.
+    /// How many slots were ever handed out, with slot 0: they are counted from there, block by block.
     pub(super) fn end(&self) -> u32 {
         // Acquire (O6): a walk up to here finds every chunk.
         let blocks = self.handed_out.load(Ordering::Acquire);
         (blocks * BLOCK_SLOTS).min(self.max_slots + 1)
+    }
+
+    /// The block that the `n`-th slot is in.
+    #[inline]
+    pub(super) fn nth_block(n: u32) -> u32 {
+        BlockNumbers::nth(n / BLOCK_SLOTS)
+    }
+
+    /// The `n`-th slot.
+    #[inline]
+    pub(super) fn nth_slot(n: u32) -> SlotIndex {
+        SlotIndex(Self::nth_block(n) * BLOCK_SLOTS + n % BLOCK_SLOTS)
     }
 
     /// Whether all slots of a block are free. Exact at rest.
@@ -214,21 +241,23 @@ impl<T> Slab<T> {
 
     /// How many of the slots handed out are free. Exact at rest.
     pub(super) fn free_slots(&self) -> usize {
-        let blocks = 0..self.handed_out.load(Ordering::Acquire);
-        blocks.map(|block| self.free(block).count_ones() as usize).sum()
+        self.all_blocks().map(|block| self.free(block).count_ones() as usize).sum()
     }
 
     pub(super) fn bytes(&self) -> usize {
         self.nodes.bytes() + self.blocks.bytes()
     }
 
-    /// The bits of the slots that a block has: all but slot 0 and those past the limit.
+    /// The bits of the slots that a block within the limit has: all but slot 0 and those past it.
     #[inline]
     fn slots_of(&self, block: u32) -> u64 {
-        let first = block * BLOCK_SLOTS;
-        let len = (self.max_slots + 1).saturating_sub(first).min(BLOCK_SLOTS);
-        let bits = if len == 64 { u64::MAX } else { (1 << len) - 1 };
+        let bits = if block == self.last_block { self.last_slots } else { ALL_SLOTS };
         if block == 0 { bits & !1 } else { bits }
+    }
+
+    /// Every block that was handed out.
+    fn all_blocks(&self) -> impl Iterator<Item = u32> + use<T> {
+        (0..self.handed_out.load(Ordering::Acquire)).map(BlockNumbers::nth)
     }
 
     /// Takes a free slot. Lock-free, the allocation of a chunk apart; no user code.
@@ -269,8 +298,7 @@ impl<T> Slab<T> {
         if planted!(no_last_look) {
             return Err(Full);
         }
-        let mut blocks = 0..self.handed_out.load(Ordering::Acquire);
-        blocks.find_map(|block| self.take_from(block)).ok_or(Full)
+        self.all_blocks().find_map(|block| self.take_from(block)).ok_or(Full)
     }
 
     fn take_from(&self, block: u32) -> Option<SlotIndex> {
@@ -351,16 +379,17 @@ impl<T> Slab<T> {
     /// Hands out the next block of memory never used before.
     fn fresh_block(&self) -> Option<u32> {
         loop {
-            let block = self.handed_out.load(Ordering::Acquire);
-            if self.slots_of(block) == 0 {
+            let handed_out = self.handed_out.load(Ordering::Acquire);
+            if handed_out > self.max_slots / BLOCK_SLOTS {
                 return None;
             }
+            let block = BlockNumbers::nth(handed_out);
             self.nodes.ensure(block * BLOCK_SLOTS);
             self.blocks.ensure(block);
             // AcqRel (O6): the chunks come before the count that covers them.
             let swap = self.handed_out.compare_exchange(
-                block,
-                block + 1,
+                handed_out,
+                handed_out + 1,
                 Ordering::AcqRel,
                 Ordering::Relaxed,
             );
@@ -394,8 +423,8 @@ impl<T> Drop for Slab<T> {
 
         impl<T> Rest<'_, T> {
             fn drop_entries(&mut self) {
-                for slot in self.1.by_ref() {
-                    let node = self.0.node(SlotIndex(slot));
+                for n in self.1.by_ref() {
+                    let node = self.0.node(Slab::<T>::nth_slot(n));
                     let state = node.state.load(Ordering::Acquire);
                     if planted!(pending_not_dropped) && state.is_terminal() {
                         continue;

@@ -62,7 +62,7 @@ impl State {
 
     /// Whether an entry of this state is visible at `now`. False for every terminal state.
     #[inline]
-    pub(super) fn is_visible_at(self, now: Now) -> bool {
+    pub(crate) fn is_visible_at(self, now: Now) -> bool {
         if planted!(deadline_off_by_one) {
             return self.0 | Self::FLAGS >= now.0;
         }

@@ -18,7 +18,7 @@ use super::{
     draft::Draft,
     guard::{self, Guard},
     link::{Link, Order, SplitKey},
-    list::{Found, List, Located},
+    list::{Found, Hit, List, Located},
     retire::Limbo,
     slab::Slab,
     state::State,
@@ -91,10 +91,24 @@ impl<T> Table<T> {
     ) -> Result<Option<&'g T>, E> {
         if planted!(clock_read_before_the_word) {
             let early = self.clock.now();
-            return Ok(self.list.lookup(key, guard, || early, is_match)?.map(|hit| hit.entry));
+            return Ok(self.list.lookup(key, guard, |_| early, is_match)?.map(Hit::entry));
         }
-        let hit = self.list.lookup(key, guard, || self.clock.now(), is_match)?;
-        Ok(hit.map(|hit| hit.entry))
+        let hit = self.list.lookup(key, guard, |state| self.clock.reading_for(state), is_match)?;
+        Ok(hit.map(Hit::entry))
+    }
+
+    /// The same for several keys, [`TOGETHER`] at most, side by side; `tell` is given the answers in
+    /// their order.
+    #[inline]
+    pub(crate) fn get_together<'g, E>(
+        &'g self,
+        keys: &[SplitKey],
+        guard: &'g Guard,
+        is_match: impl FnMut(usize, &T) -> Result<bool, E>,
+        mut tell: impl FnMut(Option<&'g T>),
+    ) -> Result<(), E> {
+        let reading = |state| self.clock.reading_for(state);
+        self.list.lookup_together(keys, guard, reading, is_match, |hit| tell(hit.map(Hit::entry)))
     }
 
     /// How long the visible entry of `key` has to live.
@@ -108,17 +122,16 @@ impl<T> Table<T> {
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<Option<Ttl>, E> {
         loop {
-            let Some(hit) = self.list.lookup(key, guard, || self.clock.now(), &mut is_match)?
-            else {
+            let reading = |state| self.clock.reading_for(state);
+            let Some(hit) = self.list.lookup(key, guard, reading, &mut is_match)? else {
                 return Ok(None);
             };
-            if hit.state.is_some_and(State::is_never) {
+            let state = hit.state();
+            if state.is_never() {
                 return Ok(Some(Ttl::Never));
             }
             let reading = self.clock.now();
-            if let Some(state) = hit.unchanged()
-                && state.is_visible_at(reading)
-            {
+            if state.is_visible_at(reading) && hit.is_still(state) {
                 return Ok(Some(Ttl::Remaining(state.remaining(reading))));
             }
         }
@@ -126,7 +139,7 @@ impl<T> Table<T> {
 
     /// Walks to the next visible entry behind `link`, from the head at first.
     pub(crate) fn next<'g>(&'g self, link: &mut Position, guard: &'g Guard) -> Option<&'g T> {
-        self.list.next_visible(&mut link.0, guard, || self.clock.now())
+        self.list.next_visible(&mut link.0, guard, |state| self.clock.reading_for(state))
     }
 
     /// Puts `entry`, in the place of the entry of its key if there is one; returns the replaced
@@ -337,7 +350,8 @@ impl<T> Table<T> {
 
     /// Whether an entry in this state is visible now. The word was loaded before.
     fn is_visible(&self, state: State) -> bool {
-        state.is_never() || (!state.is_terminal() && state.is_visible_at(self.clock.now()))
+        state.is_never()
+            || (!state.is_terminal() && state.is_visible_at(self.clock.reading_for(state)))
     }
 
     /// After our step to a state that ends an entry for good: counts it and takes it off the list.

@@ -11,7 +11,7 @@ use super::{
     guard::{self, Guard},
     link::SlotIndex,
     list::List,
-    slab::{BLOCK_SLOTS, Full},
+    slab::{BLOCK_SLOTS, Full, Slab},
     state::State,
     table::Table,
 };
@@ -158,10 +158,10 @@ impl<T> Table<T> {
         let List { slab, directory, stripes, .. } = &self.list;
         let end = slab.end();
         let now = self.clock.now();
-        let due = |slot: &u32| slab.node(SlotIndex(*slot)).state.load(Ordering::Relaxed);
+        let state = |n: u32| slab.node(Slab::<T>::nth_slot(n)).state.load(Ordering::Relaxed);
         Figures {
             entries: stripes.entries(),
-            expired_unswept: (1..end).filter(|slot| due(slot).is_due_at(now)).count(),
+            expired_unswept: (1..end).filter(|n| state(*n).is_due_at(now)).count(),
             swept_total: self.sweeping.removed.load(Ordering::Relaxed),
             max_lag: Duration::from_nanos(self.sweeping.max_lag_nanos.load(Ordering::Relaxed)),
             pending: stripes.pending(),
@@ -272,7 +272,8 @@ impl<T> Table<T> {
         swept
     }
 
-    /// Looks at a stretch of slots, and claims and unlinks each entry that is past its deadline.
+    /// Looks at a stretch of slots, and claims and unlinks each entry that is past its deadline. The
+    /// slots are counted, as by [`Slab::end`].
     fn sweep_slots(&self, from: u32, count: u32, guard: &Guard) -> Swept {
         let slab = &self.list.slab;
         let mut swept = Swept { examined: count as usize, ..Swept::default() };
@@ -281,8 +282,9 @@ impl<T> Table<T> {
         let mut at = from;
         while at < from + count {
             let block_end = (at - at % BLOCK_SLOTS + BLOCK_SLOTS).min(from + count);
-            if !slab.is_empty(at / BLOCK_SLOTS) {
-                for slot in (at..block_end).map(SlotIndex) {
+            if !slab.is_empty(Slab::<T>::nth_block(at)) {
+                let first = Slab::<T>::nth_slot(at).0;
+                for slot in (first..first + (block_end - at)).map(SlotIndex) {
                     // Relaxed: a hint. The slot may be free, in someone's hands, or retired.
                     let state = slab.node(slot).state.load(Ordering::Relaxed);
                     if state.is_due_at(now) && self.claim_expired(slot, state, guard) {

@@ -100,6 +100,10 @@ impl World {
         self.map.pin().get(&key).map(|v| v.number)
     }
 
+    pub(crate) fn get_many<const N: usize>(&self, keys: [Key; N]) -> [Option<u32>; N] {
+        self.map.pin().get_many(keys.each_ref()).map(|value| value.map(|v| v.number))
+    }
+
     pub(crate) fn insert(&self, key: Key, number: u32) -> Option<u32> {
         self.map.pin().insert(key, self.value(number)).map(|v| v.number)
     }
