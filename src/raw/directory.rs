@@ -269,3 +269,45 @@ impl Directory {
         self.growth.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_capacity_takes_the_fewest_levels_that_hold_it() {
+        for capacity in (0..70).chain([511, 512, 513, 100_000]) {
+            let directory = Directory::with_capacity(capacity);
+            assert!(directory.capacity() >= capacity, "{capacity}");
+            let fits = directory.capacity() < 2 * capacity.max(1);
+            assert!(fits || directory.level() == MIN_LEVEL, "{capacity}: {}", directory.level());
+            assert_eq!(directory.growths(), 0);
+            assert!(directory.bytes() >= 4 << directory.level());
+        }
+    }
+
+    #[test]
+    fn buckets_cover_every_key_once_in_order() {
+        let directory = Directory::with_capacity(64);
+        let mut next = 0;
+        for (start, last) in directory.buckets() {
+            assert_eq!(u64::from(start.node_key()), next);
+            next += 1 << (32 - directory.level());
+            assert_eq!(last, Order::of_node((next - 1) as u32));
+        }
+        assert_eq!(next, 1 << 32);
+    }
+
+    #[test]
+    fn the_chunk_of_a_sentinel_is_that_of_its_level() {
+        for level in MIN_LEVEL..12 {
+            for i in 0..1 << level {
+                let bucket = Bucket::new(level, i);
+                let chunk = Levels::chunk_of(bucket.sentinel().0);
+                assert_eq!(chunk, Levels::chunk(bucket.sentinel_level(level)));
+                let (first, len) = Levels::span(chunk);
+                assert!((first..first + len).contains(&(bucket.sentinel().0 as usize)));
+            }
+        }
+    }
+}

@@ -295,6 +295,33 @@ mod tests {
     }
 
     #[test]
+    fn a_key_made_from_a_node_or_a_sentinel_leads_back_to_it() {
+        for key in [0, 1, 0x8000_0000, 0xDEAD_BEEF, u32::MAX] {
+            assert_eq!(SplitKey::of_node(key).node_key(), key);
+        }
+        for level in 1..=12 {
+            for i in 0..1_u32 << level {
+                let bucket = Bucket::new(level, i);
+                let key = SplitKey::of_sentinel(bucket.sentinel());
+                assert_eq!(key.bucket(LevelShift::of_level(level)), bucket);
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_is_ready_when_it_is_set_and_unmarked() {
+        let (node, sentinel) = (Link::to_node(SlotIndex(1)), Link::to_sentinel(SentinelId(1)));
+        let last = Link::to_node(SlotIndex(SlotIndex::MAX));
+        for link in [node, sentinel, last, Link::END] {
+            assert!(link.is_ready() && !link.is_marked());
+            assert!(!link.marked().is_ready() && link.marked().is_marked());
+            assert_eq!((link.marked().unmarked(), link.marked().target()), (link, link.target()));
+        }
+        assert!(!Link::UNSET.is_ready() && !Link::UNSET.is_marked());
+        assert!(!Link::UNSET.marked().is_ready());
+    }
+
+    #[test]
     fn the_end_is_no_sentinel_of_the_last_level() {
         let last = Bucket::new(29, (1 << 29) - 1).sentinel();
         assert_ne!(Link::to_sentinel(last), Link::END);
