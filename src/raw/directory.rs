@@ -227,7 +227,7 @@ impl Directory {
 
     /// Claims a share of the sentinels of the level being built; they are the caller's to link and
     /// nobody else's. `None` when all are claimed, or nothing is built.
-    pub(super) fn claim(&self) -> Option<impl Iterator<Item = SentinelId> + use<>> {
+    pub(super) fn claim(&self) -> Option<impl Iterator<Item = SentinelId> + Clone + use<>> {
         let growth = Growth::from_word(self.growth.load(Ordering::Acquire));
         let share = growth.next_share;
         if share >= growth.shares() {

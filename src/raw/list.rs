@@ -150,9 +150,21 @@ impl<T> List<T> {
         mut is_match: impl FnMut(usize, &T) -> Result<bool, E>,
         mut tell: impl FnMut(Option<Hit<'g, T>>),
     ) -> Result<(), E> {
+        let links = self.first_links(keys.iter().copied());
+        for (i, (key, link)) in keys.iter().zip(links).enumerate() {
+            let link = if link.is_ready() { link } else { self.directory.start(*key).1 };
+            tell(self.lookup_from(link, *key, guard, &reading, |entry| is_match(i, entry))?);
+        }
+        Ok(())
+    }
+
+    /// The link in the cell of each key's bucket, which may not be ready, for [`TOGETHER`] keys at most;
+    /// and what it leads to is in the cache.
+    #[inline]
+    fn first_links(&self, keys: impl Iterator<Item = SplitKey>) -> [Link; TOGETHER] {
         let mut links = [Link::UNSET; TOGETHER];
         for (link, key) in links.iter_mut().zip(keys) {
-            *link = self.directory.first_link(*key);
+            *link = self.directory.first_link(key);
         }
         if !planted!(links_unfenced) {
             // Acquire (O1): the fields of what the links lead to. One for all: an Acquire load each
@@ -166,11 +178,7 @@ impl<T> List<T> {
             }
         }
         black_box(touched);
-        for (i, (key, link)) in keys.iter().zip(links).enumerate() {
-            let link = if link.is_ready() { link } else { self.directory.start(*key).1 };
-            tell(self.lookup_from(link, *key, guard, &reading, |entry| is_match(i, entry))?);
-        }
-        Ok(())
+        links
     }
 
     /// Whether the entry that this node, reached by links, stands for is visible: itself, or its
@@ -393,11 +401,24 @@ impl<T> List<T> {
         Some(heir)
     }
 
-    /// Links a sentinel that the caller claimed.
+    /// Links sentinels that the caller claimed: neighbours, so their buckets are brought into the cache
+    /// side by side first.
+    pub(super) fn link_sentinels(
+        &self,
+        ids: impl Iterator<Item = SentinelId> + Clone,
+        guard: &Guard,
+    ) {
+        self.first_links(ids.clone().map(SplitKey::of_sentinel));
+        for id in ids {
+            self.link_sentinel(id, guard);
+        }
+    }
+
+    /// Links one.
     ///
     /// Until the CAS on its predecessor the cell is the claimer's alone and carries the mark, so
     /// nobody starts from it or appends to it. After the CAS, whoever meets it takes the mark off.
-    pub(super) fn link_sentinel(&self, id: SentinelId, guard: &Guard) {
+    fn link_sentinel(&self, id: SentinelId, guard: &Guard) {
         let cell = self.directory.cell(id);
         let key = SplitKey::of_sentinel(id);
         loop {

@@ -249,8 +249,8 @@ impl<T> Table<T> {
     fn help_grow(&self, guard: &Guard) -> bool {
         let share = self.list.directory.claim();
         let claimed = share.is_some();
-        for id in share.into_iter().flatten() {
-            self.list.link_sentinel(id, guard);
+        if let Some(ids) = share {
+            self.list.link_sentinels(ids, guard);
         }
         self.list.directory.publish() || claimed
     }
