@@ -1,133 +1,148 @@
-//! Steady single operations under criterion: `u64 -> u64`, one thread, 1k, 100k and 1M entries.
+//! Steady single operations under criterion: `u64 -> u64`, one thread, 1k, 100k and 1M entries, one
+//! guard held (renewed every 64 operations by what writes). For watching one operation over time
+//! (`--save-baseline`); beside the peers, with tails, growth and memory, it is measured by
+//! `cargo run --release -p evanesce-bench`.
 //!
-//! * `get_hit`, `get_miss`: uniform random keys under one held guard. Lookups do not depend on each
-//!   other, so the processor may overlap neighbours: read the figure as time per lookup in a
-//!   stream, not as the latency of one alone.
+//! * `get_hit`, `get_miss`, `get_many` (16 at once, the figure is for one): uniform random keys. Lookups
+//!   do not depend on each other, so the processor may overlap neighbours: time per lookup in a stream,
+//!   not the latency of one alone.
 //! * `overwrite`: insert over a present key, uniform random.
-//! * `insert_remove`: one fresh key in and one random older key out; the figure is for the pair and
-//!   includes whatever reclamation the map does on the way. The map's size stays as it is.
+//! * `insert_remove`: a fresh key in and the oldest one out; the figure is for the pair.
 //!
-//! Each `(operation, size)` is one criterion group with every map side by side, so they run in the
-//! same minute, but still **one after another**. On a shared machine quote `cargo bench --bench
-//! table`, whose passes are interleaved; this benchmark is for watching one operation over time
-//! (`--save-baseline`). `evanesce+ttl` has a deadline on each entry. The other conditions (hasher,
-//! keys, guards) are in `common/mod.rs`.
+//! `+ttl` has a deadline, an hour away, on each entry; std's map, which is not synchronised, is the limit.
 
-mod common;
-
-use std::time::{Duration, Instant};
-
-use common::{
-    Churn, DASHMAP, EVANESCE, EVANESCE_TTL, Entrant, Mode, PAPAYA, Peer, Rng, SIZES, STD,
+use std::{
+    collections::HashMap,
+    hint::black_box,
+    time::{Duration, Instant},
 };
-use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
 
-const ENTRANTS: [Entrant; 5] = [EVANESCE, EVANESCE_TTL, PAPAYA, DASHMAP, STD];
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main, measurement::WallTime,
+};
+use evanesce::TtlMap;
+use foldhash::fast::FixedState;
 
-/// Precomputed steps; a sample goes on where the last one stopped, so that short samples do not
-/// meet warm keys only.
-const ORDER: usize = 1 << 20;
+const SIZES: [u64; 3] = [1_000, 100_000, 1_000_000];
+const REPIN: u64 = 64;
+const TTL: Duration = Duration::from_secs(3600);
 
-/// Churn steps made at a time, outside the clock.
-const STEPS: usize = 1 << 15;
+type Map = TtlMap<u64, u64, FixedState>;
 
-/// Hands out consecutive pieces of a cyclic order.
-struct Cursor<'a> {
-    order: &'a [u64],
-    at: usize,
+/// splitmix64, a bijection: keys of different numbers differ, and their order is random.
+fn key(n: u64) -> u64 {
+    let z = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
-impl<'a> Cursor<'a> {
-    fn take(&mut self, at_most: u64) -> &'a [u64] {
-        let rest = &self.order[self.at..];
-        let piece = &rest[..rest.len().min(usize::try_from(at_most).unwrap_or(usize::MAX))];
-        self.at = (self.at + piece.len()) % self.order.len();
-        piece
+/// The `n`-th of a uniform stream of the first `entries` keys.
+fn draw(n: u64, entries: u64) -> u64 {
+    key(((u128::from(key(n)) * u128::from(entries)) >> 64) as u64)
+}
+
+fn hasher() -> FixedState {
+    FixedState::with_seed(0x5eed)
+}
+
+fn filled(entries: u64, ttl: bool) -> Map {
+    let builder = TtlMap::builder().hasher(hasher());
+    let map = if ttl { builder.time_to_live(TTL) } else { builder }.build().expect("valid options");
+    let mut pinned = map.pin();
+    for n in 0..entries {
+        pinned.repin();
+        pinned.insert(key(n), n);
     }
-}
-
-/// Runs `batch` over consecutive pieces of `order`, on a map of the first `n` keys, until the
-/// iterations are used up.
-fn ordered(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    n: usize,
-    order: &[u64],
-    hits: bool,
-    batch: fn(&mut dyn Peer, &[u64]) -> usize,
-) {
-    for (name, new) in ENTRANTS {
-        let mut map = None; // made on the first sample, so that a filtered benchmark costs nothing
-        let mut cursor = Cursor { order, at: 0 };
-        group.bench_function(BenchmarkId::new(name, n), |bencher| {
-            let map = map.get_or_insert_with(|| filled(new, n));
-            bencher.iter_custom(|mut left| {
-                let mut spent = Duration::ZERO;
-                while left > 0 {
-                    let piece = cursor.take(left);
-                    let start = Instant::now();
-                    let found = batch(map.as_mut(), piece);
-                    spent += start.elapsed();
-                    assert_eq!(found, if hits { piece.len() } else { 0 }, "{name}");
-                    left -= piece.len() as u64;
-                }
-                spent
-            });
-        });
-    }
-}
-
-fn insert_remove(group: &mut BenchmarkGroup<'_, WallTime>, n: usize) {
-    for (name, new) in ENTRANTS {
-        let mut state = None;
-        group.bench_function(BenchmarkId::new(name, n), |bencher| {
-            let (map, churn) = state.get_or_insert_with(|| (filled(new, n), Churn::new(n)));
-            bencher.iter_custom(|mut left| {
-                let mut spent = Duration::ZERO;
-                while left > 0 {
-                    let steps = churn.steps(left.min(STEPS as u64) as usize);
-                    let start = Instant::now();
-                    let removed = map.churn(&steps);
-                    spent += start.elapsed();
-                    assert_eq!(removed, steps.len(), "{name}");
-                    left -= steps.len() as u64;
-                }
-                spent
-            });
-        });
-    }
-}
-
-fn filled(new: fn() -> Box<dyn Peer>, n: usize) -> Box<dyn Peer> {
-    let mut map = new();
-    assert_eq!(map.insert(&common::keys(0..n)), 0);
+    drop(pinned);
     map
 }
 
-fn operations(criterion: &mut Criterion) {
-    let (sizes, order) = match common::mode() {
-        Mode::Measure | Mode::List => (&SIZES[..], ORDER),
-        Mode::Smoke => (&SIZES[..1], 1000),
-    };
-    for &n in sizes {
-        let present = Rng::new(1).draws(n, order);
-        let absent = common::keys(n..n + order);
+/// Measures `operate` on the numbers from `next` on, which goes on from sample to sample.
+fn measure(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    (name, entries): (&str, u64),
+    mut operate: impl FnMut(std::ops::Range<u64>),
+) {
+    let mut next = 0;
+    group.bench_function(BenchmarkId::new(name, entries), |bencher| {
+        bencher.iter_custom(|operations| {
+            let numbers = next..next + operations;
+            next = numbers.end;
+            let start = Instant::now();
+            operate(numbers);
+            start.elapsed()
+        });
+    });
+}
 
-        let mut group = criterion.benchmark_group("get_hit");
-        ordered(&mut group, n, &present, true, |map, keys| map.get(keys));
-        group.finish();
+fn reads(criterion: &mut Criterion) {
+    for entries in SIZES {
+        let std: HashMap<u64, u64, FixedState> = {
+            let mut map = HashMap::with_hasher(hasher());
+            map.extend((0..entries).map(|n| (key(n), n)));
+            map
+        };
+        for (operation, absent) in [("get_hit", 0), ("get_miss", entries)] {
+            let mut group = criterion.benchmark_group(operation);
+            // One draw for a hit, a key past the present ones for a miss.
+            let wanted = |n| if absent == 0 { draw(n, entries) } else { key(absent + n) };
+            for (name, ttl) in [("evanesce", false), ("evanesce+ttl", true)] {
+                let map = filled(entries, ttl);
+                let pinned = map.pin();
+                measure(&mut group, (name, entries), |numbers| {
+                    numbers.for_each(|n| _ = black_box(pinned.get(&wanted(n))));
+                });
+            }
+            measure(&mut group, ("std", entries), |numbers| {
+                numbers.for_each(|n| _ = black_box(std.get(&wanted(n))));
+            });
+            group.finish();
+        }
 
-        let mut group = criterion.benchmark_group("get_miss");
-        ordered(&mut group, n, &absent, false, |map, keys| map.get(keys));
+        let mut group = criterion.benchmark_group("get_many");
+        let map = filled(entries, false);
+        let pinned = map.pin();
+        let mut values = Vec::with_capacity(16);
+        measure(&mut group, ("evanesce", entries), |numbers| {
+            for first in numbers.step_by(16) {
+                let keys: [u64; 16] = std::array::from_fn(|i| draw(first + i as u64, entries));
+                values.clear();
+                pinned.get_many_into(&keys, &mut values);
+                black_box(&values);
+            }
+        });
         group.finish();
+    }
+}
 
-        let mut group = criterion.benchmark_group("overwrite");
-        ordered(&mut group, n, &present, true, |map, keys| map.insert(keys));
-        group.finish();
-
-        let mut group = criterion.benchmark_group("insert_remove");
-        insert_remove(&mut group, n);
-        group.finish();
+fn writes(criterion: &mut Criterion) {
+    for entries in SIZES {
+        for (name, ttl) in [("evanesce", false), ("evanesce+ttl", true)] {
+            let map = filled(entries, ttl);
+            let mut pinned = map.pin();
+            let mut group = criterion.benchmark_group("overwrite");
+            measure(&mut group, (name, entries), |numbers| {
+                for n in numbers {
+                    if n % REPIN == 0 {
+                        pinned.repin();
+                    }
+                    black_box(pinned.insert(draw(n, entries), n));
+                }
+            });
+            group.finish();
+            let mut group = criterion.benchmark_group("insert_remove");
+            measure(&mut group, (name, entries), |numbers| {
+                for n in numbers {
+                    if n % REPIN == 0 {
+                        pinned.repin();
+                    }
+                    pinned.insert(key(entries + n), n);
+                    assert!(pinned.remove(&key(n)).is_some(), "the oldest key is there");
+                }
+            });
+            group.finish();
+        }
     }
 }
 
@@ -138,6 +153,6 @@ criterion_group! {
         .measurement_time(Duration::from_millis(1200))
         .sample_size(15)
         .nresamples(10_000);
-    targets = operations
+    targets = reads, writes
 }
 criterion_main!(benches);

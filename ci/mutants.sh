@@ -8,7 +8,7 @@ shard="${1:-0}" of="${2:-1}" files="${3:-src/raw/*.rs}"
 cargo mutants --version >/dev/null 2>&1 || cargo install --locked cargo-mutants
 
 # Small doses: a mutant is caught by any test, and most by the first.
-export PROPTEST_CASES=6 EVANESCE_LIN_ROUNDS=200 EVANESCE_ENTRIES=5000 EVANESCE_TEST_LIMIT=15
+export PROPTEST_CASES=6 EVANESCE_LIN_ROUNDS=200 EVANESCE_ENTRIES=5000 EVANESCE_TEST_LIMIT=10
 export CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_TEST_DEBUG=0
 # As arguments of every cargo, so that no other test is built either.
 tests=(--cargo-arg=--lib)
@@ -19,7 +19,7 @@ done
 # the functions that only models call.
 mkdir -p "target/mutants-$shard"
 status=0
-cargo mutants -j1 --timeout 60 --no-shuffle "${tests[@]}" --shard "$shard/$of" --sharding round-robin \
+cargo mutants -j1 --timeout 20 --no-shuffle "${tests[@]}" --shard "$shard/$of" --sharding round-robin \
     --output "target/mutants-$shard" \
     --file "$files" --exclude src/raw/check.rs --exclude src/raw/guard.rs --exclude src/raw/poison.rs \
     --exclude-re 'zeroed|unset -> Self|free -> Self|one_by_one|for AtomicState|is_planted' \

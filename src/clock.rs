@@ -74,6 +74,7 @@ mod coarse {
 
         /// A tick that the exact clock has not reached yet.
         #[inline]
+        #[allow(clippy::unnecessary_wraps)] // the form of those that have none
         pub(super) fn latest(self) -> Option<u64> {
             let lag = if crate::sync::planted!(coarse_clock_does_not_lag) { 0 } else { LAG_NANOS };
             Some((read(ClockId::MonotonicCoarse) + lag).saturating_sub(self.origin))

@@ -46,8 +46,10 @@ fn growth_links_every_sentinel_once() {
         let Ok(replaced) = table.insert(key, i, State::NEVER, &guard, none);
         assert_eq!(replaced, None);
     }
-    while table.list.directory.is_growing() {
-        table.sweep_some(1, || false);
+    for _ in 0..5_000 {
+        if table.list.directory.is_growing() {
+            table.sweep_some(1, || false);
+        }
     }
     table.assert_well_formed();
     // At half an entry a bucket: 2^14 buckets are the fewest that hold them.

@@ -1,0 +1,267 @@
+//! R1 to R7: lookups under one held guard, in a stream of independent ones.
+//!
+//! Time a lookup in a stream, not the latency of one alone. The order is computed before the clock
+//! starts, and an eighth of it warms the caches, which hold the map of the pass before.
+
+use std::hint::black_box;
+use std::sync::Barrier;
+use std::thread;
+use std::time::Instant;
+
+use super::{Aim, filled};
+use crate::child::{Results, Run, Stop};
+use crate::keys::{Key, Rng, keys, zipf};
+use crate::maps::{
+    DASHMAP, EVANESCE, EVANESCE_MANY, EVANESCE_TTL, MANY, MOKA, PAPAYA, Peer, READ, SCC_INDEX,
+    SCC_MAP,
+};
+use crate::measure::{interleave, per};
+use crate::results::{Against, Case, Measured, Target};
+
+/// The entries of a large map.
+pub(super) fn million(run: &Run) -> usize {
+    run.pick(1_000_000, 1_000_000, 2_000)
+}
+
+/// The lookups of one pass.
+pub(super) fn count(run: &Run) -> usize {
+    run.pick(1 << 20, 1 << 19, 1 << 10)
+}
+
+/// R1.
+pub(super) fn small(run: &Run) -> Result<Results, Stop> {
+    let index = (EVANESCE, Against::Peer(SCC_INDEX), Target::aim(1.0));
+    let sizes = [(1_000, "1k", 0.8), (run.pick(100_000, 100_000, 1_000), "100k", 1.0)];
+    let mut measured = Measured::default();
+    described(run, &mut measured);
+    run.expect(sizes.len() * run.rounds() * READ.len());
+    for (n, size, must) in sizes {
+        let maps = filled::<u64>(&READ, n)?;
+        let order = Rng::new(1).draws(n, count(run));
+        let papaya = (EVANESCE, Against::Peer(PAPAYA), Target::must(must));
+        let case = looked_up(run, &format!("hit, {size}"), &READ, &maps, &order, order.len())?;
+        measured.add(case, &[papaya, index]);
+    }
+    Ok(vec![("R1", measured)])
+}
+
+/// R2.
+pub(super) fn large(run: &Run) -> Result<Results, Stop> {
+    let entrants: Vec<&str> = READ.iter().copied().chain([MOKA]).collect();
+    let n = million(run);
+    let mut measured = Measured::default();
+    described(run, &mut measured);
+    run.expect(run.rounds() * entrants.len());
+    let maps = filled::<u64>(&entrants, n)?;
+    let order = Rng::new(1).draws(n, count(run));
+    let case = looked_up(run, "hit, 1M uniform", &entrants, &maps, &order, order.len())?;
+    let targets = [
+        (EVANESCE, Against::Peer(PAPAYA), Target::must(1.0)),
+        (EVANESCE, Against::Peer(DASHMAP), Target::aim(1.0)),
+    ];
+    measured.add(case, &targets);
+    Ok(vec![("R2", measured)])
+}
+
+/// R3.
+pub(super) fn unequal(run: &Run) -> Result<Results, Stop> {
+    let n = million(run);
+    let mut measured = Measured::default();
+    described(run, &mut measured);
+    run.expect(2 * run.rounds() * READ.len());
+    let maps = filled::<u64>(&READ, n)?;
+    let orders = [zipf(n, count(run), 1), zipf(n, count(run), 2)];
+    let case = looked_up(run, "Zipf, one thread", &READ, &maps, &orders[0], count(run))?;
+    measured.add(case, &TARGETS_UNEQUAL);
+    let case = looked_up_by_many(run, "Zipf, two threads", &READ, &maps, &orders)?;
+    measured.add(case, &TARGETS_UNEQUAL);
+    Ok(vec![("R3", measured)])
+}
+
+const TARGETS_UNEQUAL: [Aim; 3] = [
+    (EVANESCE, Against::Peer(PAPAYA), Target::must(1.3)),
+    (EVANESCE, Against::Best, Target::aim(1.0)),
+    (EVANESCE, Against::BestWritten, Target::TOLD),
+];
+
+/// R4.
+pub(super) fn many(run: &Run) -> Result<Results, Stop> {
+    const ENTRANTS: [&str; 5] = [EVANESCE_MANY, EVANESCE, PAPAYA, DASHMAP, SCC_INDEX];
+    let n = million(run);
+    let mut measured = Measured::default();
+    described(run, &mut measured);
+    measured.parameter("keys at once", MANY);
+    measured
+        .note("Only `evanesce get_many` is asked for many keys at once, the others one by one.");
+    run.expect(run.rounds() * ENTRANTS.len());
+    let maps = filled::<u64>(&ENTRANTS, n)?;
+    let order = Rng::new(1).draws(n, count(run));
+    let case = looked_up(run, "hit, 1M uniform, a key", &ENTRANTS, &maps, &order, order.len())?;
+    let target = Target::must(0.9).and_aim(0.6);
+    measured.add(case, &[(EVANESCE_MANY, Against::Peer(DASHMAP), target)]);
+    Ok(vec![("R4", measured)])
+}
+
+/// R5.
+pub(super) fn mortal(run: &Run) -> Result<Results, Stop> {
+    const ENTRANTS: [&str; 2] = [EVANESCE, EVANESCE_TTL];
+    let count = count(run);
+    let mut measured = Measured::default();
+    described(run, &mut measured);
+    measured.note(
+        "`extra` is evanesce+ttl less evanesce in the same round; the reading is one `Instant::now()` \
+         in a stream of them, measured in the same round.",
+    );
+    run.expect(5 * run.rounds() * 3);
+    for (n, name) in [(1_000, "hit, 1k"), (run.pick(100_000, 100_000, 1_000), "hit, 100k")] {
+        let maps = filled::<u64>(&ENTRANTS, n)?;
+        extra(run, &mut measured, name, &maps, &[Rng::new(1).draws(n, count)])?;
+    }
+    let n = million(run);
+    let maps = filled::<u64>(&ENTRANTS, n)?;
+    extra(run, &mut measured, "hit, 1M uniform", &maps, &[Rng::new(1).draws(n, count)])?;
+    let orders = [zipf(n, count, 1), zipf(n, count, 2)];
+    extra(run, &mut measured, "Zipf, one thread", &maps, &orders[..1])?;
+    extra(run, &mut measured, "Zipf, two threads", &maps, &orders)?;
+    Ok(vec![("R5", measured)])
+}
+
+const READING: &str = "clock reading";
+
+fn extra(
+    run: &Run,
+    measured: &mut Measured,
+    name: &str,
+    maps: &[Box<dyn Peer<u64>>],
+    orders: &[Vec<u64>],
+) -> Result<(), Stop> {
+    let entrants = [EVANESCE, EVANESCE_TTL, READING];
+    let passes = interleave(run, name, &entrants, run.rounds(), |_, who| {
+        Ok(Some(match maps.get(who) {
+            Some(map) => {
+                map.get(&orders[0][..orders[0].len() / 8]);
+                by_many(&**map, orders)
+            }
+            None => readings(orders[0].len()),
+        }))
+    })?;
+    let rounds = passes[0].iter().zip(&passes[1]).zip(&passes[2]);
+    let above: Vec<f64> =
+        rounds.clone().map(|((plain, mortal), reading)| mortal - plain - reading).collect();
+    let share: Vec<f64> =
+        rounds.map(|((plain, mortal), reading)| (mortal - plain) / reading).collect();
+    let must = Target::must(1.0);
+    measured.verdicts.extend([
+        must.judge(name, EVANESCE_TTL, READING, "extra less a reading, ns", &above),
+        Target::aim(0.5).judge(name, EVANESCE_TTL, READING, "extra / a reading", &share),
+    ]);
+    measured.cases.push(Case::new(name, "ns", &entrants, &passes, |ns| *ns));
+    Ok(())
+}
+
+/// The nanoseconds of one reading of the clock, in a stream of them.
+pub(super) fn readings(count: usize) -> f64 {
+    let start = Instant::now();
+    for _ in 0..count {
+        black_box(Instant::now());
+    }
+    per(start, count)
+}
+
+/// R6.
+pub(super) fn misses(run: &Run) -> Result<Results, Stop> {
+    let n = million(run);
+    let mut measured = Measured::default();
+    described(run, &mut measured);
+    run.expect(run.rounds() * READ.len());
+    let maps = filled::<u64>(&READ, n)?;
+    let absent = keys(n..n + count(run));
+    let case = looked_up(run, "miss, 1M", &READ, &maps, &absent, 0)?;
+    let targets = [
+        (EVANESCE, Against::Peer(PAPAYA), Target::must(0.8)),
+        (EVANESCE, Against::BestOf(&[SCC_MAP, SCC_INDEX]), Target::aim(1.0)),
+    ];
+    measured.add(case, &targets);
+    Ok(vec![("R6", measured)])
+}
+
+/// R7.
+pub(super) fn strings(run: &Run) -> Result<Results, Stop> {
+    let n = million(run);
+    let mut measured = Measured::default();
+    described(run, &mut measured);
+    measured
+        .note("Lookups bring a `&str` of equal content that lies elsewhere than the map's key.");
+    run.expect(run.rounds() * READ.len());
+    let maps = filled::<String>(&READ, n)?;
+    let order = zipf(n, count(run), 1);
+    let case = looked_up(run, "hit, String, Zipf over 1M", &READ, &maps, &order, order.len())?;
+    let targets = [
+        (EVANESCE, Against::Peer(PAPAYA), Target::must(1.0)),
+        (EVANESCE, Against::Best, Target::aim(1.0)),
+        (EVANESCE, Against::BestWritten, Target::TOLD),
+    ];
+    measured.add(case, &targets);
+    Ok(vec![("R7", measured)])
+}
+
+pub(super) fn described(run: &Run, measured: &mut Measured) {
+    measured.parameter("rounds", run.rounds());
+    measured.parameter("lookups a pass", count(run));
+}
+
+/// One thread's nanoseconds a lookup, of which `found` must be hits.
+pub(super) fn looked_up<K: Key>(
+    run: &Run,
+    name: &str,
+    entrants: &[&str],
+    maps: &[Box<dyn Peer<K>>],
+    order: &[K],
+    found: usize,
+) -> Result<Case, Stop> {
+    let passes = interleave(run, name, entrants, run.rounds(), |_, who| {
+        maps[who].get(&order[..order.len() / 8]);
+        let start = Instant::now();
+        let hits = maps[who].get(order);
+        let spent = per(start, order.len());
+        if hits == found {
+            Ok(Some(spent))
+        } else {
+            Err(Stop::Fail(format!("{name}: {} found {hits} of {found}", entrants[who])))
+        }
+    })?;
+    Ok(Case::new(name, "ns", entrants, &passes, |ns| *ns))
+}
+
+/// The same by several threads, each with its own order.
+fn looked_up_by_many(
+    run: &Run,
+    name: &str,
+    entrants: &[&str],
+    maps: &[Box<dyn Peer<u64>>],
+    orders: &[Vec<u64>],
+) -> Result<Case, Stop> {
+    let passes = interleave(run, name, entrants, run.rounds(), |_, who| {
+        maps[who].get(&orders[0][..orders[0].len() / 8]);
+        Ok(Some(by_many(&*maps[who], orders)))
+    })?;
+    Ok(Case::new(name, "ns", entrants, &passes, |ns| *ns))
+}
+
+/// The nanoseconds a lookup takes each of some threads that begin together, on average.
+pub(super) fn by_many(map: &dyn Peer<u64>, orders: &[Vec<u64>]) -> f64 {
+    let ready = Barrier::new(orders.len());
+    let one = |order: &[u64]| {
+        ready.wait();
+        let start = Instant::now();
+        black_box(map.get(order));
+        per(start, order.len())
+    };
+    thread::scope(|scope| {
+        let (own, others) = orders.split_first().expect("there is a thread");
+        let others: Vec<_> = others.iter().map(|order| scope.spawn(|| one(order))).collect();
+        let own = one(own);
+        let others = others.into_iter().map(|thread| thread.join().expect("a reader panicked"));
+        others.fold(own, |sum, ns| sum + ns) / orders.len() as f64
+    })
+}

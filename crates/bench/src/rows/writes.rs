@@ -1,0 +1,102 @@
+//! W3 and W4: overwriting beside a reader, and churn.
+
+use std::time::{Duration, Instant};
+
+use super::reads::million;
+use super::{filled, holds, together};
+use crate::child::{Results, Run, Stop};
+use crate::keys::{Churn, Rng, keys};
+use crate::maps::{DASHMAP, EVANESCE, PAPAYA, SCC_INDEX, SCC_MAP, SHARED, WRITTEN};
+use crate::measure::{Latencies, interleave, per};
+use crate::results::{Against, Case, Curve, IDLE, Measured, Target};
+
+/// The chart of W3's reader.
+pub(crate) const CHART: &str = "overwrite";
+
+/// W3.
+pub(super) fn overwrite(run: &Run) -> Result<Results, Stop> {
+    let n = million(run);
+    let rounds = run.pick(7, 1, 1);
+    let time =
+        run.pick(Duration::from_secs(1), Duration::from_millis(700), Duration::from_millis(20));
+    let maps = filled::<u64>(&SHARED, n)?;
+    let entrants: Vec<&str> = SHARED.iter().copied().chain([IDLE]).collect();
+    let reads = [Rng::new(1).draws(n, 1 << 20)];
+    let put = [Rng::new(2).draws(n, 1 << 20)];
+    run.expect(rounds * entrants.len());
+    let passes = interleave(run, "overwrite", &entrants, rounds, |_, who| {
+        // The idle thread needs a map no more than a neighbour that works, which is any.
+        let map = maps.get(who).unwrap_or(&maps[0]);
+        Ok(Some(together(entrants[who], &**map, time, &reads, &put, false)))
+    })?;
+    for (map, name) in maps.iter().zip(&SHARED) {
+        holds(&**map, name, &keys(0..n))?;
+    }
+    let mut measured = Measured::default();
+    measured.parameter("entries", n);
+    measured.parameter("rounds", rounds);
+    measured.parameter("seconds a round", time.as_secs_f64());
+    measured.note(
+        "The reader's latencies include a reading of the clock each; what the idle thread sees is what \
+         they would be without a map. Both renew their guards every 64 operations.",
+    );
+    let (maps_only, map_passes) = (&entrants[..SHARED.len()], &passes[..SHARED.len()]);
+    let targets = [
+        (EVANESCE, Against::Peer(PAPAYA), Target::must(3.0).at_least()),
+        (EVANESCE, Against::BestOf(&[SCC_MAP, SCC_INDEX]), Target::aim(1.0).at_least()),
+    ];
+    let writer =
+        Case::new("writer", "M/s", maps_only, map_passes, |pass| pass.writes_per_second / 1e6);
+    measured.add(writer, &targets);
+    let reader =
+        Case::new("reader", "M/s", maps_only, map_passes, |pass| pass.reads_per_second / 1e6);
+    measured.add(reader, &[]);
+    for (name, share) in [("reader's p99", 0.99), ("reader's p99.9", 0.999)] {
+        let case = Case::new(name, "ns", &entrants, &passes, |pass| pass.latencies.quantile(share));
+        measured.add(case, &[]);
+    }
+    for (entrant, passes) in entrants.iter().zip(&passes) {
+        let curve = merged(passes.iter().map(|pass| &pass.latencies)).curve();
+        measured.curves.push(Curve::new(CHART, entrant, curve));
+    }
+    Ok(vec![("W3", measured)])
+}
+
+/// The latencies of all rounds.
+pub(super) fn merged<'l>(all: impl Iterator<Item = &'l Latencies>) -> Latencies {
+    let mut sum = Latencies::new();
+    all.for_each(|latencies| sum.add(latencies));
+    sum
+}
+
+/// W4.
+pub(super) fn churn(run: &Run) -> Result<Results, Stop> {
+    let n = million(run);
+    let count = run.pick(1 << 18, 1 << 18, 1 << 10);
+    let mut measured = Measured::default();
+    measured.parameter("entries", n);
+    measured.parameter("rounds", run.rounds());
+    measured.parameter("pairs a pass", count);
+    measured.note("The time is for the pair.");
+    let maps = filled::<u64>(&WRITTEN, n)?;
+    let mut churn = Churn::new(n);
+    let steps: Vec<_> = (0..run.rounds()).map(|_| churn.steps(count)).collect();
+    run.expect(run.rounds() * WRITTEN.len());
+    let passes = interleave(run, "churn", &WRITTEN, run.rounds(), |round, who| {
+        let start = Instant::now();
+        let removed = maps[who].churn(&steps[round]);
+        let spent = per(start, count);
+        if removed == count {
+            Ok(Some(spent))
+        } else {
+            Err(Stop::Fail(format!("{} removed {removed} of {count}", WRITTEN[who])))
+        }
+    })?;
+    let targets = [
+        (EVANESCE, Against::Peer(PAPAYA), Target::must(0.6)),
+        (EVANESCE, Against::Peer(DASHMAP), Target::aim(1.0)),
+    ];
+    let case = Case::new("insert+remove, 1M", "ns", &WRITTEN, &passes, |ns| *ns);
+    measured.add(case, &targets);
+    Ok(vec![("W4", measured)])
+}

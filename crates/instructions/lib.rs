@@ -1,0 +1,1 @@
+//! Nothing: the gate is `benches/instructions.rs`.
