@@ -1,7 +1,6 @@
 //! The pinned view: every operation on entries.
 
 use core::{
-    array,
     convert::Infallible,
     fmt,
     hash::{BuildHasher, Hash},
@@ -483,12 +482,18 @@ where
     ) where
         Q: Hash + Equivalent<K> + ?Sized + 'q,
     {
-        let mut keys = keys.into_iter().fuse();
+        let mut keys = keys.into_iter();
         loop {
-            let group: [Option<&Q>; TOGETHER] = array::from_fn(|_| keys.next());
-            let len = group.iter().flatten().count();
-            let split_keys =
-                group.map(|key| key.map_or_else(SplitKey::default, |key| self.split_key(key)));
+            let mut group = [None; TOGETHER];
+            let mut split_keys = [SplitKey::default(); TOGETHER];
+            let mut len = 0;
+            while len < TOGETHER
+                && let Some(key) = keys.next()
+            {
+                group[len] = Some(key);
+                split_keys[len] = self.split_key(key);
+                len += 1;
+            }
             let looked_up = self.map.table.get_together(
                 &split_keys[..len],
                 &self.guard,

@@ -151,12 +151,12 @@ impl Directory {
         if link.is_ready() { (cell, link) } else { self.start_before(bucket, shift.level()) }
     }
 
-    /// The link of the bucket's own cell, which may not be ready; not ordered before what it leads to.
+    /// The cell of the sentinel of a key's bucket, which may not be linked.
     #[inline]
-    pub(super) fn first_link(&self, key: SplitKey) -> Link {
+    pub(super) fn first_cell(&self, key: SplitKey) -> &AtomicLink {
         // Acquire (O3): the level's cells come before it.
         let shift = LevelShift(self.shift.load(Ordering::Acquire));
-        self.cell_of(key.bucket(shift), shift.level()).load(Ordering::Relaxed)
+        self.cell_of(key.bucket(shift), shift.level())
     }
 
     /// The start where the bucket's own sentinel is not linked yet, or was linked a moment ago by

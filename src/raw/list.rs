@@ -139,8 +139,8 @@ impl<T> List<T> {
 
     /// Looks up to [`TOGETHER`] keys up, and tells what it found in their order.
     ///
-    /// First every bucket's cell is loaded, then every first node; so the misses of all keys overlap,
-    /// which those of one lookup cannot. The walks go on from the links read then, as if each had
+    /// First every bucket's cell is loaded, then every first node, then the second where that is needed;
+    /// so the misses of all keys overlap, which those of one lookup cannot. The walks go on from the links read then, as if each had
     /// waited there; each lookup is right for an instant of its own.
     pub(super) fn lookup_together<'g, E>(
         &'g self,
@@ -150,7 +150,8 @@ impl<T> List<T> {
         mut is_match: impl FnMut(usize, &T) -> Result<bool, E>,
         mut tell: impl FnMut(Option<Hit<'g, T>>),
     ) -> Result<(), E> {
-        let links = self.first_links(keys.iter().copied());
+        let mut links = self.first_links(keys.iter().copied());
+        self.step(&mut links, keys);
         for (i, (key, link)) in keys.iter().zip(links).enumerate() {
             let link = if link.is_ready() { link } else { self.directory.start(*key).1 };
             tell(self.lookup_from(link, *key, guard, &reading, |entry| is_match(i, entry))?);
@@ -162,15 +163,46 @@ impl<T> List<T> {
     /// and what it leads to is in the cache.
     #[inline]
     fn first_links(&self, keys: impl Iterator<Item = SplitKey>) -> [Link; TOGETHER] {
+        // All places first, so that nothing stands between the loads.
+        let mut cells = [self.directory.cell(SentinelId::HEAD); TOGETHER];
+        let mut len = 0;
+        for (cell, key) in cells.iter_mut().zip(keys) {
+            *cell = self.directory.first_cell(key);
+            len += 1;
+        }
         let mut links = [Link::UNSET; TOGETHER];
-        for (link, key) in links.iter_mut().zip(keys) {
-            *link = self.directory.first_link(key);
+        for (link, cell) in links.iter_mut().zip(&cells[..len]) {
+            *link = cell.load(Ordering::Relaxed);
         }
         if !planted!(links_unfenced) {
             // Acquire (O1): the fields of what the links lead to. One for all: an Acquire load each
             // would keep the next from starting on processors that order loads by it.
             fence(Ordering::Acquire);
         }
+        self.touch(&links);
+        links
+    }
+
+    /// Takes each walk whose node comes before its key a node further, with that in the cache as well: a
+    /// hit finds its entry in the first or second node 97 times in 100.
+    #[inline]
+    fn step(&self, links: &mut [Link; TOGETHER], keys: &[SplitKey]) {
+        for (link, key) in links.iter_mut().zip(keys) {
+            if link.is_ready()
+                && let Target::Node(slot) = link.target()
+                && let node = self.slab.node(slot)
+                && node.key() < key.node_key()
+            {
+                // Acquire (O1): the fields of what it leads to.
+                *link = node.next.load(Ordering::Acquire);
+            }
+        }
+        self.touch(links);
+    }
+
+    /// Brings the nodes that links lead to into the cache, side by side.
+    #[inline]
+    fn touch(&self, links: &[Link; TOGETHER]) {
         let mut touched = 0;
         for link in links.iter().filter(|link| link.is_ready()) {
             if let Target::Node(slot) = link.target() {
@@ -178,7 +210,6 @@ impl<T> List<T> {
             }
         }
         black_box(touched);
-        links
     }
 
     /// Whether the entry that this node, reached by links, stands for is visible: itself, or its
