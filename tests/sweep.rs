@@ -142,7 +142,7 @@ fn writes_alone_sweep_the_map() {
             let mut writes = 0;
             // One key, written over and over: only the sweep removes the others.
             while map.len() > 1 {
-                map.pin().insert(5000, tally.token());
+                map.pin().insert_with_ttl(5000, tally.token(), ns(1_000_000));
                 writes += 1;
                 assert!(writes < 100_000, "per write {per_write}: {:?}", map.stats());
             }

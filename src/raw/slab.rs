@@ -450,3 +450,6 @@ impl<T> Drop for Slab<T> {
 
 #[cfg(all(test, loom))]
 mod models;
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;
