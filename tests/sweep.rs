@@ -82,6 +82,31 @@ fn sweeps_of_n_entries_examine_no_more_and_get_round() {
     });
 }
 
+/// The last slot of a full block is looked at as well.
+#[test]
+fn a_sweep_of_as_many_slots_as_there_are_removes_all() {
+    exclusive(|| {
+        for entries in [63, 127, 1000] {
+            let (map, clock) = unswept();
+            for key in 0..entries {
+                map.pin().insert_with_ttl(key, (), ns(1));
+            }
+            clock.advance(ns(1));
+            let slots = map.stats().slots;
+            assert_eq!(map.sweep(Budget::entries(slots)).removed as u64, entries);
+        }
+    });
+}
+
+#[test]
+fn a_sweep_of_an_empty_map_completes_its_pass() {
+    exclusive(|| {
+        let (map, _) = unswept::<()>();
+        assert!(map.sweep(Budget::entries(1)).completed_pass);
+        assert!(map.sweep(Budget::full_pass()).completed_pass);
+    });
+}
+
 #[test]
 fn sweep_of_zero_entries_removes_nothing() {
     exclusive(|| {
@@ -147,6 +172,7 @@ fn writes_alone_sweep_the_map() {
                 assert!(writes < 100_000, "per write {per_write}: {:?}", map.stats());
             }
             println!("{per_write} per write: swept by {writes} writes");
+            assert!(writes * per_write > 1_500, "no more than it says: {writes} writes");
             for _ in 0..1000 {
                 map.pin().insert(5000, tally.token());
             }

@@ -52,8 +52,33 @@ fn growth_links_every_sentinel_once() {
         }
     }
     table.assert_well_formed();
+    let bytes = table.figures().bytes;
+    let (nodes, cells) = (5_000 * size_of::<Node<u64>>(), 4 << 14);
+    assert!((nodes + cells..2 * (nodes + cells)).contains(&bytes), "{bytes}");
     // At half an entry a bucket: 2^14 buckets are the fewest that hold them.
     assert_eq!((table.list.directory.level(), table.list.directory.growths()), (14, 10));
+}
+
+/// A level that writes left half linked, a few sweeps finish, sixteen shares each.
+#[test]
+fn sweeps_finish_a_level_that_was_begun() {
+    let table = Table::new(1 << 11, 1 << 20, 0, ClockSource::monotonic());
+    let guard = guard::pin();
+    let mut keys = 0_u64..;
+    while !table.list.directory.is_growing() {
+        let key = keys.next().unwrap();
+        let none = |_: &u64, _: &u64| Ok::<_, Infallible>(false);
+        let Ok(_) = table.insert(SplitKey::from_hash(key), key, State::NEVER, &guard, none);
+    }
+    let shares = (1 << table.list.directory.level()) / 16;
+    let mut sweeps = 0;
+    while table.list.directory.is_growing() && sweeps < 100 {
+        table.sweep_some(1, || false);
+        sweeps += 1;
+    }
+    assert!((shares / 16 - 1..=shares / 16 + 1).contains(&sweeps), "{sweeps} for {shares} shares");
+    assert_eq!(table.list.directory.growths(), 1);
+    table.assert_well_formed();
 }
 
 #[test]
