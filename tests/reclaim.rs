@@ -423,3 +423,32 @@ fn batches_that_nobody_came_for_go_with_the_map() {
         }
     });
 }
+
+/// However much waits: the rest is for other writes, and nothing for reads.
+#[test]
+fn a_write_drops_no_more_than_a_batch() {
+    const BATCH: usize = 124;
+    exclusive(|| {
+        let (tally, map) = (Tally::new(), TtlMap::new());
+        let parked = map.pin();
+        for key in 0..2_000_u64 {
+            map.pin().insert(key, tally.token());
+        }
+        for key in 0..2_000 {
+            map.pin().remove(&key);
+        }
+        assert_eq!(tally.alive(), 2_000, "the parked pin may see them");
+        drop(parked);
+        // The collector's turns come with pins; all it does is to say that they are due.
+        for _ in 0..10_000 {
+            assert!(map.pin().get(&0).is_none());
+        }
+        assert_eq!(tally.alive(), 2_000, "a read drops nothing");
+        for _ in 0..10 {
+            let before = tally.alive();
+            map.pin().insert(0, tally.token());
+            let dropped = before + 1 - tally.alive();
+            assert!((1..=BATCH).contains(&dropped), "{dropped} dropped by one write");
+        }
+    });
+}
