@@ -472,6 +472,35 @@ fn ttl_answers_what_was_true_at_some_instant() {
     });
 }
 
+/// What stands in the way of a thread on its way to a reading: what was queued runs before it.
+struct Delayed(SetClock);
+
+impl Clock for Delayed {
+    fn now(&self) -> u64 {
+        run_next();
+        self.0.now()
+    }
+}
+
+/// A state that was loaded before a renewal is no answer for a reading after it.
+#[test]
+fn ttl_looks_again_when_the_entry_is_renewed_before_its_reading() {
+    exclusive(|| {
+        let clock = SetClock::at(50);
+        let options = builder().clock(Delayed(clock.clone())).sweep_per_write(0);
+        let map: Scripted = Arc::new(options.build().expect("valid options"));
+        map.pin().insert_with_ttl(1, 7, ns(50)); // until 100
+        let renewed = Arc::clone(&map);
+        next_reading(|| ()); // that of the lookup
+        next_reading(move || {
+            assert!(renewed.pin().set_ttl(&1, ns(1_000)));
+            clock.set(60);
+        });
+        assert_eq!(map.pin().ttl(&1), Some(Ttl::Remaining(ns(990))));
+        assert!(!run_next(), "the renewal came too late to test anything");
+    });
+}
+
 /// On a clock past the 146 years of a deadline, the deadline of a TTL of zero counted as past the
 /// range too, and so as "never".
 #[test]
