@@ -172,7 +172,7 @@ fn writes_alone_sweep_the_map() {
                 assert!(writes < 100_000, "per write {per_write}: {:?}", map.stats());
             }
             println!("{per_write} per write: swept by {writes} writes");
-            assert!(writes * per_write > 1_500, "no more than it says: {writes} writes");
+            assert!((1_500..4_000).contains(&(writes * per_write)), "as it says: {writes} writes");
             for _ in 0..1000 {
                 map.pin().insert(5000, tally.token());
             }
