@@ -36,7 +36,7 @@ echo "every operation is reached"
 # one thread cannot reach is named with the test that does.
 awk -F'[:,]' -v excused='
 state.is_due_at(reading) ||=renewed within a lookup: models 27, 27b
-&& state.is_visible_at(reading)=expires within ttl: ttl_answers_what_was_true_at_some_instant
+if state.is_visible_at(reading) && hit=expires within ttl: ttl_answers_what_was_true_at_some_instant
                 if !self.is_visible(old.state) {=expires within update: update_answers_none_when_the_entry_expires_in_its_closure
 ' '
     /^SF:/ { file = substr($0, 4); on = file ~ /src\/raw\/(list|table|upkeep)\.rs$/; if (on) files[file] }

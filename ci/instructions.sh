@@ -8,6 +8,6 @@ fi
 # The runner must have the library's version.
 version=$(sed -n '/^name = "gungraun"$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
 if ! gungraun-runner --version 2>/dev/null | grep -qF "$version"; then
-    cargo install --locked gungraun-runner --version "$version"
+    cargo install --debug --locked gungraun-runner --version "$version"
 fi
 cargo bench -p evanesce-instructions

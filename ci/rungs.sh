@@ -18,7 +18,7 @@ can_run() {
             ;;
         fuzz)
             has_nightly || { echo "SKIPPED: $1: needs a nightly toolchain"; return 1; }
-            cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+            cargo fuzz --version >/dev/null 2>&1 || cargo install --debug --locked cargo-fuzz
             ;;
     esac
 }

@@ -27,7 +27,7 @@ pub trait Clock: Send + Sync + 'static {
 /// # Trade-offs
 ///
 /// Such a reading costs some 25 ns, and more in a stream of lookups, which it keeps from overlapping. On
-/// Linux and Android a map therefore looks at the system's coarse clock first, which costs 5 ns and lags
+/// Linux and Android a map therefore looks at the system's coarse clock first, which costs 7 ns and lags
 /// by a few milliseconds: an entry whose deadline is more than 4 s past the coarse time has not expired.
 /// This trusts that the coarse clock never lags by 4 s; where it may (the host stops one processor of a
 /// virtual machine for so long and lets another run on), build the map with

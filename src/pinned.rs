@@ -142,7 +142,7 @@ where
     /// Returns the values of several keys, in their order: `None` for each that is absent or expired.
     ///
     /// The lookups go side by side, 16 at a time, so that their cache misses overlap: on a map that is
-    /// larger than the cache this takes half the time of as many [`get`](Self::get)s.
+    /// larger than the cache this takes two thirds of the time of as many [`get`](Self::get)s.
     ///
     /// # Progress
     ///
@@ -483,27 +483,24 @@ where
         Q: Hash + Equivalent<K> + ?Sized + 'q,
     {
         let mut keys = keys.into_iter();
-        loop {
-            let mut group = [None; TOGETHER];
-            let mut split_keys = [SplitKey::default(); TOGETHER];
-            let mut len = 0;
+        while let Some(first) = keys.next() {
+            let mut group = [first; TOGETHER];
+            let mut split_keys = [self.split_key(first); TOGETHER];
+            let mut len = 1;
             while len < TOGETHER
                 && let Some(key) = keys.next()
             {
-                group[len] = Some(key);
+                group[len] = key;
                 split_keys[len] = self.split_key(key);
                 len += 1;
             }
             let looked_up = self.map.table.get_together(
                 &split_keys[..len],
                 &self.guard,
-                |i, (met, _)| Ok(group[i].is_some_and(|key| key.equivalent(met))),
+                |i, (met, _)| Ok(group[i].equivalent(met)),
                 |entry| tell(entry.map(|(_, value)| value)),
             );
             infallible(looked_up);
-            if len < TOGETHER {
-                return;
-            }
         }
     }
 

@@ -30,7 +30,7 @@ pub(super) unsafe trait Zeroed {
     fn zeroed() -> Self;
 }
 
-pub(super) const CHUNKS: usize = 32;
+const CHUNKS: usize = 32;
 
 /// How the elements of an array are numbered.
 pub(super) trait Numbering {

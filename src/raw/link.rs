@@ -85,7 +85,7 @@ impl Order {
 ///
 /// One multiplication by an odd constant is a bijection, so distinct hashes stay distinct, and it
 /// carries low bits up, so identity hashes spread.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SplitKey(pub(super) u64);
 
 impl SplitKey {

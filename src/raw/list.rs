@@ -140,8 +140,9 @@ impl<T> List<T> {
     /// Looks up to [`TOGETHER`] keys up, and tells what it found in their order.
     ///
     /// First every bucket's cell is loaded, then every first node, then the second where that is needed;
-    /// so the misses of all keys overlap, which those of one lookup cannot. The walks go on from the links read then, as if each had
-    /// waited there; each lookup is right for an instant of its own.
+    /// so the misses of all keys overlap, which those of one lookup cannot. The walks go on from the
+    /// links read then, as if each had waited there; one that came to a link that is not ready (its cell
+    /// not linked, its node deleted) starts anew. Each lookup is right for an instant of its own.
     pub(super) fn lookup_together<'g, E>(
         &'g self,
         keys: &[SplitKey],
@@ -183,8 +184,8 @@ impl<T> List<T> {
         links
     }
 
-    /// Takes each walk whose node comes before its key a node further, with that in the cache as well: a
-    /// hit finds its entry in the first or second node 97 times in 100.
+    /// Takes each walk whose node comes before its key a node further, and brings that into the cache as
+    /// well. At half an entry a bucket a hit's entry is in the first or the second node nearly always.
     #[inline]
     fn step(&self, links: &mut [Link; TOGETHER], keys: &[SplitKey]) {
         for (link, key) in links.iter_mut().zip(keys) {

@@ -348,10 +348,9 @@ impl<T> Table<T> {
         true
     }
 
-    /// Whether an entry in this state is visible now. The word was loaded before.
+    /// Whether an entry in this state, which is not terminal, is visible now. The word was loaded before.
     fn is_visible(&self, state: State) -> bool {
-        state.is_never()
-            || (!state.is_terminal() && state.is_visible_at(self.clock.reading_for(state)))
+        state.is_never() || state.is_visible_at(self.clock.reading_for(state))
     }
 
     /// After our step to a state that ends an entry for good: counts it and takes it off the list.

@@ -326,7 +326,7 @@ impl Run<'_> {
             }
             Op::Get(k) => {
                 let k = k % KEYS;
-                let among_others = pin.get_many([&k, &(k + 1), &k])[2];
+                let among_others = reading(|| pin.get_many([&k, &(k + 1), &k]))[2];
                 same(among_others, self.model.live(k).map(|e| e.n), op);
                 same(reading(|| pin.get(&k)), self.model.live(k).map(|e| e.n), op)
             }
