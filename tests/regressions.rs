@@ -472,6 +472,27 @@ fn ttl_answers_what_was_true_at_some_instant() {
     });
 }
 
+/// The entry renewed after the first look, the put looks at the clock again, with its own entry in a slot
+/// by then; if that panics, value and slot come back.
+#[test]
+fn a_put_that_panics_at_its_second_look_leaves_no_slot_taken() {
+    exclusive(|| {
+        let (tally, clock) = (Tally::new(), SetClock::at(50));
+        let options = builder().clock(Script(clock)).sweep_per_write(0);
+        let map: Arc<TtlMap<u64, Token>> = Arc::new(options.build().expect("valid options"));
+        map.pin().insert_with_ttl(1, tally.token(), ns(50));
+        let renewing = Arc::clone(&map);
+        next_reading(move || {
+            assert!(renewing.pin().set_ttl(&1, ns(1_000)));
+            next_reading(boom);
+        });
+        let put = caught(|| _ = map.pin().insert(1, tally.token()));
+        assert!(put.is_none() && !run_next(), "it looked once");
+        assert_eq!(tally.alive(), 1);
+        assert_slots_accounted(&map);
+    });
+}
+
 /// What stands in the way of a thread on its way to a reading: what was queued runs before it.
 struct Delayed(SetClock);
 
