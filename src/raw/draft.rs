@@ -86,7 +86,7 @@ impl<'s, T> Draft<'s, T> {
         match mem::replace(&mut self.held, Held::Nothing) {
             Held::Entry(entry) => Some(entry),
             // SAFETY: filled by `place`, never published: no one else can read it.
-            Held::Slot(slot) => Some(unsafe { self.slab.reclaim(slot) }),
+            Held::Slot(slot) => Some(unsafe { self.slab.take_back(slot) }),
             Held::Nothing => None,
         }
     }

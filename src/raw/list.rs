@@ -16,7 +16,7 @@ use super::{
     retire::{DueBatch, Limbo},
     slab::{Life, Node, Slab},
     state::{Now, State},
-    stripe::Stripes,
+    stripe::{Stripes, Turn},
 };
 
 /// How many lookups go side by side in [`List::lookup_together`]: as many cache misses as a processor
@@ -309,7 +309,7 @@ impl<T> List<T> {
         &'g self,
         key: SplitKey,
         limit: Order,
-        guard: &'g Guard,
+        turn: &mut Turn<'g>,
         mut probe: impl FnMut(SlotIndex, &Node<T>) -> Result<bool, E>,
     ) -> Result<Found<'g, T>, E> {
         'restart: loop {
@@ -326,7 +326,7 @@ impl<T> List<T> {
                         // Acquire (O2): the fields of the slot that it may name.
                         let state = node.state.load(Ordering::Acquire);
                         if state.is_terminal() {
-                            let Some(next) = self.unlink(pred, slot, node, state, guard) else {
+                            let Some(next) = self.unlink(pred, slot, node, state, turn) else {
                                 continue 'restart;
                             };
                             link = next;
@@ -364,16 +364,16 @@ impl<T> List<T> {
     pub(super) fn find_entry<'g, E>(
         &'g self,
         key: SplitKey,
-        guard: &'g Guard,
+        turn: &mut Turn<'g>,
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<Found<'g, T>, E> {
         let node_key = key.node_key();
-        let found = self.find(key, Order::of_node(node_key), guard, |_, node| {
+        let found = self.find(key, Order::of_node(node_key), turn, |_, node| {
             // SAFETY: I4: `find` met the node in the list under the guard.
             Ok(node.key() == node_key && is_match(unsafe { node.entry() })?)
         });
         if planted!(insert_at_the_front) && matches!(found, Ok(Found::Gap(_))) {
-            return self.find(key, Order::of_node(node_key - 1), guard, |_, _| Ok(false));
+            return self.find(key, Order::of_node(node_key - 1), turn, |_, _| Ok(false));
         }
         found
     }
@@ -382,11 +382,11 @@ impl<T> List<T> {
     pub(super) fn locate<'g>(
         &'g self,
         slot: SlotIndex,
-        guard: &'g Guard,
+        turn: &mut Turn<'g>,
     ) -> Option<Located<'g, T>> {
         let key = self.slab.node(slot).key();
         let is_slot = |met, _: &Node<T>| Ok::<_, Infallible>(met == slot);
-        let Ok(found) = self.find(SplitKey::of_node(key), Order::of_node(key), guard, is_slot);
+        let Ok(found) = self.find(SplitKey::of_node(key), Order::of_node(key), turn, is_slot);
         match found {
             Found::At(located) => Some(located),
             Found::Gap(_) => None,
@@ -404,7 +404,7 @@ impl<T> List<T> {
         slot: SlotIndex,
         node: &Node<T>,
         state: State,
-        guard: &Guard,
+        turn: &mut Turn<'_>,
     ) -> Option<Link> {
         let next =
             if planted!(no_mark) { node.next.load(Ordering::Acquire) } else { node.next.freeze() };
@@ -418,31 +418,31 @@ impl<T> List<T> {
         };
         let early = planted!(early_retire);
         if early {
-            self.limbo.retire(slot, self.stripes.mine(), guard);
+            self.limbo.retire(slot, turn);
         }
         // AcqRel (O1): publishes the heir's fields, which the state word's Acquire gave us.
         if !pred.replace(Link::to_node(slot), heir, Ordering::AcqRel) {
             if planted!(double_retire) {
-                self.limbo.retire(slot, self.stripes.mine(), guard);
+                self.limbo.retire(slot, turn);
             }
             return None;
         }
         if !early {
-            self.limbo.retire(slot, self.stripes.mine(), guard);
+            self.limbo.retire(slot, turn);
         }
         Some(heir)
     }
 
     /// Links sentinels that the caller claimed: neighbours, so their buckets are brought into the cache
     /// side by side first.
-    pub(super) fn link_sentinels(
-        &self,
+    pub(super) fn link_sentinels<'g>(
+        &'g self,
         ids: impl Iterator<Item = SentinelId> + Clone,
-        guard: &Guard,
+        turn: &mut Turn<'g>,
     ) {
         self.first_links(ids.clone().map(SplitKey::of_sentinel));
         for id in ids {
-            self.link_sentinel(id, guard);
+            self.link_sentinel(id, turn);
         }
     }
 
@@ -450,12 +450,12 @@ impl<T> List<T> {
     ///
     /// Until the CAS on its predecessor the cell is the claimer's alone and carries the mark, so
     /// nobody starts from it or appends to it. After the CAS, whoever meets it takes the mark off.
-    fn link_sentinel(&self, id: SentinelId, guard: &Guard) {
+    fn link_sentinel<'g>(&'g self, id: SentinelId, turn: &mut Turn<'g>) {
         let cell = self.directory.cell(id);
         let key = SplitKey::of_sentinel(id);
         loop {
             let none = |_, _: &Node<T>| Ok::<_, Infallible>(false);
-            let Ok(Found::Gap(gap)) = self.find(key, id.order(), guard, none) else {
+            let Ok(Found::Gap(gap)) = self.find(key, id.order(), turn, none) else {
                 unreachable!("a probe that accepts nothing ends in a gap")
             };
             let link = if planted!(sentinel_unmarked) { gap.next } else { gap.next.marked() };
@@ -471,10 +471,14 @@ impl<T> List<T> {
 
     /// Takes the entries of a batch out and frees their slots, one by one, so that a panic in the
     /// drop of one leaves the others in the batch.
-    pub(super) fn drain<'a>(&'a self, mut batch: DueBatch<'a>) -> impl Iterator<Item = T> + 'a {
+    pub(super) fn drain<'a>(
+        &'a self,
+        mut batch: DueBatch<'a>,
+        turn: &'a mut Turn<'_>,
+    ) -> impl Iterator<Item = T> + 'a {
         core::iter::from_fn(move || {
             let slot = batch.take()?;
-            self.stripes.mine().pending.fetch_sub(1, Ordering::Relaxed);
+            turn.count_pending(-1);
             debug_assert!(
                 matches!(self.slab.node(slot).state.load(Ordering::Relaxed), state
                     if state.is_terminal() && state != State::FREE),
@@ -482,7 +486,7 @@ impl<T> List<T> {
             );
             // SAFETY: I4: only `unlink` retires, each slot once, and only a batch whose grace
             // period is over is due.
-            Some(unsafe { self.slab.reclaim(slot) })
+            Some(unsafe { self.slab.reclaim(slot, turn) })
         })
     }
 
@@ -570,14 +574,14 @@ impl<'g, T> Located<'g, T> {
     }
 
     /// Takes the node off the list, after its state became terminal by our [`Located::advance`].
-    pub(super) fn finish(&self, list: &List<T>, guard: &Guard) {
+    pub(super) fn finish(&self, list: &'g List<T>, turn: &mut Turn<'g>) {
         debug_assert_eq!(self.node.life(), self.life, "I4: {:?} recycled under a guard", self.slot);
-        if list.unlink(self.pred, self.slot, self.node, self.state, guard).is_none() {
+        if list.unlink(self.pred, self.slot, self.node, self.state, turn).is_none() {
             // The predecessor has changed; a find to the end of the key's run meets the node if
             // nobody else has unlinked it.
             let key = self.node.key();
             let none = |_, _: &Node<T>| Ok::<_, Infallible>(false);
-            let _ = list.find(SplitKey::of_node(key), Order::of_node(key), guard, none);
+            let _ = list.find(SplitKey::of_node(key), Order::of_node(key), turn, none);
         }
     }
 }
@@ -585,7 +589,7 @@ impl<'g, T> Located<'g, T> {
 impl<T> Drop for List<T> {
     fn drop(&mut self) {
         // What the collector still has are numbers; the slab drops the entries behind them.
-        self.limbo.close(&self.stripes);
+        self.limbo.close();
     }
 }
 

@@ -11,11 +11,7 @@ use core::ptr;
 
 use crate::sync::{Arc, AtomicBool, AtomicPtr, AtomicUsize, MODEL, Ordering, UnsafeCell, planted};
 
-use super::{
-    guard::Guard,
-    link::SlotIndex,
-    stripe::{Stripe, Stripes},
-};
+use super::{guard::Guard, link::SlotIndex, stripe::Turn};
 
 /// Slots a batch at most: with the header 512 bytes. The collector spends 2 kB on each batch that
 /// waits, so a small one is dear; a write reclaims a whole one, so a large one is slow. In a model a
@@ -25,7 +21,7 @@ const BATCH_SLOTS: usize = if MODEL { 2 } else { 124 };
 /// Slots retired together.
 pub(super) struct Batch {
     next: AtomicPtr<Batch>,
-    /// Its owner's: whoever swapped it out of a stripe, or popped it.
+    /// Its owner's: whoever has the turn of its stripe, or popped it.
     contents: UnsafeCell<Contents>,
     /// Under loom a batch that is never freed fails the model.
     #[cfg(loom)]
@@ -45,6 +41,18 @@ impl Batch {
             contents: UnsafeCell::new(Contents { len: 0, slots: [0; BATCH_SLOTS] }),
             #[cfg(loom)]
             _track: loom::alloc::Track::new(()),
+        })
+    }
+
+    /// Puts a slot in, behind those that are there; returns how many there are then.
+    #[inline]
+    fn push(&mut self, slot: SlotIndex) -> usize {
+        self.contents.with_mut(|contents| {
+            // SAFETY: `&mut self`: not on the ready stack, so nobody else knows the batch.
+            let contents = unsafe { &mut *contents };
+            contents.slots[contents.len] = slot.0;
+            contents.len += 1;
+            contents.len
         })
     }
 }
@@ -141,54 +149,41 @@ pub(super) struct Limbo {
 }
 
 impl Limbo {
-    /// For a map of up to `max_slots` slots: what waits in half-full batches of `stripes` stripes is
-    /// an eighth of them at most, so that a map near its limit can use the others.
-    pub(super) fn new(max_slots: u32, stripes: usize) -> Self {
-        let batch_slots = (max_slots as usize / (8 * stripes)).clamp(1, BATCH_SLOTS);
+    /// For a map where up to `share` slots of a stripe may wait in a half-full batch.
+    pub(super) fn new(share: u32) -> Self {
+        let batch_slots = (share as usize).clamp(1, BATCH_SLOTS);
         Self { ready: Arc::new(Ready::new()), batch_slots }
     }
 
     /// Retires a slot: it is reclaimed after every pin that exists now has ended.
     ///
     /// Called once a slot, by whoever unlinked it (I4).
-    pub(super) fn retire(&self, slot: SlotIndex, stripe: &Stripe, guard: &Guard) {
-        stripe.pending.fetch_add(1, Ordering::Relaxed);
-        let batch = Self::swap_out(stripe).unwrap_or_else(Batch::new);
-        let len = batch.contents.with_mut(|contents| {
-            // SAFETY: the batch is ours, and nobody looks into one that is not theirs.
-            let contents = unsafe { &mut *contents };
-            contents.slots[contents.len] = slot.0;
-            contents.len += 1;
-            contents.len
+    #[inline]
+    pub(super) fn retire(&self, slot: SlotIndex, turn: &mut Turn<'_>) {
+        turn.count_pending(1);
+        let full = turn.with_batch(|batch| {
+            let len = batch.get_or_insert_with(Batch::new).push(slot);
+            if len >= self.batch_slots { batch.take() } else { None }
         });
-        if len >= self.batch_slots {
-            self.defer(batch, guard);
-        } else {
-            let batch = Box::into_raw(batch);
-            // Release (O5): the next owner reads the slots. If another thread put its own batch
-            // here meanwhile, ours goes to the collector as it is.
-            let relaxed = planted!(batch_put_relaxed);
-            let release = if relaxed { Ordering::Relaxed } else { Ordering::Release };
-            let put =
-                stripe.batch.compare_exchange(ptr::null_mut(), batch, release, Ordering::Relaxed);
-            if put.is_err() {
-                // SAFETY: from `into_raw` above, and not published.
-                self.defer(unsafe { Box::from_raw(batch) }, guard);
-            }
+        if let Some(batch) = full {
+            self.defer(batch, turn.guard);
         }
     }
 
-    /// Hands a stripe's batch to the collector, however full, so that nothing waits for ever.
-    pub(super) fn seal(&self, stripe: &Stripe, guard: &Guard) {
-        if let Some(batch) = Self::swap_out(stripe) {
-            self.defer(batch, guard);
-        }
+    /// Hands the batches of all stripes to the collector, however full, so that nothing waits for ever.
+    /// One whose stripe is in use stays: that write, or the next, goes on filling it.
+    pub(super) fn seal_all(&self, turn: &mut Turn<'_>) {
+        turn.each(|turn| {
+            if let Some(batch) = turn.with_batch(Option::take) {
+                self.defer(batch, turn.guard);
+            }
+        });
     }
 
     /// Hands over all batches, however full, and notes behind them that their grace period is over:
     /// [`Limbo::has_passed`] tells. `None` while such a note waits already: each costs the collector
     /// 2 kB until it has run, so a thread that stays pinned must not meet more than one a map.
-    pub(super) fn begin_grace(&self, stripes: &Stripes, guard: &Guard) -> Option<Grace> {
+    pub(super) fn begin_grace(&self, turn: &mut Turn<'_>) -> Option<Grace> {
         let graces = self.ready.graces.load(Ordering::Relaxed);
         if graces % 2 == 1 && !planted!(notes_pile_up) {
             return None;
@@ -196,12 +191,10 @@ impl Limbo {
         // Relaxed: it only keeps others out.
         let (relaxed, begun) = (Ordering::Relaxed, graces + 1);
         self.ready.graces.compare_exchange(graces, begun, relaxed, relaxed).ok()?;
-        for stripe in stripes.iter() {
-            self.seal(stripe, guard);
-        }
+        self.seal_all(turn);
         let ready = Arc::clone(&self.ready);
         // Release (O5): behind the pushes of the batches that were handed over before.
-        guard.defer(move || _ = ready.graces.fetch_add(1, Ordering::Release));
+        turn.guard.defer(move || _ = ready.graces.fetch_add(1, Ordering::Release));
         Some(Grace(begun))
     }
 
@@ -209,14 +202,6 @@ impl Limbo {
     pub(super) fn has_passed(&self, grace: &Grace) -> bool {
         // Acquire (O5): with it comes what was pushed on the ready stack before.
         self.ready.graces.load(Ordering::Acquire) != grace.0
-    }
-
-    /// Takes the stripe's batch, which is then the caller's alone.
-    fn swap_out(stripe: &Stripe) -> Option<Box<Batch>> {
-        // Acquire (O5): pairs with the Release that put it there.
-        let batch = stripe.batch.swap(ptr::null_mut(), Ordering::Acquire);
-        // SAFETY: what stands in a stripe came from `Box::into_raw`, and the swap made it ours.
-        (!batch.is_null()).then(|| unsafe { Box::from_raw(batch) })
     }
 
     fn defer(&self, batch: Box<Batch>, guard: &Guard) {
@@ -247,13 +232,10 @@ impl Limbo {
         self.ready.pop(guard).map(|batch| DueBatch { batch, ready: &self.ready, guard })
     }
 
-    /// Frees the batches of a map that goes: those in stripes and on the ready stack now, and those
-    /// that the collector still has one by one as their time comes. Without the flag they would
+    /// Frees the batches of a map that goes: those on the ready stack now, and those that the collector
+    /// still has one by one as their time comes. Without the flag they would
     /// pile up on the stack, and the pin of some reader would free them all.
-    pub(super) fn close(&mut self, stripes: &Stripes) {
-        for stripe in stripes.iter() {
-            drop(Self::swap_out(stripe));
-        }
+    pub(super) fn close(&mut self) {
         self.ready.closed.store(true, Ordering::Relaxed);
         // SAFETY: only the map's operations pop, and `&mut self` is its end.
         unsafe { self.ready.free_all() };

@@ -1,9 +1,10 @@
 //! The slab: all nodes of a map, found by a 32-bit number, recycled and never moved.
 //!
-//! Slots come in blocks of 64 with one bitmap of taken slots a block (I5): a slot is taken by a CAS
-//! that sets its bit and given back by clearing it, so there is no ABA. A stripe takes from its own
-//! block until that is empty; then from the list of blocks that got a free slot, or from fresh
-//! memory. Entries put together by one thread thus stand together and often expire together.
+//! Slots come in blocks of 64 with one bitmap of taken slots a block (I5): slots are taken by a CAS
+//! that sets their bits and given back by clearing them, so there is no ABA. A stripe takes from its
+//! magazine, where it puts the slots that it reclaims; when that is empty, it fills it from the list of
+//! blocks that got a free slot, or from fresh memory. Entries put together by one thread thus stand
+//! together and often expire together.
 
 use core::mem::MaybeUninit;
 
@@ -18,7 +19,7 @@ use super::{
     link::{AtomicLink, SlotIndex},
     poison,
     state::{AtomicState, State},
-    stripe::Stripes,
+    stripe::{MAGAZINE_SLOTS, Turn},
 };
 
 /// Slots a block: as many as a word has bits. Few in a model, which knows each slot by itself.
@@ -155,6 +156,12 @@ unsafe impl Zeroed for Block {
     }
 }
 
+/// The first of the slots of a block that bits stand for.
+#[inline]
+pub(super) fn slot_of(block: u32, slots: u64) -> SlotIndex {
+    SlotIndex(block * BLOCK_SLOTS + slots.trailing_zeros())
+}
+
 /// All slots of the map are taken, those that wait for reclamation included.
 #[derive(Debug)]
 pub(super) struct Full;
@@ -166,6 +173,8 @@ pub(super) struct Slab<T> {
     /// The last block within the limit, and those of its slots that are.
     last_block: u32,
     last_slots: u64,
+    /// How many slots a magazine holds, and a stripe takes from a block at once.
+    magazine_slots: u32,
     /// How many blocks were ever handed out, in the order of their chunks.
     handed_out: CachePadded<AtomicU32>,
     /// Head of the list of blocks with free slots, plus one, below a count of the pops and pushes:
@@ -179,8 +188,8 @@ unsafe impl<T: Send + Sync> Sync for Slab<T> {}
 unsafe impl<T: Send> Send for Slab<T> {}
 
 impl<T> Slab<T> {
-    /// A slab for up to `max_slots` entries, 1 to [`MAX_SLOTS`].
-    pub(super) fn new(max_slots: u32) -> Self {
+    /// A slab for up to `max_slots` entries, 1 to [`MAX_SLOTS`], of which a stripe keeps up to `share`.
+    pub(super) fn new(max_slots: u32, share: u32) -> Self {
         debug_assert!((1..=MAX_SLOTS).contains(&max_slots));
         Self {
             nodes: Chunked::new(),
@@ -188,6 +197,7 @@ impl<T> Slab<T> {
             max_slots,
             last_block: BlockNumbers::nth(max_slots / BLOCK_SLOTS),
             last_slots: ALL_SLOTS >> (BLOCK_SLOTS - 1 - max_slots % BLOCK_SLOTS),
+            magazine_slots: share.clamp(1, MAGAZINE_SLOTS),
             handed_out: CachePadded::new(AtomicU32::new(0)),
             listed: CachePadded::new(AtomicU64::new(0)),
         }
@@ -261,65 +271,63 @@ impl<T> Slab<T> {
     }
 
     /// Takes a free slot. Lock-free, the allocation of a chunk apart; no user code.
-    pub(super) fn take(&self, stripes: &Stripes) -> Result<SlotIndex, Full> {
-        let stripe = stripes.mine();
+    #[inline]
+    pub(super) fn take(&self, turn: &mut Turn<'_>) -> Result<SlotIndex, Full> {
+        turn.take_slot().map_or_else(|| self.refill(turn), Ok)
+    }
+
+    /// Gives an empty stripe the free slots of a block, and takes one.
+    #[cold]
+    fn refill(&self, turn: &mut Turn<'_>) -> Result<SlotIndex, Full> {
         loop {
-            // Acquire (O6): the block's chunk comes before its number. The bitmap decides.
-            let current = stripe.block.load(Ordering::Acquire);
-            if let Some(slot) = current.checked_sub(1).and_then(|b| self.take_from(b)) {
-                return Ok(slot);
-            }
             let Some(block) = self.pop_listed().or_else(|| self.fresh_block()) else {
-                return self.take_from_any();
+                return self.take_from_any(turn);
             };
-            let swap = stripe.block.compare_exchange(
-                current,
-                block + 1,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            );
-            // One of two blocks is nobody's now: the new one, if another thread of this stripe was
-            // first; or else the one before. That had no free slot when we looked, but the stripe
-            // may have left it since, and taken it up again when it had some (I6).
-            let left = if swap.is_ok() { current.checked_sub(1) } else { Some(block) };
-            if let Some(left) = left
-                && self.free(left) != 0
-                && !planted!(block_left_behind)
-            {
-                self.list(left);
+            let slots = self.take_from(block, self.magazine_slots);
+            if self.free(block) != 0 && !planted!(block_left_behind) {
+                self.list(block);
+            }
+            turn.put_block(block, slots);
+            if let Some(slot) = turn.take_slot() {
+                return Ok(slot);
             }
         }
     }
 
-    /// The last resort before [`Full`]: any block, also one that another thread has in its hands.
-    /// Looks at all of them, on a map that is at its limit.
+    /// The last resort before [`Full`]: the magazines of others, and any block, also one that another
+    /// thread has in its hands. Looks at all of them, on a map that is at its limit.
     #[cold]
-    fn take_from_any(&self) -> Result<SlotIndex, Full> {
+    fn take_from_any(&self, turn: &mut Turn<'_>) -> Result<SlotIndex, Full> {
         if planted!(no_last_look) {
             return Err(Full);
         }
-        self.all_blocks().find_map(|block| self.take_from(block)).ok_or(Full)
+        let mut found = None;
+        turn.each(|turn| found = found.or_else(|| turn.take_slot()));
+        let from_block = |block| match self.take_from(block, 1) {
+            0 => None,
+            slots => Some(slot_of(block, slots)),
+        };
+        found.or_else(|| self.all_blocks().find_map(from_block)).ok_or(Full)
     }
 
-    fn take_from(&self, block: u32) -> Option<SlotIndex> {
+    /// Takes up to `most` free slots of a block, the first ones; none if there are none.
+    fn take_from(&self, block: u32, most: u32) -> u64 {
         let word = &self.block(block).taken;
-        let slots = self.slots_of(block);
         let mut taken = word.load(Ordering::Relaxed);
         loop {
-            let free = !taken & slots;
-            if free == 0 {
-                return None;
+            let mut slots = !taken & self.slots_of(block);
+            while slots.count_ones() > most {
+                slots ^= 1 << slots.ilog2();
             }
-            let first = free & free.wrapping_neg();
-            // Acquire (O4): the last user of the slot is done with it.
+            // Acquire (O4): the last users of the slots are done with them.
             let swap = word.compare_exchange_weak(
                 taken,
-                taken | first,
+                taken | slots,
                 Ordering::Acquire,
                 Ordering::Relaxed,
             );
             match swap {
-                Ok(_) => return Some(SlotIndex(block * BLOCK_SLOTS + first.trailing_zeros())),
+                Ok(_) => return slots,
                 Err(now) => taken = now,
             }
         }
@@ -338,8 +346,8 @@ impl<T> Slab<T> {
 
     /// Puts a block on the list of blocks with free slots, unless it is there.
     ///
-    /// I6: a block with a free slot is some stripe's, or listed, or in the hands of a thread that is
-    /// about to do either. `listed` is changed by read-modify-writes only: if we find it set, then
+    /// I6: a block with a free slot is listed, or in the hands of a thread that is about to list it or
+    /// to take all its slots. `listed` is changed by read-modify-writes only: if we find it set, then
     /// whoever clears it after us sees the bit that we cleared before (`AcqRel`, O4).
     fn list(&self, block: u32) {
         if self.block(block).listed.swap(true, Ordering::AcqRel) {
@@ -399,18 +407,32 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Takes the entry out of a slot and gives the slot back. The caller drops the entry afterwards,
-    /// so that a panic there finds the slot free.
+    /// Takes the entry out of a slot that no list ever held and gives the slot back.
+    ///
+    /// # Safety
+    ///
+    /// - The slot is filled, was never published, and is reclaimed this once.
+    pub(super) unsafe fn take_back(&self, slot: SlotIndex) -> T {
+        // SAFETY: filled and never published, as the caller says.
+        let entry = unsafe { self.node(slot).empty() };
+        self.give_back(slot);
+        entry
+    }
+
+    /// Takes the entry out of a slot and makes the slot free, for this stripe if it can. The caller
+    /// drops the entry afterwards, so that a panic there finds the slot free.
     ///
     /// # Safety
     ///
     /// - The slot is filled, and nobody reads it now or later: it was retired and its grace period
-    ///   is over, or it was never published.
+    ///   is over.
     /// - It is reclaimed this once.
-    pub(super) unsafe fn reclaim(&self, slot: SlotIndex) -> T {
+    pub(super) unsafe fn reclaim(&self, slot: SlotIndex, turn: &mut Turn<'_>) -> T {
         // SAFETY: filled and unread, as the caller says.
         let entry = unsafe { self.node(slot).empty() };
-        self.give_back(slot);
+        if !turn.put_slot(slot, self.magazine_slots) {
+            self.give_back(slot);
+        }
         entry
     }
 }

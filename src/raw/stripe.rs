@@ -1,72 +1,264 @@
-//! What a writer touches on every write, one cache line a stripe, so that writers on different
-//! stripes do not meet: counts, the block that new slots come from, the batch of retired slots.
+//! What a writer has for itself: counts, free slots, the batch of retired slots.
+//!
+//! A write takes the *turn* of a stripe, one exchange, and then works on plain memory: so a slot taken, a
+//! slot retired and a count cost no locked instruction each. Nobody waits for a turn. Who finds the stripe
+//! of its number in use takes the next one of that chain, and makes one at its end; so there are as many
+//! stripes as writers ever were in the middle of a write at once, and writers do not meet.
+//!
+//! The free slots are a magazine (Bonwick and Adams 2001), what this stripe reclaimed, the newest on top;
+//! and below it those of one block of the slab.
 
 #[cfg(not(any(loom, shuttle)))]
 use core::cell::Cell;
+use core::{iter, ptr};
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{AtomicIsize, AtomicPtr, AtomicU32, MODEL, OnceLock, Ordering, planted, thread};
+use crate::sync::{
+    AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, MODEL, OnceLock, Ordering,
+    UnsafeCell, planted, thread,
+};
 #[cfg(not(any(loom, shuttle)))]
 use crate::sync::{AtomicUsize, per_thread};
 
-use super::retire::Batch;
+use super::{guard::Guard, link::SlotIndex, retire::Batch, slab};
 
-/// One stripe. Threads share stripes when there are more of them than stripes.
+/// Slots of a magazine at most: those of two batches, which may be due at once.
+pub(super) const MAGAZINE_SLOTS: u32 = if MODEL { 4 } else { 248 };
+
+/// One writer's things at a time.
 pub(super) struct Stripe {
+    /// Whether a writer has the turn.
+    taken: AtomicBool,
+    /// How many slots the magazine holds. This, the slots of the block and the counts are changed by who
+    /// has the turn, and read by all.
+    len: AtomicU32,
+    /// The slots that were taken from `block` for this stripe, as bits.
+    of_block: AtomicU64,
     /// Entries linked minus entries ended, by writers of this stripe. Only the sum means anything.
-    pub(super) entries: AtomicIsize,
+    entries: AtomicIsize,
     /// Slots retired minus slots reclaimed, likewise.
-    pub(super) pending: AtomicIsize,
-    /// The block that new slots come from, plus one; 0 for none yet.
-    pub(super) block: AtomicU32,
-    /// Counts writes, to space out extra work. Not exact: concurrent writes may count as one.
-    writes: AtomicU32,
-    /// The batch being filled, owned by whoever swaps it out; null while someone has it.
-    pub(super) batch: AtomicPtr<Batch>,
+    pending: AtomicIsize,
+    kit: UnsafeCell<Kit>,
+    /// The next stripe for threads of the same number.
+    next: AtomicPtr<CachePadded<Stripe>>,
+}
+
+/// What only the writer that has the turn looks at.
+struct Kit {
+    writes: u32,
+    block: u32,
+    batch: Option<Box<Batch>>,
+    magazine: [u32; MAGAZINE_SLOTS as usize],
 }
 
 impl Stripe {
-    /// Counts a write.
+    /// A stripe in the turn of its maker.
+    fn new() -> Box<CachePadded<Self>> {
+        Box::new(CachePadded::new(Self {
+            taken: AtomicBool::new(true),
+            len: AtomicU32::new(0),
+            of_block: AtomicU64::new(0),
+            entries: AtomicIsize::new(0),
+            pending: AtomicIsize::new(0),
+            kit: UnsafeCell::new(Kit {
+                writes: 0,
+                block: 0,
+                batch: None,
+                magazine: [0; MAGAZINE_SLOTS as usize],
+            }),
+            next: AtomicPtr::new(ptr::null_mut()),
+        }))
+    }
+
+    /// Begins a turn, unless one is on.
     #[inline]
-    pub(super) fn turn(&self) -> u32 {
-        // Relaxed, load and store: losing a count costs nothing but spacing.
-        let writes = self.writes.load(Ordering::Relaxed).wrapping_add(1);
-        self.writes.store(writes, Ordering::Relaxed);
-        writes
+    fn try_enter(&self) -> bool {
+        if planted!(turn_shared) {
+            return true;
+        }
+        // Acquire (O5): what the turn before left.
+        !self.taken.load(Ordering::Relaxed) && !self.taken.swap(true, Ordering::Acquire)
     }
 }
 
-/// All stripes of a map.
-pub(super) struct Stripes(Box<[CachePadded<Stripe>]>);
+/// A write's turn of a stripe, begun when it is first needed, and the guard that the write is under.
+pub(super) struct Turn<'g> {
+    stripes: &'g Stripes,
+    pub(super) guard: &'g Guard,
+    mine: Option<&'g Stripe>,
+}
+
+impl<'g> Turn<'g> {
+    #[inline]
+    pub(super) fn new(stripes: &'g Stripes, guard: &'g Guard) -> Self {
+        Self { stripes, guard, mine: None }
+    }
+
+    /// Counts entries linked, or below zero ended.
+    #[inline]
+    pub(super) fn count_entries(&mut self, change: isize) {
+        add(&self.stripe().entries, change);
+    }
+
+    /// Counts slots retired, or below zero reclaimed.
+    #[inline]
+    pub(super) fn count_pending(&mut self, change: isize) {
+        add(&self.stripe().pending, change);
+    }
+
+    /// Counts a write, to space out extra work.
+    #[inline]
+    pub(super) fn count_write(&mut self) -> u32 {
+        self.with_kit(|kit| {
+            kit.writes = kit.writes.wrapping_add(1);
+            kit.writes
+        })
+    }
+
+    /// Takes the newest slot of the magazine, or else the next one of the block.
+    #[inline]
+    pub(super) fn take_slot(&mut self) -> Option<SlotIndex> {
+        let stripe = self.stripe();
+        if let Some(len) = stripe.len.load(Ordering::Relaxed).checked_sub(1) {
+            stripe.len.store(len, Ordering::Relaxed);
+            return Some(SlotIndex(self.with_kit(|kit| kit.magazine[len as usize])));
+        }
+        let slots = stripe.of_block.load(Ordering::Relaxed);
+        if slots == 0 {
+            return None;
+        }
+        stripe.of_block.store(slots & (slots - 1), Ordering::Relaxed);
+        Some(slab::slot_of(self.with_kit(|kit| kit.block), slots))
+    }
+
+    /// Gives the stripe the slots of a block, when it has none left.
+    pub(super) fn put_block(&mut self, block: u32, slots: u64) {
+        let stripe = self.stripe();
+        debug_assert_eq!(stripe.of_block.load(Ordering::Relaxed), 0, "I5: slots are lost");
+        stripe.of_block.store(slots, Ordering::Relaxed);
+        self.with_kit(|kit| kit.block = block);
+    }
+
+    /// Puts a free slot into the magazine; false if it holds `most` already.
+    #[inline]
+    pub(super) fn put_slot(&mut self, slot: SlotIndex, most: u32) -> bool {
+        let stripe = self.stripe();
+        let len = stripe.len.load(Ordering::Relaxed);
+        if len >= most {
+            return false;
+        }
+        stripe.len.store(len + 1, Ordering::Relaxed);
+        self.with_kit(|kit| kit.magazine[len as usize] = slot.0);
+        true
+    }
+
+    /// Does something with the batch of retired slots.
+    #[inline]
+    pub(super) fn with_batch<R>(&mut self, f: impl FnOnce(&mut Option<Box<Batch>>) -> R) -> R {
+        self.with_kit(|kit| f(&mut kit.batch))
+    }
+
+    /// The turns of all stripes, this one first, that no other write is in.
+    pub(super) fn each(&mut self, mut f: impl FnMut(&mut Turn<'g>)) {
+        if self.mine.is_some() {
+            f(self);
+        }
+        for stripe in self.stripes.iter().filter(|stripe| stripe.try_enter()) {
+            f(&mut Turn { mine: Some(stripe), ..*self });
+        }
+    }
+
+    #[inline]
+    fn with_kit<R>(&mut self, f: impl FnOnce(&mut Kit) -> R) -> R {
+        // SAFETY: ours alone while we have the turn, and `&mut self` is not lent to `f`.
+        self.stripe().kit.with_mut(|kit| f(unsafe { &mut *kit }))
+    }
+
+    #[inline]
+    fn stripe(&mut self) -> &'g Stripe {
+        match self.mine {
+            Some(stripe) => stripe,
+            None => self.mine.insert(self.stripes.enter()),
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(stripe) = self.mine {
+            let relaxed = planted!(turn_left_relaxed);
+            // Release (O5): the next turn finds what this one left.
+            let release = if relaxed { Ordering::Relaxed } else { Ordering::Release };
+            stripe.taken.store(false, release);
+        }
+    }
+}
+
+/// Adds to a count that is ours to change.
+#[inline]
+fn add(count: &AtomicIsize, change: isize) {
+    // Relaxed: only the sum at rest means anything.
+    count.store(count.load(Ordering::Relaxed) + change, Ordering::Relaxed);
+}
+
+/// All stripes of a map, in chains by the number of the thread.
+pub(super) struct Stripes(Box<[AtomicPtr<CachePadded<Stripe>>]>);
 
 impl Stripes {
     pub(super) fn new() -> Self {
-        let stripe = |_| {
-            CachePadded::new(Stripe {
-                entries: AtomicIsize::new(0),
-                pending: AtomicIsize::new(0),
-                block: AtomicU32::new(0),
-                writes: AtomicU32::new(0),
-                batch: AtomicPtr::new(core::ptr::null_mut()),
-            })
-        };
-        Self((0..stripe_count()).map(stripe).collect())
+        Self((0..chain_count()).map(|_| AtomicPtr::new(ptr::null_mut())).collect())
     }
 
-    /// The stripe of the current thread.
+    /// How many chains there are: as many writers have a stripe before any shares a chain.
+    pub(super) fn chains(&self) -> u32 {
+        self.0.len() as u32
+    }
+
+    /// Takes a turn: of the first stripe of the thread's chain that is free, or of a new one.
     #[inline]
-    pub(super) fn mine(&self) -> &Stripe {
+    fn enter(&self) -> &Stripe {
         // The count is a power of two.
-        &self.0[thread_number() & (self.0.len() - 1)]
+        let mut place = &self.0[thread_number() & (self.0.len() - 1)];
+        loop {
+            match Self::at(place) {
+                Some(stripe) if stripe.try_enter() => return stripe,
+                Some(stripe) => place = &stripe.next,
+                None => {
+                    if let Some(new) = Self::add(place) {
+                        return new;
+                    }
+                }
+            }
+        }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+    /// Puts a new stripe, in its maker's turn, at the end of a chain, unless another has come there.
+    #[cold]
+    fn add(place: &AtomicPtr<CachePadded<Stripe>>) -> Option<&Stripe> {
+        let new = Box::into_raw(Stripe::new());
+        // Release (O5): publishes the stripe.
+        let end = ptr::null_mut();
+        if place.compare_exchange(end, new, Ordering::Release, Ordering::Relaxed).is_err() {
+            // SAFETY: from `into_raw` above, and not published.
+            drop(unsafe { Box::from_raw(new) });
+            return None;
+        }
+        Self::at(place)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Stripe> {
-        self.0.iter().map(|stripe| &**stripe)
+    #[inline]
+    fn at(place: &AtomicPtr<CachePadded<Stripe>>) -> Option<&Stripe> {
+        // Acquire (O5): pairs with the Release that put it there.
+        let stripe = place.load(Ordering::Acquire);
+        // SAFETY: from `into_raw`; a stripe is freed with the map only, which the borrow keeps.
+        unsafe { stripe.as_ref() }.map(|stripe| &**stripe)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Stripe> {
+        let chain = |first| iter::successors(Self::at(first), |stripe| Self::at(&stripe.next));
+        self.0.iter().flat_map(chain)
     }
 
     /// The entries in the list. The sum may be off while writers run, and below zero for a moment:
@@ -85,21 +277,40 @@ impl Stripes {
         usize::try_from(sum).unwrap_or(0)
     }
 
+    /// The free slots that stripes have. Exact at rest.
+    pub(super) fn free_slots(&self) -> usize {
+        let of_block = |s: &Stripe| s.of_block.load(Ordering::Relaxed).count_ones();
+        self.iter().map(|s| (s.len.load(Ordering::Relaxed) + of_block(s)) as usize).sum()
+    }
+
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.0)
+        size_of_val(&*self.0) + self.iter().count() * size_of::<CachePadded<Stripe>>()
     }
 }
 
-/// As many stripes as processors, rounded up to a power of two. 16 are enough to keep writers
-/// apart; more would make every sum of counts longer.
-fn stripe_count() -> usize {
+impl Drop for Stripes {
+    fn drop(&mut self) {
+        for first in &self.0 {
+            let mut place = first.load(Ordering::Acquire);
+            while !place.is_null() {
+                // SAFETY: from `into_raw`, and `&mut self` is the last use.
+                let stripe = unsafe { Box::from_raw(place) };
+                place = stripe.next.load(Ordering::Acquire);
+            }
+        }
+    }
+}
+
+/// Chains of stripes: four a processor, so that threads that take turns on it seldom share one, and 64
+/// at most, rounded up to a power of two.
+fn chain_count() -> usize {
     static COUNT: OnceLock<usize> = OnceLock::new();
     if MODEL {
         return 1;
     }
     *COUNT.get_or_init(|| {
         let processors = thread::available_parallelism().map_or(4, usize::from);
-        processors.next_power_of_two().min(16)
+        (4 * processors).next_power_of_two().min(64)
     })
 }
 

@@ -22,7 +22,7 @@ use super::{
     retire::Limbo,
     slab::Slab,
     state::State,
-    stripe::Stripes,
+    stripe::{Stripes, Turn},
     upkeep::Sweeping,
 };
 
@@ -54,11 +54,14 @@ impl<T> Table<T> {
         clock: ClockSource,
     ) -> Self {
         let stripes = Stripes::new();
+        // What waits in batches, and in magazines, is an eighth of the slots at most, unless there are more
+        // writers than chains: so a map near its limit can use the others.
+        let share = max_slots / (8 * stripes.chains());
         Self {
             list: List {
                 directory: Directory::with_capacity(capacity),
-                slab: Slab::new(max_slots),
-                limbo: Limbo::new(max_slots, stripes.len()),
+                slab: Slab::new(max_slots, share),
+                limbo: Limbo::new(share),
                 stripes,
             },
             clock,
@@ -180,19 +183,20 @@ impl<T> Table<T> {
     ) -> Result<Result<Put<'g, T>, Occupied<'g, T>>, E> {
         self.note_deadline(state);
         let node_key = key.node_key();
+        let turn = &mut self.turn(guard);
         let mut draft = Draft::new(&self.list.slab, entry);
         loop {
-            let found = self.list.find_entry(key, guard, |met| is_match(draft.entry(), met))?;
+            let found = self.list.find_entry(key, turn, |met| is_match(draft.entry(), met))?;
             let mut old = match found {
                 Found::At(located) => located,
                 Found::Gap(gap) => {
-                    let slot = draft.place(node_key, state, gap.next, || self.take_slot(guard));
+                    let slot = draft.place(node_key, state, gap.next, || self.take_slot(turn));
                     if !gap.append(slot) {
                         continue;
                     }
                     let entry = draft.publish(guard);
-                    self.count(1);
-                    self.after_write(guard);
+                    turn.count_entries(1);
+                    self.after_write(turn);
                     return Ok(Ok(Put { entry, replaced: None }));
                 }
             };
@@ -203,12 +207,12 @@ impl<T> Table<T> {
                     let rejected = draft.into_entry();
                     return Ok(Err(Occupied { current: old.entry(), rejected }));
                 }
-                let slot = draft.place(node_key, state, Link::UNSET, || self.take_slot(guard));
+                let slot = draft.place(node_key, state, Link::UNSET, || self.take_slot(turn));
                 let moved = State::moved(slot, visible);
                 if old.advance(if planted!(replace_by_remove) { State::DEAD } else { moved }) {
                     let entry = draft.publish(guard);
-                    old.finish(&self.list, guard);
-                    self.after_write(guard);
+                    old.finish(&self.list, turn);
+                    self.after_write(turn);
                     return Ok(Ok(Put { entry, replaced: visible.then(|| old.entry()) }));
                 }
             }
@@ -227,9 +231,10 @@ impl<T> Table<T> {
         mut make: impl FnMut(C, &T) -> T,
         unmake: impl Fn(T) -> C,
     ) -> Result<Option<&'g T>, E> {
+        let turn = &mut self.turn(guard);
         loop {
             let Found::At(mut old) =
-                self.list.find_entry(key, guard, |met| is_match(&carry, met))?
+                self.list.find_entry(key, turn, |met| is_match(&carry, met))?
             else {
                 return Ok(None);
             };
@@ -251,12 +256,11 @@ impl<T> Table<T> {
                 // The new entry takes over the deadline it is judged by, so a renewal between
                 // fails the step and is not lost.
                 let state = if planted!(renewal_lost_by_update) { first } else { old.state };
-                let slot =
-                    draft.place(key.node_key(), state, Link::UNSET, || self.take_slot(guard));
+                let slot = draft.place(key.node_key(), state, Link::UNSET, || self.take_slot(turn));
                 if old.advance(State::moved(slot, true)) {
                     let entry = draft.publish(guard);
-                    old.finish(&self.list, guard);
-                    self.after_write(guard);
+                    old.finish(&self.list, turn);
+                    self.after_write(turn);
                     return Ok(Some(entry));
                 }
             }
@@ -271,8 +275,9 @@ impl<T> Table<T> {
         guard: &'g Guard,
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<Option<&'g T>, E> {
+        let turn = &mut self.turn(guard);
         loop {
-            let Found::At(mut old) = self.list.find_entry(key, guard, &mut is_match)? else {
+            let Found::At(mut old) = self.list.find_entry(key, turn, &mut is_match)? else {
                 return Ok(None);
             };
             if !self.is_visible(old.state) {
@@ -280,8 +285,8 @@ impl<T> Table<T> {
                     return Ok(None);
                 }
             } else if old.advance(State::DEAD) {
-                self.end(&old, guard);
-                self.after_write(guard);
+                self.end(&old, turn);
+                self.after_write(turn);
                 return Ok(Some(old.entry()));
             }
         }
@@ -296,8 +301,9 @@ impl<T> Table<T> {
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<bool, E> {
         self.note_deadline(state);
+        let turn = &mut self.turn(guard);
         loop {
-            let Found::At(mut entry) = self.list.find_entry(key, guard, &mut is_match)? else {
+            let Found::At(mut entry) = self.list.find_entry(key, turn, &mut is_match)? else {
                 return Ok(false);
             };
             if !self.is_visible(entry.state) && !planted!(renew_expired) {
@@ -305,7 +311,7 @@ impl<T> Table<T> {
                     return Ok(false);
                 }
             } else if entry.state == state || entry.advance(state) {
-                self.after_write(guard);
+                self.after_write(turn);
                 return Ok(true);
             }
         }
@@ -321,7 +327,7 @@ impl<T> Table<T> {
             // over, having unlinked those before it: linear, also for one bucket with all entries.
             let mut more = true;
             while more {
-                more = self.end_first(start, last, &guard);
+                more = self.end_first(start, last, &mut self.turn(&guard));
                 steps += 1;
                 if steps.is_multiple_of(STEPS_PER_PIN) {
                     guard.repin();
@@ -334,15 +340,20 @@ impl<T> Table<T> {
 
     // The steps that the stories share.
 
+    /// A write's turn of a stripe, not begun.
+    pub(super) fn turn<'g>(&'g self, guard: &'g Guard) -> Turn<'g> {
+        Turn::new(&self.list.stripes, guard)
+    }
+
     /// Removes the first entry between two places, whatever its state; false if there is none.
-    fn end_first(&self, start: SplitKey, last: Order, guard: &Guard) -> bool {
+    fn end_first<'g>(&'g self, start: SplitKey, last: Order, turn: &mut Turn<'g>) -> bool {
         let any = |_, _: &_| Ok::<_, Infallible>(true);
-        let Ok(Found::At(mut first)) = self.list.find(start, last, guard, any) else {
+        let Ok(Found::At(mut first)) = self.list.find(start, last, turn, any) else {
             return false;
         };
         while !first.state.is_terminal() {
             if first.advance(State::DEAD) {
-                self.end(&first, guard);
+                self.end(&first, turn);
             }
         }
         true
@@ -354,14 +365,9 @@ impl<T> Table<T> {
     }
 
     /// After our step to a state that ends an entry for good: counts it and takes it off the list.
-    pub(super) fn end(&self, old: &Located<'_, T>, guard: &Guard) {
-        self.count(-1);
-        old.finish(&self.list, guard);
-    }
-
-    fn count(&self, change: isize) {
-        // Relaxed: only the sum at rest means anything.
-        self.list.stripes.mine().entries.fetch_add(change, Ordering::Relaxed);
+    pub(super) fn end<'g>(&'g self, old: &Located<'g, T>, turn: &mut Turn<'g>) {
+        turn.count_entries(-1);
+        old.finish(&self.list, turn);
     }
 
     fn note_deadline(&self, state: State) {

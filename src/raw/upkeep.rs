@@ -8,11 +8,12 @@ use core::{cell::Cell, time::Duration};
 use crate::sync::{AtomicU32, AtomicU64, MODEL, Ordering, per_thread, planted};
 
 use super::{
-    guard::{self, Guard},
+    guard,
     link::SlotIndex,
     list::List,
     slab::{BLOCK_SLOTS, Full, Slab},
     state::State,
+    stripe::Turn,
     table::Table,
 };
 
@@ -96,9 +97,10 @@ impl<T> Table<T> {
         let count = count.min(slots) as usize;
         while swept.examined < count && !enough() {
             let guard = guard::pin();
+            let turn = &mut self.turn(&guard);
             let step = (count - swept.examined).min(SLOTS_PER_PIN as usize);
-            swept.add(self.sweep_step(step as u32, &guard));
-            self.after_sweep(&guard);
+            swept.add(self.sweep_step(step as u32, turn));
+            self.after_sweep(turn);
         }
         self.settle(BATCHES_PER_PIN, GRACE_ROUNDS);
         swept
@@ -111,13 +113,14 @@ impl<T> Table<T> {
         let mut from = 1;
         while from < end {
             let guard = guard::pin();
+            let turn = &mut self.turn(&guard);
             let step = SLOTS_PER_PIN.min(end - from);
-            swept.add(self.sweep_slots(from, step, &guard));
-            self.after_sweep(&guard);
+            swept.add(self.sweep_slots(from, step, turn));
+            self.after_sweep(turn);
             from += step;
         }
         let mut guard = guard::pin();
-        while self.list.directory.is_growing() && self.help_grow(&guard) {
+        while self.list.directory.is_growing() && self.help_grow(&mut self.turn(&guard)) {
             guard.repin();
         }
         drop(guard);
@@ -133,14 +136,15 @@ impl<T> Table<T> {
     /// pinned it does not run, and `rounds` is the end. A note that another sweep left behind comes
     /// first.
     pub(super) fn settle(&self, mut batches: usize, rounds: usize) {
-        let List { limbo, stripes, .. } = &self.list;
+        let limbo = &self.list.limbo;
         let mut grace = None;
         for _ in 0..rounds {
             let guard = guard::pin();
-            grace = grace.or_else(|| limbo.begin_grace(stripes, &guard));
+            let turn = &mut self.turn(&guard);
+            grace = grace.or_else(|| limbo.begin_grace(turn));
             guard.flush();
             let has_passed = grace.as_ref().is_some_and(|grace| limbo.has_passed(grace));
-            batches -= self.reclaim(batches, &guard);
+            batches -= self.reclaim(batches, turn);
             if batches == 0 || has_passed {
                 return;
             }
@@ -166,7 +170,7 @@ impl<T> Table<T> {
             max_lag: Duration::from_nanos(self.sweeping.max_lag_nanos.load(Ordering::Relaxed)),
             pending: stripes.pending(),
             slots: end.saturating_sub(1) as usize,
-            free_slots: slab.free_slots(),
+            free_slots: slab.free_slots() + stripes.free_slots(),
             growths: directory.growths(),
             bytes: size_of::<Self>() + slab.bytes() + directory.bytes() + stripes.bytes(),
         }
@@ -178,19 +182,20 @@ impl<T> Table<T> {
     ///
     /// If all slots up to the limit are taken, and stay so.
     #[inline]
-    pub(super) fn take_slot(&self, guard: &Guard) -> SlotIndex {
-        self.list.slab.take(&self.list.stripes).unwrap_or_else(|Full| self.make_room(guard))
+    pub(super) fn take_slot<'g>(&'g self, turn: &mut Turn<'g>) -> SlotIndex {
+        self.list.slab.take(turn).unwrap_or_else(|Full| self.make_room(turn))
     }
 
     /// Sweeps and reclaims a bounded number of times until there is a free slot. What it removes
     /// may be there for a later write only, since our own guard may see it.
     #[cold]
-    fn make_room(&self, guard: &Guard) -> SlotIndex {
+    fn make_room<'g>(&'g self, turn: &mut Turn<'g>) -> SlotIndex {
         for _ in 0..FULL_ROUNDS {
-            self.sweep_step(SLOTS_PER_PIN, guard);
-            self.seal_all(guard);
-            self.reclaim(BATCHES_PER_PIN, guard);
-            if let Ok(slot) = self.list.slab.take(&self.list.stripes) {
+            self.sweep_step(SLOTS_PER_PIN, turn);
+            self.list.limbo.seal_all(turn);
+            turn.guard.flush();
+            self.reclaim(BATCHES_PER_PIN, turn);
+            if let Ok(slot) = self.list.slab.take(turn) {
                 return slot;
             }
         }
@@ -203,60 +208,51 @@ impl<T> Table<T> {
         );
     }
 
-    /// Hands all batches to the collector, however full, and lets it run what is due.
-    fn seal_all(&self, guard: &Guard) {
-        for stripe in self.list.stripes.iter() {
-            self.list.limbo.seal(stripe, guard);
-        }
-        guard.flush();
-    }
-
     /// The extra work of a write, after its effect: at most a share of growth, a step of sweeping
     /// and a batch of reclaiming. The user's `Drop` runs here, and may panic or call the map.
     #[inline]
-    pub(super) fn after_write(&self, guard: &Guard) {
+    pub(super) fn after_write<'g>(&'g self, turn: &mut Turn<'g>) {
         let List { directory, stripes, .. } = &self.list;
-        let stripe = stripes.mine();
-        let turn = stripe.turn();
-        if turn % WRITES_PER_COUNT == 0 {
+        let writes = turn.count_write();
+        if writes % WRITES_PER_COUNT == 0 {
             directory.begin(stripes.entries());
         }
         if directory.is_growing() {
-            self.help_grow(guard);
+            self.help_grow(turn);
         }
-        if turn % WRITES_PER_SWEEP == 0
+        if writes % WRITES_PER_SWEEP == 0
             && self.sweep_per_write > 0
             && self.has_deadlines.load(Ordering::Relaxed)
         {
-            self.sweep_step(self.sweep_per_write * WRITES_PER_SWEEP, guard);
+            self.sweep_step(self.sweep_per_write * WRITES_PER_SWEEP, turn);
         }
         if self.list.limbo.has_due() {
-            self.reclaim(BATCHES_PER_WRITE, guard);
+            self.reclaim(BATCHES_PER_WRITE, turn);
         }
     }
 
     /// The extra work of a sweep's pin: what it retired can be reclaimed by the next.
-    fn after_sweep(&self, guard: &Guard) {
+    fn after_sweep<'g>(&'g self, turn: &mut Turn<'g>) {
         for _ in 0..SHARES_PER_PIN {
-            if !self.list.directory.is_growing() || !self.help_grow(guard) {
+            if !self.list.directory.is_growing() || !self.help_grow(turn) {
                 break;
             }
         }
-        self.reclaim(BATCHES_PER_PIN, guard);
+        self.reclaim(BATCHES_PER_PIN, turn);
     }
 
     /// Links one share of the level being built, or publishes it; false if there was nothing to do.
-    fn help_grow(&self, guard: &Guard) -> bool {
+    fn help_grow<'g>(&'g self, turn: &mut Turn<'g>) -> bool {
         let share = self.list.directory.claim();
         let claimed = share.is_some();
         if let Some(ids) = share {
-            self.list.link_sentinels(ids, guard);
+            self.list.link_sentinels(ids, turn);
         }
         self.list.directory.publish() || claimed
     }
 
     /// Sweeps up to `count` slots at the shared cursor; fewer at the end of the slab.
-    fn sweep_step(&self, count: u32, guard: &Guard) -> Swept {
+    fn sweep_step<'g>(&'g self, count: u32, turn: &mut Turn<'g>) -> Swept {
         let slots = self.list.slab.end().saturating_sub(1);
         let stretch = |cursor: u32| {
             let from = if cursor < slots { cursor } else { 0 };
@@ -267,14 +263,14 @@ impl<T> Table<T> {
         let (from, to) = cursor
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |at| Some(stretch(at).1))
             .map_or((0, 0), stretch);
-        let mut swept = self.sweep_slots(1 + from, to - from, guard);
+        let mut swept = self.sweep_slots(1 + from, to - from, turn);
         swept.wrapped = to == slots;
         swept
     }
 
     /// Looks at a stretch of slots, and claims and unlinks each entry that is past its deadline. The
     /// slots are counted, as by [`Slab::end`].
-    fn sweep_slots(&self, from: u32, count: u32, guard: &Guard) -> Swept {
+    fn sweep_slots<'g>(&'g self, from: u32, count: u32, turn: &mut Turn<'g>) -> Swept {
         let slab = &self.list.slab;
         let mut swept = Swept { examined: count as usize, ..Swept::default() };
         // One reading, from before the words: what it calls due stays due.
@@ -287,7 +283,7 @@ impl<T> Table<T> {
                 for slot in (first..first + (block_end - at)).map(SlotIndex) {
                     // Relaxed: a hint. The slot may be free, in someone's hands, or retired.
                     let state = slab.node(slot).state.load(Ordering::Relaxed);
-                    if state.is_due_at(now) && self.claim_expired(slot, state, guard) {
+                    if state.is_due_at(now) && self.claim_expired(slot, state, turn) {
                         swept.removed += 1;
                         swept.max_lag = swept.max_lag.max(state.lag(now));
                     }
@@ -305,29 +301,29 @@ impl<T> Table<T> {
 
     /// Ends the entry in `slot` if it is linked and still in the state that was due. A renewed or
     /// recycled slot is in another, and is left alone.
-    fn claim_expired(&self, slot: SlotIndex, due: State, guard: &Guard) -> bool {
-        let Some(mut old) = self.list.locate(slot, guard) else { return false };
+    fn claim_expired<'g>(&'g self, slot: SlotIndex, due: State, turn: &mut Turn<'g>) -> bool {
+        let Some(mut old) = self.list.locate(slot, turn) else { return false };
         if planted!(sweep_without_claim) {
-            self.end(&old, guard);
+            self.end(&old, turn);
             return true;
         }
         let claimed =
             (old.state == due || planted!(claim_without_compare)) && old.advance(State::DEAD);
         if claimed {
-            self.end(&old, guard);
+            self.end(&old, turn);
         }
         claimed
     }
 
     /// Drops the entries of up to `batches` batches whose grace period is over, and frees their
     /// slots. Returns how many batches it took. A `Drop` that calls the map does not come back here.
-    fn reclaim(&self, batches: usize, guard: &Guard) -> usize {
+    fn reclaim<'g>(&'g self, batches: usize, turn: &mut Turn<'g>) -> usize {
         let mut taken = 0;
         while taken < batches && self.list.limbo.has_due() {
-            let Some(_turn) = Turn::begin() else { break };
-            let Some(batch) = self.list.limbo.pop(guard) else { break };
+            let Some(_reclaiming) = Reclaiming::begin() else { break };
+            let Some(batch) = self.list.limbo.pop(turn.guard) else { break };
             taken += 1;
-            for entry in self.list.drain(batch) {
+            for entry in self.list.drain(batch, turn) {
                 if planted!(value_not_dropped) {
                     core::mem::forget(entry);
                     continue;
@@ -348,22 +344,22 @@ impl Swept {
     }
 }
 
-per_thread! { static RECLAIMING: Cell<bool> = Cell::new(false) }
+per_thread! { static ON: Cell<bool> = Cell::new(false) }
 
-/// The turn of reclaiming that a thread has: one, on any map.
-struct Turn;
+/// While a thread reclaims: on one map at a time.
+struct Reclaiming;
 
-impl Turn {
+impl Reclaiming {
     fn begin() -> Option<Self> {
         // A thread that is ending, its thread-locals gone, leaves reclaiming to others.
-        let was = RECLAIMING.try_with(|on| on.replace(true)).unwrap_or(true);
-        // Lazily: a `Turn` made and dropped here would end the one that is on.
+        let was = ON.try_with(|on| on.replace(true)).unwrap_or(true);
+        // Lazily: one made and dropped here would end the one that is on.
         (!was).then(|| Self)
     }
 }
 
-impl Drop for Turn {
+impl Drop for Reclaiming {
     fn drop(&mut self) {
-        let _ = RECLAIMING.try_with(|on| on.set(false));
+        let _ = ON.try_with(|on| on.set(false));
     }
 }

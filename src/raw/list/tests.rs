@@ -14,24 +14,27 @@ const MANY: usize = 1_000_000;
 fn one_chain(clock: ManualClock) -> Table<usize> {
     let deadline = State::until(clock.now() + 1);
     let table = Table::new(0, 1 << 21, 0, ClockSource::Custom(Box::new(clock)));
+    link_chain(&table, deadline);
+    table
+}
+
+fn link_chain(table: &Table<usize>, deadline: State) {
     let (list, guard) = (&table.list, guard::pin());
-    let key = SplitKey::of_node(7);
+    let (key, turn) = (SplitKey::of_node(7), &mut table.turn(&guard));
     let Ok(Found::Gap(mut gap)) =
-        list.find_entry(key, &guard, |_: &usize| Ok::<_, Infallible>(false))
+        list.find_entry(key, turn, |_: &usize| Ok::<_, Infallible>(false))
     else {
         unreachable!("the table is empty")
     };
     for i in 0..MANY {
         let mut draft = Draft::new(&list.slab, i);
-        let take = || list.slab.take(&list.stripes).unwrap();
-        let slot = draft.place(key.node_key(), deadline, gap.next, take);
+        let slot =
+            draft.place(key.node_key(), deadline, gap.next, || list.slab.take(turn).unwrap());
         assert!(gap.append(slot));
         draft.publish(&guard);
-        list.stripes.mine().entries.fetch_add(1, Ordering::Relaxed);
+        turn.count_entries(1);
         gap.pred = &list.slab.node(slot).next;
     }
-    drop(guard);
-    table
 }
 
 /// Growth leaves no sentinel of a published level out, whatever level it came to by then.

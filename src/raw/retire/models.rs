@@ -7,14 +7,14 @@ use std::sync::{
 
 use loom::thread;
 
-use super::{Limbo, SlotIndex, Stripes};
-use crate::raw::guard;
+use super::{Limbo, SlotIndex, Turn};
+use crate::raw::{guard, stripe::Stripes};
 
 /// Half of what was seen first.
 const FLOOR: usize = 161;
 
-/// Two threads of one stripe retire two slots each, with a batch to put back, to find, or to hand over as
-/// it is; then a third comes for what is due. Each slot comes back once.
+/// Two threads of one number retire two slots each, in turns of one stripe or of two, into batches that
+/// they find or begin; then a third comes for what is due. Each slot comes back once.
 #[test]
 fn limbo_each_slot_comes_back_once() {
     let mut builder = loom::model::Builder::new();
@@ -23,11 +23,11 @@ fn limbo_each_slot_comes_back_once() {
     let count = Arc::clone(&executions);
     builder.check(move || {
         count.fetch_add(1, Relaxed);
-        let shared = Arc::new((Limbo::new(16, 1), Stripes::new()));
+        let shared = Arc::new((Limbo::new(2), Stripes::new()));
         let retire = |(limbo, stripes): &(Limbo, Stripes), slots: [u32; 2]| {
             let guard = guard::pin();
             for slot in slots {
-                limbo.retire(SlotIndex(slot), stripes.mine(), &guard);
+                limbo.retire(SlotIndex(slot), &mut Turn::new(stripes, &guard));
             }
         };
         let theirs = Arc::clone(&shared);
@@ -38,7 +38,9 @@ fn limbo_each_slot_comes_back_once() {
         retire(&shared, [3, 4]);
         other.join().unwrap();
         let (limbo, stripes) = &*shared;
-        limbo.seal(stripes.mine(), &guard::pin());
+        let guard = guard::pin();
+        limbo.seal_all(&mut Turn::new(stripes, &guard));
+        drop(guard);
         let guard = guard::pin();
         let mut back = Vec::new();
         while let Some(mut batch) = limbo.pop(&guard) {
@@ -47,8 +49,8 @@ fn limbo_each_slot_comes_back_once() {
         back.sort_unstable();
         assert_eq!(back, [1, 2, 3, 4]);
         drop(guard);
-        let (mut limbo, stripes) = Arc::into_inner(shared).expect("all threads have joined");
-        limbo.close(&stripes);
+        let (mut limbo, _stripes) = Arc::into_inner(shared).expect("all threads have joined");
+        limbo.close();
     });
     let executions = executions.load(Relaxed);
     println!("model limbo_each_slot_comes_back_once: {executions} executions");
