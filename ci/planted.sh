@@ -51,7 +51,8 @@ loom batches_leaked             racy_31_map_drop_vs_a_batch_deferred_on_another_
 loom no_last_look               racy_32_first_inserts_of_a_map_of_three
 loom deadline_off_by_one        racy_33_get_vs_insert_of_an_entry_that_is_over_never_sees_it
 loom links_unfenced             racy_34_get_many_vs_insert_and_replace
-loom batch_put_relaxed          limbo_each_slot_comes_back_once
+loom turn_left_relaxed          limbo_each_slot_comes_back_once
+loom turn_shared                limbo_each_slot_comes_back_once
 loom block_left_behind          slab_no_block_with_free_slots_is_left_behind
 
 epoch relaxed_publish           epoch_01_insert_vs_insert_one_wins

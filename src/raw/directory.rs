@@ -185,6 +185,7 @@ impl Directory {
 
     /// How many entries the published level is meant for: half an entry a bucket. A hit then finds
     /// its key in the first node 8 times in 10.
+    #[inline]
     pub(super) fn capacity(&self) -> usize {
         let level = self.level();
         if level == MAX_LEVEL { usize::MAX } else { 1 << (level - 1) }

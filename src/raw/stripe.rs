@@ -78,7 +78,8 @@ impl Stripe {
             return true;
         }
         // Acquire (O5): what the turn before left.
-        !self.taken.load(Ordering::Relaxed) && !self.taken.swap(true, Ordering::Acquire)
+        let (taken, order) = (Ordering::Acquire, Ordering::Relaxed);
+        self.taken.compare_exchange(false, true, taken, order).is_ok()
     }
 }
 

@@ -17,9 +17,12 @@ use super::{
     table::Table,
 };
 
-/// Writes of a stripe between two looks at the number of entries. A sum over up to 16 stripes then
-/// costs a line a write; the smallest table is at most 2 entries a bucket when the look comes.
-const WRITES_PER_COUNT: u32 = if MODEL { 1 } else { 16 };
+/// Writes of a stripe between two looks at the number of entries. A sum loads a line of each stripe, 64 or
+/// so at most: about one a write. In a small map more often: the smallest is at 2 entries a bucket when the
+/// look comes.
+const WRITES_PER_COUNT: u32 = if MODEL { 1 } else { 64 };
+const WRITES_PER_COUNT_WHEN_SMALL: u32 = if MODEL { 1 } else { 16 };
+const SMALL_CAPACITY: usize = 1 << 12;
 
 /// Writes of a stripe between two sweep steps, so that the shared cursor is touched rarely.
 const WRITES_PER_SWEEP: u32 = if MODEL { 1 } else { 8 };
@@ -214,13 +217,15 @@ impl<T> Table<T> {
     pub(super) fn after_write<'g>(&'g self, turn: &mut Turn<'g>) {
         let List { directory, stripes, .. } = &self.list;
         let writes = turn.count_write();
-        if writes % WRITES_PER_COUNT == 0 {
+        if writes.is_multiple_of(WRITES_PER_COUNT_WHEN_SMALL)
+            && (writes.is_multiple_of(WRITES_PER_COUNT) || directory.capacity() <= SMALL_CAPACITY)
+        {
             directory.begin(stripes.entries());
         }
         if directory.is_growing() {
             self.help_grow(turn);
         }
-        if writes % WRITES_PER_SWEEP == 0
+        if writes.is_multiple_of(WRITES_PER_SWEEP)
             && self.sweep_per_write > 0
             && self.has_deadlines.load(Ordering::Relaxed)
         {

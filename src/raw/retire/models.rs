@@ -11,7 +11,7 @@ use super::{Limbo, SlotIndex, Turn};
 use crate::raw::{guard, stripe::Stripes};
 
 /// Half of what was seen first.
-const FLOOR: usize = 161;
+const FLOOR: usize = 175;
 
 /// Two threads of one number retire two slots each, in turns of one stripe or of two, into batches that
 /// they find or begin; then a third comes for what is due. Each slot comes back once.

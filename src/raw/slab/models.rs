@@ -14,7 +14,7 @@ use super::{Slab, Turn};
 use crate::raw::{guard, stripe::Stripes};
 
 /// Half of what was seen first.
-const FLOOR: usize = 5558;
+const FLOOR: usize = 452;
 
 /// While one thread takes slots, another takes them as well and gives some back; blocks are taken off the
 /// list, filled and listed again. Every free slot can still be taken.
