@@ -37,7 +37,8 @@ pub(super) trait Numbering {
     /// The chunk of an element; below [`CHUNKS`] for every number that is in use.
     fn chunk_of(number: u32) -> usize;
 
-    /// The number of a chunk's first element, and how many elements it has.
+    /// The number of a chunk's first element, and how many elements it has: none, if it is another name for
+    /// a chunk ([`Chunked::alias`]).
     fn span(chunk: usize) -> (usize, usize);
 }
 
@@ -116,7 +117,7 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
     /// - As for `get`; and `chunk` is the number's.
     #[inline]
     pub(super) unsafe fn get_in(&self, chunk: usize, number: u32) -> &T {
-        debug_assert_eq!(chunk, N::chunk_of(number));
+        debug_assert!(chunk == N::chunk_of(number) || N::span(chunk).1 == 0);
         debug_assert!(chunk < CHUNKS);
         // SAFETY: `ensure` accepted the number, so its chunk is one of the array's.
         let chunk = unsafe { self.chunks.get_unchecked(chunk) };
@@ -153,6 +154,14 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
         }
     }
 
+    /// Makes `alias` another name for a chunk that is there.
+    pub(super) fn alias(&self, alias: usize, chunk: usize) {
+        debug_assert_eq!(N::span(alias).1, 0);
+        // Release (O6): as in `ensure`.
+        let chunk = self.chunks[chunk].load(Ordering::Acquire);
+        self.chunks[alias].store(chunk, Ordering::Release);
+    }
+
     /// Bytes taken from the system, pages not touched yet included.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
@@ -163,8 +172,8 @@ impl<T, N: Numbering> Drop for Chunked<T, N> {
     fn drop(&mut self) {
         for (c, chunk) in self.chunks.iter().enumerate() {
             let biased = chunk.load(Ordering::Acquire);
-            let (start, len) = N::span(c);
             if !biased.is_null()
+                && let (start, len @ 1..) = N::span(c)
                 && let Some(base) = NonNull::new(biased.wrapping_add(start))
             {
                 // SAFETY: `ensure` allocated it with this length, and `&mut self` is the last use.

@@ -18,6 +18,8 @@ const FIRST_CELLS: usize = if MODEL { 2 } else { 16 };
 const MIN_LEVEL: u32 = FIRST_CELLS.ilog2();
 /// 2^29 buckets: at 2^30 slots a bucket holds two.
 const MAX_LEVEL: u32 = if MODEL { 3 } else { 29 };
+/// The level whose chunk is the first.
+const DEEPEST: u32 = 29;
 
 /// Sentinels that one write links while a level is built. With 16 a level of 2^l sentinels is
 /// ready after 2^l / 16 writes, and the next doubling is 2^l / 2 inserts away; with 4, measured on
@@ -32,15 +34,23 @@ unsafe impl Zeroed for AtomicLink {
     }
 }
 
-/// The numbers of sentinels: chunk `l` has the cells of level `l`, and that of the lowest level those
-/// of the levels below it as well.
+/// The numbers of sentinels. The cells of a level are a chunk, the deepest level's the first: so the place of
+/// a bucket's chunk is a sum ([`Levels::chunk_of_bucket`]). The cells of the lowest level are in one chunk with
+/// those of the levels below it, which goes by all their names.
 struct Levels;
 
 impl Levels {
     /// The chunk of a sentinel of this level.
     #[inline]
     fn chunk(level: u32) -> usize {
-        level.max(MIN_LEVEL) as usize
+        (DEEPEST - level) as usize
+    }
+
+    /// The chunk of the sentinel that a bucket of this level begins at: its own level is the bucket's less
+    /// the trailing zeros.
+    #[inline]
+    fn chunk_of_bucket(bucket: Bucket, shift: LevelShift) -> usize {
+        shift.0 + bucket.trailing_zeros() - LevelShift::of_level(DEEPEST).0
     }
 }
 
@@ -48,14 +58,14 @@ impl Numbering for Levels {
     #[inline]
     fn chunk_of(id: u32) -> usize {
         // Level l has the numbers from 2^(l-1) below 2^l.
-        Self::chunk((id << 1 | 1).ilog2())
+        Self::chunk((id << 1 | 1).ilog2().max(MIN_LEVEL))
     }
 
     fn span(chunk: usize) -> (usize, usize) {
-        if chunk as u32 <= MIN_LEVEL {
-            (0, FIRST_CELLS)
-        } else {
-            (1 << (chunk - 1), 1 << (chunk - 1))
+        match DEEPEST - chunk as u32 {
+            level @ ..MIN_LEVEL => (level as usize, 0),
+            MIN_LEVEL => (0, FIRST_CELLS),
+            level => (1 << (level - 1), 1 << (level - 1)),
         }
     }
 }
@@ -108,6 +118,9 @@ impl Directory {
             )),
         };
         directory.cells.ensure(0);
+        for level in 0..MIN_LEVEL {
+            directory.cells.alias(Levels::chunk(level), Levels::chunk(MIN_LEVEL));
+        }
         for level in MIN_LEVEL..level {
             directory.cells.ensure(1 << level);
         }
@@ -132,8 +145,8 @@ impl Directory {
 
     /// The cell of the sentinel that a bucket starts at, as above.
     #[inline]
-    fn cell_of(&self, bucket: Bucket, level: u32) -> &AtomicLink {
-        let chunk = Levels::chunk(bucket.sentinel_level(level));
+    fn cell_of(&self, bucket: Bucket, shift: LevelShift) -> &AtomicLink {
+        let chunk = Levels::chunk_of_bucket(bucket, shift);
         // SAFETY: I7: as above; the chunk is that of the sentinel's level.
         unsafe { self.cells.get_in(chunk, bucket.sentinel().0) }
     }
@@ -145,10 +158,10 @@ impl Directory {
         // Acquire (O3): the level's cells come before it.
         let shift = LevelShift(self.shift.load(Ordering::Acquire));
         let bucket = key.bucket(shift);
-        let cell = self.cell_of(bucket, shift.level());
+        let cell = self.cell_of(bucket, shift);
         // Acquire (O1): pairs with the Release that linked what follows.
         let link = cell.load(Ordering::Acquire);
-        if link.is_ready() { (cell, link) } else { self.start_before(bucket, shift.level()) }
+        if link.is_ready() { (cell, link) } else { self.start_before(bucket, shift) }
     }
 
     /// The cell of the sentinel of a key's bucket, which may not be linked.
@@ -156,16 +169,16 @@ impl Directory {
     pub(super) fn first_cell(&self, key: SplitKey) -> &AtomicLink {
         // Acquire (O3): the level's cells come before it.
         let shift = LevelShift(self.shift.load(Ordering::Acquire));
-        self.cell_of(key.bucket(shift), shift.level())
+        self.cell_of(key.bucket(shift), shift)
     }
 
     /// The start where the bucket's own sentinel is not linked yet, or was linked a moment ago by
     /// someone who has not said so: the head at the latest is ready.
     #[cold]
-    fn start_before(&self, mut bucket: Bucket, level: u32) -> (&AtomicLink, Link) {
+    fn start_before(&self, mut bucket: Bucket, shift: LevelShift) -> (&AtomicLink, Link) {
         loop {
             bucket = bucket.parent();
-            let cell = self.cell_of(bucket, level);
+            let cell = self.cell_of(bucket, shift);
             // Acquire (O1): as above.
             let link = cell.load(Ordering::Acquire);
             if link.is_ready() {
@@ -302,14 +315,13 @@ mod tests {
     }
 
     #[test]
-    fn the_chunk_of_a_sentinel_is_that_of_its_level() {
-        for level in MIN_LEVEL..12 {
+    fn the_cell_of_a_bucket_is_that_of_its_sentinel() {
+        let directory = Directory::with_capacity(1 << 10);
+        for level in MIN_LEVEL..=directory.level() {
             for i in 0..1 << level {
                 let bucket = Bucket::new(level, i);
-                let chunk = Levels::chunk_of(bucket.sentinel().0);
-                assert_eq!(chunk, Levels::chunk(bucket.sentinel_level(level)));
-                let (first, len) = Levels::span(chunk);
-                assert!((first..first + len).contains(&(bucket.sentinel().0 as usize)));
+                let cell = directory.cell_of(bucket, LevelShift::of_level(level));
+                assert!(core::ptr::eq(cell, directory.cell(bucket.sentinel())));
             }
         }
     }

@@ -44,10 +44,10 @@ impl Bucket {
         Self(1 << level | u64::from(i))
     }
 
-    /// The level that its sentinel belongs to; `level` is the bucket's.
+    /// How many levels less than the bucket's its sentinel belongs to.
     #[inline]
-    pub(super) fn sentinel_level(self, level: u32) -> u32 {
-        level - self.0.trailing_zeros()
+    pub(super) fn trailing_zeros(self) -> usize {
+        self.0.trailing_zeros() as usize
     }
 
     /// The sentinel at its start.
