@@ -107,25 +107,42 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
     #[inline]
     pub(super) unsafe fn get(&self, number: u32) -> &T {
         // SAFETY: as the caller says.
-        unsafe { self.get_in(N::chunk_of(number), number) }
+        let chunk = unsafe { self.chunk(N::chunk_of(number)) };
+        // SAFETY: the chunk is allocated and holds the element; it is freed with `self` only.
+        unsafe { &*chunk.wrapping_add(number as usize) }
     }
 
-    /// The element `number`, for a caller who knows its chunk.
+    /// The element whose number is half of `odd`, which is odd, for a caller who knows its chunk: without
+    /// taking the odd bit off first.
     ///
     /// # Safety
     ///
     /// - As for `get`; and `chunk` is the number's.
     #[inline]
-    pub(super) unsafe fn get_in(&self, chunk: usize, number: u32) -> &T {
-        debug_assert!(chunk == N::chunk_of(number) || N::span(chunk).1 == 0);
+    pub(super) unsafe fn get_half(&self, chunk: usize, odd: usize) -> &T {
+        debug_assert!(chunk == N::chunk_of((odd / 2) as u32) || N::span(chunk).1 == 0);
+        debug_assert!(odd % 2 == 1 && size_of::<T>().is_multiple_of(2));
+        // SAFETY: as the caller says.
+        let chunk = unsafe { self.chunk(chunk) };
+        let half = size_of::<T>() / 2;
+        // SAFETY: as in `get`.
+        unsafe { &*chunk.wrapping_byte_add(odd * half).wrapping_byte_sub(half) }
+    }
+
+    /// A chunk's pointer.
+    ///
+    /// # Safety
+    ///
+    /// - An `ensure` of a number in the chunk happened before.
+    #[inline]
+    unsafe fn chunk(&self, chunk: usize) -> *const T {
         debug_assert!(chunk < CHUNKS);
-        // SAFETY: `ensure` accepted the number, so its chunk is one of the array's.
+        // SAFETY: `ensure` accepted a number of it, so it is one of the array's.
         let chunk = unsafe { self.chunks.get_unchecked(chunk) };
         // Relaxed (O6): whoever made the number known published it after the chunk.
         let chunk = chunk.load(Ordering::Relaxed);
         debug_assert!(!chunk.is_null());
-        // SAFETY: the chunk is allocated and holds the element; it is freed with `self` only.
-        unsafe { &*chunk.wrapping_add(number as usize) }
+        chunk
     }
 
     /// Makes the chunk of `number` available. What it holds at first is all zeros.

@@ -148,7 +148,7 @@ impl Directory {
     fn cell_of(&self, bucket: Bucket, shift: LevelShift) -> &AtomicLink {
         let chunk = Levels::chunk_of_bucket(bucket, shift);
         // SAFETY: I7: as above; the chunk is that of the sentinel's level.
-        unsafe { self.cells.get_in(chunk, bucket.sentinel().0) }
+        unsafe { self.cells.get_half(chunk, bucket.twice_sentinel()) }
     }
 
     /// Where a walk to `key` starts: the nearest linked sentinel at or before its bucket, and the

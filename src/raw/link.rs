@@ -44,6 +44,12 @@ impl Bucket {
         Self(1 << level | u64::from(i))
     }
 
+    /// Twice the number of the sentinel at its start, and one: the word before its lowest bit is shifted out.
+    #[inline]
+    pub(super) fn twice_sentinel(self) -> usize {
+        (self.0 >> self.0.trailing_zeros()) as usize
+    }
+
     /// How many levels less than the bucket's its sentinel belongs to.
     #[inline]
     pub(super) fn trailing_zeros(self) -> usize {
