@@ -200,7 +200,8 @@ impl Link {
     #[inline]
     pub(super) fn target(self) -> Target {
         debug_assert!(self != Self::UNSET);
-        let index = self.unmarked().0 >> 1;
+        // Both tags shifted out.
+        let index = self.0 << 1 >> 2;
         if self.0 & Self::SENTINEL == 0 {
             Target::Node(SlotIndex(index))
         } else if self.unmarked() == Self::END {
