@@ -84,6 +84,7 @@ tests deadline_off_by_one       committed_fuzz_corpus_agrees_with_the_model
 tests pending_not_dropped       map_drop_drops_everything_at_once_whatever_guards_live_elsewhere
 tests no_grace_period           nothing_is_dropped_while_a_pin_could_see_it
 tests zero_ttl_is_the_present   a_deadline_that_comes_back_does_not_revive_an_expired_entry
+tests drop_in_a_turn            a_drop_may_put_an_entry_into_the_slot_that_it_left
 tests coarse_clock_does_not_lag an_entry_expires_on_time_on_the_system_clock
 tests notes_pile_up             sweeps_behind_a_parked_reader_take_no_memory
 

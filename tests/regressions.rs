@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Barrier, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -230,6 +230,102 @@ fn a_map_at_its_limit_survives_drops_that_panic() {
         assert_eq!(tally.alive(), 1);
         drop(map);
         tally.assert_all_dropped();
+    });
+}
+
+/// Puts one entry into the map that it is told, once.
+struct Again(Option<Weak<TtlMap<u64, Again>>>);
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        if let Some(map) = self.0.take().and_then(|map| map.upgrade()) {
+            map.pin().insert(1_000_000, Self(None));
+        }
+    }
+}
+
+/// The slot of an entry is free before its `Drop` runs, and the `Drop` may use it: nobody has it in hand.
+#[test]
+fn a_drop_may_put_an_entry_into_the_slot_that_it_left() {
+    exclusive(|| {
+        for slots in [1, 2, 16, 1000] {
+            let map = Arc::new(limited::<Again>(slots));
+            map.pin().insert(0, Again(Some(Arc::downgrade(&map))));
+            for key in 1..slots as u64 {
+                map.pin().insert(key, Again(None));
+            }
+            assert!(map.pin().remove(&0).is_some());
+            map.sweep(Budget::full_pass());
+            assert!(map.pin().contains_key(&1_000_000), "of {slots} slots");
+        }
+    });
+}
+
+/// Writers that wait in a `Drop` keep nobody from the slots that they reclaimed before.
+#[test]
+fn writers_that_wait_in_a_drop_hide_no_free_slots() {
+    exclusive(|| {
+        struct Waits(Option<Arc<Barrier>>);
+        impl Drop for Waits {
+            fn drop(&mut self) {
+                if let Some(barrier) = &self.0 {
+                    // In the drop; and until the test is done.
+                    barrier.wait();
+                    barrier.wait();
+                }
+            }
+        }
+        const SLOTS: u64 = 8000;
+        let map = limited::<Waits>(SLOTS as usize);
+        let barrier = Arc::new(Barrier::new(2));
+        for key in 0..SLOTS {
+            map.pin().insert(key, Waits((key == 0).then(|| Arc::clone(&barrier))));
+        }
+        behind_a_pin(&map, || (0..SLOTS / 8).for_each(|key| _ = map.pin().remove(&key)));
+        thread::scope(|scope| {
+            scope.spawn(|| map.sweep(Budget::full_pass()));
+            barrier.wait();
+            let free = map.stats().free_slots as u64;
+            for key in 0..free {
+                map.pin().insert(SLOTS + key, Waits(None));
+            }
+            barrier.wait();
+        });
+        assert!(map.len() as u64 > SLOTS - SLOTS / 8);
+    });
+}
+
+/// A thread that puts a few entries looks whether the table must grow.
+#[test]
+fn a_table_grows_though_each_thread_puts_a_few_entries() {
+    let map = TtlMap::<u64, u64>::new();
+    for writer in 0..64 {
+        let insert = || (0..15).for_each(|i| _ = map.pin().insert(writer * 100 + i, i));
+        thread::scope(|scope| _ = scope.spawn(insert));
+    }
+    // At an entry a bucket it has 1,024 buckets, from 16.
+    assert!(map.stats().growths >= 5, "{} growths", map.stats().growths);
+}
+
+/// What a thread removed that has ended is reclaimed by the writes of others.
+#[test]
+fn the_batches_of_threads_that_ended_do_not_wait_for_a_sweep() {
+    exclusive(|| {
+        let map = TtlMap::<u64, u64>::new();
+        for writer in 0..64 {
+            let churn = || {
+                for key in writer * 1000..writer * 1000 + 60 {
+                    map.pin().insert(key, key);
+                    map.pin().remove(&key);
+                }
+            };
+            thread::scope(|scope| _ = scope.spawn(churn));
+        }
+        for i in 0..20_000 {
+            map.pin().insert(i % 64, i);
+        }
+        let pending = map.stats().pending_reclaim;
+        assert!(pending < 64 * 60 / 2, "{pending} pending");
     });
 }
 

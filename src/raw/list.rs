@@ -469,25 +469,19 @@ impl<T> List<T> {
         }
     }
 
-    /// Takes the entries of a batch out and frees their slots, one by one, so that a panic in the
-    /// drop of one leaves the others in the batch.
-    pub(super) fn drain<'a>(
-        &'a self,
-        mut batch: DueBatch<'a>,
-        turn: &'a mut Turn<'_>,
-    ) -> impl Iterator<Item = T> + 'a {
-        core::iter::from_fn(move || {
-            let slot = batch.take()?;
-            turn.count_pending(-1);
-            debug_assert!(
-                matches!(self.slab.node(slot).state.load(Ordering::Relaxed), state
-                    if state.is_terminal() && state != State::FREE),
-                "I4: {slot:?} is retired, yet not over",
-            );
-            // SAFETY: I4: only `unlink` retires, each slot once, and only a batch whose grace
-            // period is over is due.
-            Some(unsafe { self.slab.reclaim(slot, turn) })
-        })
+    /// Takes the next entry of a batch out and frees its slot; so a panic in the drop of one leaves the
+    /// others in the batch.
+    pub(super) fn drain(&self, batch: &mut DueBatch<'_>, turn: &mut Turn<'_>) -> Option<T> {
+        let slot = batch.take()?;
+        turn.count_pending(-1);
+        debug_assert!(
+            matches!(self.slab.node(slot).state.load(Ordering::Relaxed), state
+                if state.is_terminal() && state != State::FREE),
+            "I4: {slot:?} is retired, yet not over",
+        );
+        // SAFETY: I4: only `unlink` retires, each slot once, and only a batch whose grace
+        // period is over is due.
+        Some(unsafe { self.slab.reclaim(slot, turn) })
     }
 
     /// Walks on from `link` to the next visible entry; `None` at the end of the list. Read-only.

@@ -14,10 +14,10 @@
 //! - **I4** A node is linked once and unlinked once, after its state became terminal; who unlinks
 //!   it retires it. Its key, its entry and its terminal state stay as they are, and its link stays
 //!   frozen, until every guard from before the unlinking is gone.
-//! - **I5** A slot is free in the bitmap, or one draft's, or linked, or retired. Only slots of
-//!   ensured chunks are handed out.
-//! - **I6** A block with a free slot is some stripe's, or listed, or in the hands of a thread that is
-//!   about to make it one of these.
+//! - **I5** A slot is free in the bitmap, or free in one stripe, or one draft's, or linked, or retired.
+//!   Only slots of ensured chunks are handed out.
+//! - **I6** A block with a free bit is listed, or in the hands of a thread that is about to list it or to
+//!   take all its slots.
 //! - **I7** A sentinel's cell is unset, then its one claimer's and marked, then linked; linked it
 //!   stays. A walk starts only from an unmarked one. Its chunk comes before its number.
 //! - **I8** The box of a batch seen on the ready stack, by who pops or who pushes, lives, and does not

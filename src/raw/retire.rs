@@ -171,13 +171,28 @@ impl Limbo {
     }
 
     /// Hands the batches of all stripes to the collector, however full, so that nothing waits for ever.
-    /// One whose stripe is in use stays: that write, or the next, goes on filling it.
+    /// That of a stripe in use, its writer hands over at the end of the write.
     pub(super) fn seal_all(&self, turn: &mut Turn<'_>) {
-        turn.each(|turn| {
-            if let Some(batch) = turn.with_batch(Option::take) {
-                self.defer(batch, turn.guard);
-            }
-        });
+        let guard = turn.guard;
+        for batch in turn.take_batches() {
+            self.defer(batch, guard);
+        }
+    }
+
+    /// Hands over the stripe's own batch.
+    #[cold]
+    pub(super) fn seal(&self, turn: &mut Turn<'_>) {
+        if let Some(batch) = turn.take_batch() {
+            self.defer(batch, turn.guard);
+        }
+    }
+
+    /// Hands over the batch of the `n`-th stripe, or the one that comes to it when all are counted through,
+    /// if it has no writer any more.
+    pub(super) fn seal_idle(&self, n: usize, turn: &mut Turn<'_>) {
+        if let Some(batch) = turn.take_idle_batch(n) {
+            self.defer(batch, turn.guard);
+        }
     }
 
     /// Hands over all batches, however full, and notes behind them that their grace period is over:

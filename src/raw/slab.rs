@@ -2,9 +2,9 @@
 //!
 //! Slots come in blocks of 64 with one bitmap of taken slots a block (I5): slots are taken by a CAS
 //! that sets their bits and given back by clearing them, so there is no ABA. A stripe takes from its
-//! magazine, where it puts the slots that it reclaims; when that is empty, it fills it from the list of
-//! blocks that got a free slot, or from fresh memory. Entries put together by one thread thus stand
-//! together and often expire together.
+//! magazine, where it puts the slots that it reclaims; when that is empty, from a block of its own, which
+//! comes from the list of blocks that got a free slot, or from fresh memory. Entries put together by one
+//! thread thus stand together and often expire together.
 
 use core::mem::MaybeUninit;
 
@@ -26,6 +26,9 @@ use super::{
 pub(super) const BLOCK_SLOTS: u32 = if MODEL { 4 } else { 64 };
 /// The bits of all slots of a block.
 const ALL_SLOTS: u64 = u64::MAX >> (64 - BLOCK_SLOTS);
+
+/// What the slots of a magazine may take: many large ones would lie idle.
+const MAGAZINE_BYTES: usize = 64 << 10;
 
 /// A slot's number is that of its block, then its place there; a block's is that of its chunk, then
 /// its place there. 25 bits below the chunk's 5: up to 2^25 slots a chunk, a gigabyte of small ones.
@@ -173,7 +176,7 @@ pub(super) struct Slab<T> {
     /// The last block within the limit, and those of its slots that are.
     last_block: u32,
     last_slots: u64,
-    /// How many slots a magazine holds, and a stripe takes from a block at once.
+    /// How many slots a magazine holds at most, and a stripe takes from a block at once.
     magazine_slots: u32,
     /// How many blocks were ever handed out, in the order of their chunks.
     handed_out: CachePadded<AtomicU32>,
@@ -188,9 +191,11 @@ unsafe impl<T: Send + Sync> Sync for Slab<T> {}
 unsafe impl<T: Send> Send for Slab<T> {}
 
 impl<T> Slab<T> {
-    /// A slab for up to `max_slots` entries, 1 to [`MAX_SLOTS`], of which a stripe keeps up to `share`.
+    /// A slab for up to `max_slots` entries, 1 to [`MAX_SLOTS`], of which a stripe has up to `share` in its
+    /// magazine, and as many from a block.
     pub(super) fn new(max_slots: u32, share: u32) -> Self {
         debug_assert!((1..=MAX_SLOTS).contains(&max_slots));
+        let share = share.min((MAGAZINE_BYTES / size_of::<Node<T>>()) as u32);
         Self {
             nodes: Chunked::new(),
             blocks: Chunked::new(),
@@ -283,7 +288,9 @@ impl<T> Slab<T> {
             let Some(block) = self.pop_listed().or_else(|| self.fresh_block()) else {
                 return self.take_from_any(turn);
             };
-            let slots = self.take_from(block, self.magazine_slots);
+            // Without fresh memory to come, free slots are for whoever needs one.
+            let most = if self.is_handed_out() { 1 } else { self.magazine_slots };
+            let slots = self.take_from(block, most);
             if self.free(block) != 0 && !planted!(block_left_behind) {
                 self.list(block);
             }
@@ -301,13 +308,12 @@ impl<T> Slab<T> {
         if planted!(no_last_look) {
             return Err(Full);
         }
-        let mut found = None;
-        turn.each(|turn| found = found.or_else(|| turn.take_slot()));
         let from_block = |block| match self.take_from(block, 1) {
             0 => None,
             slots => Some(slot_of(block, slots)),
         };
-        found.or_else(|| self.all_blocks().find_map(from_block)).ok_or(Full)
+        let from_blocks = || self.all_blocks().find_map(from_block);
+        turn.take_slot_of_any().or_else(from_blocks).ok_or(Full)
     }
 
     /// Takes up to `most` free slots of a block, the first ones; none if there are none.
@@ -318,6 +324,9 @@ impl<T> Slab<T> {
             let mut slots = !taken & self.slots_of(block);
             while slots.count_ones() > most {
                 slots ^= 1 << slots.ilog2();
+            }
+            if slots == 0 {
+                return 0;
             }
             // Acquire (O4): the last users of the slots are done with them.
             let swap = word.compare_exchange_weak(
@@ -384,6 +393,11 @@ impl<T> Slab<T> {
         }
     }
 
+    /// Whether there is no fresh memory left.
+    fn is_handed_out(&self) -> bool {
+        self.handed_out.load(Ordering::Relaxed) > self.max_slots / BLOCK_SLOTS
+    }
+
     /// Hands out the next block of memory never used before.
     fn fresh_block(&self) -> Option<u32> {
         loop {
@@ -430,6 +444,11 @@ impl<T> Slab<T> {
     pub(super) unsafe fn reclaim(&self, slot: SlotIndex, turn: &mut Turn<'_>) -> T {
         // SAFETY: filled and unread, as the caller says.
         let entry = unsafe { self.node(slot).empty() };
+        debug_assert!(
+            !self.free(slot.0 / BLOCK_SLOTS) & 1 << (slot.0 % BLOCK_SLOTS) != 0,
+            "I5: slot {} freed twice",
+            slot.0,
+        );
         if !turn.put_slot(slot, self.magazine_slots) {
             self.give_back(slot);
         }

@@ -2,11 +2,11 @@
 //!
 //! A write takes the *turn* of a stripe, one exchange, and then works on plain memory: so a slot taken, a
 //! slot retired and a count cost no locked instruction each. Nobody waits for a turn. Who finds the stripe
-//! of its number in use takes the next one of that chain, and makes one at its end; so there are as many
-//! stripes as writers ever were in the middle of a write at once, and writers do not meet.
+//! of its number in use takes another number, and if that is in use as well, the next stripe of its chain, or
+//! makes one at the end.
 //!
 //! The free slots are a magazine (Bonwick and Adams 2001), what this stripe reclaimed, the newest on top;
-//! and below it those of one block of the slab.
+//! and below it those that were taken from one block of the slab.
 
 #[cfg(not(any(loom, shuttle)))]
 use core::cell::Cell;
@@ -30,6 +30,8 @@ pub(super) const MAGAZINE_SLOTS: u32 = if MODEL { 4 } else { 248 };
 pub(super) struct Stripe {
     /// Whether a writer has the turn.
     taken: AtomicBool,
+    /// Whether someone came for the batch while a writer had the turn.
+    seal_wanted: AtomicBool,
     /// How many slots the magazine holds. This, the slots of the block and the counts are changed by who
     /// has the turn, and read by all.
     len: AtomicU32,
@@ -47,6 +49,8 @@ pub(super) struct Stripe {
 /// What only the writer that has the turn looks at.
 struct Kit {
     writes: u32,
+    /// `writes` when another stripe's writer last looked in.
+    writes_seen: u32,
     block: u32,
     batch: Option<Box<Batch>>,
     magazine: [u32; MAGAZINE_SLOTS as usize],
@@ -57,12 +61,14 @@ impl Stripe {
     fn new() -> Box<CachePadded<Self>> {
         Box::new(CachePadded::new(Self {
             taken: AtomicBool::new(true),
+            seal_wanted: AtomicBool::new(false),
             len: AtomicU32::new(0),
             of_block: AtomicU64::new(0),
             entries: AtomicIsize::new(0),
             pending: AtomicIsize::new(0),
             kit: UnsafeCell::new(Kit {
                 writes: 0,
+                writes_seen: 0,
                 block: 0,
                 batch: None,
                 magazine: [0; MAGAZINE_SLOTS as usize],
@@ -154,20 +160,78 @@ impl<'g> Turn<'g> {
         true
     }
 
+    /// Whether someone came for the batch during this turn or one before; not a second time.
+    #[inline]
+    pub(super) fn is_seal_wanted(&mut self) -> bool {
+        // Relaxed: whoever misses it comes to it in the next turn.
+        let wanted = &self.stripe().seal_wanted;
+        wanted.load(Ordering::Relaxed) && {
+            wanted.store(false, Ordering::Relaxed);
+            true
+        }
+    }
+
+    /// Ends the turn; the next that is needed begins another. Before the user's code runs: what this stripe
+    /// has is then anyone's.
+    #[inline]
+    pub(super) fn leave(&mut self) {
+        if let Some(stripe) = self.mine.take() {
+            let relaxed = planted!(turn_left_relaxed);
+            // Release (O5): the next turn finds what this one left.
+            let release = if relaxed { Ordering::Relaxed } else { Ordering::Release };
+            stripe.taken.store(false, release);
+        }
+    }
+
+    /// Takes the batch of retired slots.
+    pub(super) fn take_batch(&mut self) -> Option<Box<Batch>> {
+        self.with_batch(Option::take)
+    }
+
     /// Does something with the batch of retired slots.
     #[inline]
     pub(super) fn with_batch<R>(&mut self, f: impl FnOnce(&mut Option<Box<Batch>>) -> R) -> R {
         self.with_kit(|kit| f(&mut kit.batch))
     }
 
-    /// The turns of all stripes, this one first, that no other write is in.
-    pub(super) fn each(&mut self, mut f: impl FnMut(&mut Turn<'g>)) {
-        if self.mine.is_some() {
-            f(self);
-        }
-        for stripe in self.stripes.iter().filter(|stripe| stripe.try_enter()) {
-            f(&mut Turn { mine: Some(stripe), ..*self });
-        }
+    /// Takes a slot of any stripe that no write is in, this one first.
+    pub(super) fn take_slot_of_any(&mut self) -> Option<SlotIndex> {
+        self.take_slot().or_else(|| self.others().find_map(|mut turn| turn.take_slot()))
+    }
+
+    /// Takes the batches of all stripes, one by one. Of a stripe that a write is in, the write hands it over.
+    pub(super) fn take_batches(&mut self) -> impl Iterator<Item = Box<Batch>> {
+        let mine = self.mine.is_some().then(|| self.take_batch()).flatten();
+        let stripes = self.stripes.iter();
+        let theirs = stripes.filter_map(|stripe| {
+            let Some(mut turn) = self.try_turn(stripe) else {
+                // Relaxed: only to speed it up.
+                stripe.seal_wanted.store(true, Ordering::Relaxed);
+                return None;
+            };
+            turn.take_batch()
+        });
+        mine.into_iter().chain(theirs)
+    }
+
+    /// Takes the batch of the `n`-th stripe if nobody wrote there since it was last looked at.
+    pub(super) fn take_idle_batch(&mut self, n: usize) -> Option<Box<Batch>> {
+        let stripe = self.stripes.iter().nth(n % self.stripes.iter().count().max(1))?;
+        let mut turn = self.try_turn(stripe)?;
+        let is_idle = turn.with_kit(|kit| {
+            let before = core::mem::replace(&mut kit.writes_seen, kit.writes);
+            before == kit.writes
+        });
+        is_idle.then(|| turn.take_batch()).flatten()
+    }
+
+    /// Turns of the stripes that no write is in.
+    fn others(&self) -> impl Iterator<Item = Turn<'g>> {
+        self.stripes.iter().filter_map(|stripe| self.try_turn(stripe))
+    }
+
+    fn try_turn(&self, stripe: &'g Stripe) -> Option<Turn<'g>> {
+        stripe.try_enter().then(|| Turn { mine: Some(stripe), ..*self })
     }
 
     #[inline]
@@ -188,12 +252,7 @@ impl<'g> Turn<'g> {
 impl Drop for Turn<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(stripe) = self.mine {
-            let relaxed = planted!(turn_left_relaxed);
-            // Release (O5): the next turn finds what this one left.
-            let release = if relaxed { Ordering::Relaxed } else { Ordering::Release };
-            stripe.taken.store(false, release);
-        }
+        self.leave();
     }
 }
 
@@ -220,12 +279,18 @@ impl Stripes {
     /// Takes a turn: of the first stripe of the thread's chain that is free, or of a new one.
     #[inline]
     fn enter(&self) -> &Stripe {
-        // The count is a power of two.
-        let mut place = &self.0[thread_number() & (self.0.len() - 1)];
+        let mut place = self.chain(thread_number());
+        let mut has_moved = self.0.len() == 1;
         loop {
             match Self::at(place) {
                 Some(stripe) if stripe.try_enter() => return stripe,
-                Some(stripe) => place = &stripe.next,
+                Some(stripe) if has_moved => place = &stripe.next,
+                Some(_) => {
+                    // Someone of the same number is in it: one of us goes elsewhere, from now on (as in
+                    // the striped counters of Doug Lea's `Striped64`).
+                    has_moved = true;
+                    place = self.chain(new_thread_number());
+                }
                 None => {
                     if let Some(new) = Self::add(place) {
                         return new;
@@ -233,6 +298,12 @@ impl Stripes {
                 }
             }
         }
+    }
+
+    #[inline]
+    fn chain(&self, number: usize) -> &AtomicPtr<CachePadded<Stripe>> {
+        // The count is a power of two.
+        &self.0[number & (self.0.len() - 1)]
     }
 
     /// Puts a new stripe, in its maker's turn, at the end of a chain, unless another has come there.
@@ -292,11 +363,12 @@ impl Stripes {
 impl Drop for Stripes {
     fn drop(&mut self) {
         for first in &self.0 {
-            let mut place = first.load(Ordering::Acquire);
+            // Relaxed: `&mut self`.
+            let mut place = first.load(Ordering::Relaxed);
             while !place.is_null() {
                 // SAFETY: from `into_raw`, and `&mut self` is the last use.
                 let stripe = unsafe { Box::from_raw(place) };
-                place = stripe.next.load(Ordering::Acquire);
+                place = stripe.next.load(Ordering::Relaxed);
             }
         }
     }
@@ -322,17 +394,25 @@ per_thread! { static NUMBER: Cell<Option<usize>> = Cell::new(None) }
 #[cfg(not(any(loom, shuttle)))]
 #[inline]
 fn thread_number() -> usize {
+    NUMBER.get().unwrap_or_else(new_thread_number)
+}
+
+/// Gives the current thread another.
+#[cfg(not(any(loom, shuttle)))]
+#[cold]
+fn new_thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    NUMBER.with(|number| {
-        number.get().unwrap_or_else(|| {
-            let next = NEXT.fetch_add(1, Ordering::Relaxed);
-            number.set(Some(next));
-            next
-        })
-    })
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    NUMBER.set(Some(next));
+    next
 }
 
 #[cfg(any(loom, shuttle))]
 fn thread_number() -> usize {
+    0
+}
+
+#[cfg(any(loom, shuttle))]
+fn new_thread_number() -> usize {
     0
 }

@@ -54,9 +54,8 @@ impl<T> Table<T> {
         clock: ClockSource,
     ) -> Self {
         let stripes = Stripes::new();
-        // What waits in batches, and in magazines, is an eighth of the slots at most, unless there are more
-        // writers than chains: so a map near its limit can use the others.
-        let share = max_slots / (8 * stripes.chains());
+        // What waits in half-full batches is an eighth of the slots at most while up to 16 threads write.
+        let share = max_slots / (8 * stripes.chains().min(16));
         Self {
             list: List {
                 directory: Directory::with_capacity(capacity),

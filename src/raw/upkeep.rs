@@ -3,9 +3,9 @@
 //! A write does a bounded share of it after its effect (`after_write`); sweeps do more. Nothing here
 //! changes what a reader of the map is told, but by the sweep's claim of an expired entry.
 
-use core::{cell::Cell, time::Duration};
+use core::{cell::Cell, mem::needs_drop, time::Duration};
 
-use crate::sync::{AtomicU32, AtomicU64, MODEL, Ordering, per_thread, planted};
+use crate::sync::{AtomicU32, AtomicU64, MODEL, Ordering, per_thread, planted, thread};
 
 use super::{
     guard,
@@ -17,11 +17,11 @@ use super::{
     table::Table,
 };
 
-/// Writes of a stripe between two looks at the number of entries. A sum loads a line of each stripe, 64 or
-/// so at most: about one a write. In a small map more often: the smallest is at 2 entries a bucket when the
-/// look comes.
-const WRITES_PER_COUNT: u32 = if MODEL { 1 } else { 64 };
-const WRITES_PER_COUNT_WHEN_SMALL: u32 = if MODEL { 1 } else { 16 };
+/// Writes of a stripe between two looks at the number of entries, and at a stripe that may be idle. A sum
+/// loads a line of each stripe: about one a write where 64 threads write. In a small map more often, and on
+/// the first few writes of a stripe: many threads may put a few entries each.
+const WRITES_PER_LOOK: u32 = if MODEL { 1 } else { 64 };
+const WRITES_PER_LOOK_WHEN_SMALL: u32 = if MODEL { 1 } else { 16 };
 const SMALL_CAPACITY: usize = 1 << 12;
 
 /// Writes of a stripe between two sweep steps, so that the shared cursor is touched rarely.
@@ -44,7 +44,8 @@ const BATCHES_PER_PIN: usize = 9;
 const GRACE_ROUNDS: usize = 3;
 
 /// The same for a sweep that is to reclaim all: enough for the collector to work off 2,048 batches
-/// of other maps first, and some tens of microseconds where a pinned thread makes it vain.
+/// of other maps first, and some tens of microseconds where a pinned thread makes it vain. And how often a
+/// write that finds no slot lets others run who have some.
 const PATIENT_ROUNDS: usize = if MODEL { 3 } else { 256 };
 
 /// How often a write sweeps and reclaims when all slots are taken, before it gives up.
@@ -202,6 +203,16 @@ impl<T> Table<T> {
                 return slot;
             }
         }
+        for _ in 0..PATIENT_ROUNDS {
+            // A writer that was interrupted in its turn may have free slots.
+            if self.list.stripes.free_slots() == 0 {
+                break;
+            }
+            thread::yield_now();
+            if let Ok(slot) = self.list.slab.take(turn) {
+                return slot;
+            }
+        }
         panic!(
             "evanesce: the map is at its limit of {} slots ({} entries, {} removed ones that a \
              pinned thread may still see)",
@@ -215,12 +226,15 @@ impl<T> Table<T> {
     /// and a batch of reclaiming. The user's `Drop` runs here, and may panic or call the map.
     #[inline]
     pub(super) fn after_write<'g>(&'g self, turn: &mut Turn<'g>) {
-        let List { directory, stripes, .. } = &self.list;
+        let List { directory, limbo, stripes, .. } = &self.list;
         let writes = turn.count_write();
-        if writes.is_multiple_of(WRITES_PER_COUNT_WHEN_SMALL)
-            && (writes.is_multiple_of(WRITES_PER_COUNT) || directory.capacity() <= SMALL_CAPACITY)
+        if (writes.is_multiple_of(WRITES_PER_LOOK_WHEN_SMALL) || writes.is_power_of_two())
+            && (writes.is_multiple_of(WRITES_PER_LOOK) || directory.capacity() <= SMALL_CAPACITY)
         {
             directory.begin(stripes.entries());
+            if writes.is_multiple_of(WRITES_PER_LOOK) && !MODEL {
+                limbo.seal_idle((writes / WRITES_PER_LOOK) as usize, turn);
+            }
         }
         if directory.is_growing() {
             self.help_grow(turn);
@@ -231,7 +245,10 @@ impl<T> Table<T> {
         {
             self.sweep_step(self.sweep_per_write * WRITES_PER_SWEEP, turn);
         }
-        if self.list.limbo.has_due() {
+        if turn.is_seal_wanted() {
+            limbo.seal(turn);
+        }
+        if limbo.has_due() {
             self.reclaim(BATCHES_PER_WRITE, turn);
         }
     }
@@ -326,12 +343,17 @@ impl<T> Table<T> {
         let mut taken = 0;
         while taken < batches && self.list.limbo.has_due() {
             let Some(_reclaiming) = Reclaiming::begin() else { break };
-            let Some(batch) = self.list.limbo.pop(turn.guard) else { break };
+            let Some(mut batch) = self.list.limbo.pop(turn.guard) else { break };
             taken += 1;
-            for entry in self.list.drain(batch, turn) {
+            while let Some(entry) = self.list.drain(&mut batch, turn) {
                 if planted!(value_not_dropped) {
                     core::mem::forget(entry);
                     continue;
+                }
+                if needs_drop::<T>() && !planted!(drop_in_a_turn) {
+                    // A `Drop` may call the map, or take its time: the slots of the stripe are not to be
+                    // out of reach meanwhile.
+                    turn.leave();
                 }
                 drop(entry);
             }
