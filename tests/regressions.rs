@@ -307,11 +307,11 @@ fn threads_fill_a_map_to_its_last_slot() {
                 map.pin().insert(key as u64, key);
             }
         };
-        let full = thread::scope(|scope| {
+        let is_full = thread::scope(|scope| {
             let writers = [(); 4].map(|()| scope.spawn(|| succeeds(fill)));
             writers.map(|writer| writer.join().expect("caught")).contains(&false)
         });
-        assert!(!full, "full at {} of {SLOTS} entries in round {round}", map.len());
+        assert!(!is_full, "full at {} of {SLOTS} entries in round {round}", map.len());
     }
 }
 
