@@ -52,11 +52,11 @@ fn every_slot_within_the_limit_is_given_out_once() {
 #[test]
 fn the_last_slots_of_a_map_are_found_in_the_magazines_of_others() {
     let (stripes, guard) = (Stripes::new(), guard::pin());
-    let slab = Slab::<u64>::new(40, 5);
+    let slab = Slab::<u64>::new(80, 5);
     let mut first = Turn::new(&stripes, &guard);
     slab.take(&mut first).unwrap();
     let mut second = Turn::new(&stripes, &guard);
-    for _ in 0..35 {
+    for _ in 0..75 {
         slab.take(&mut second).unwrap();
     }
     assert_eq!((slab.free_slots(), stripes.free_slots()), (0, 4));
