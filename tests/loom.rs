@@ -538,8 +538,8 @@ race!(
 
 race!(
     racy_28b_remove_vs_a_deadline_that_comes_back,
-    5,
-    28_271,
+    4,
+    10_205,
     World::new(),
     |w: &World| {
         w.insert_until(A, 1, 10);
@@ -577,8 +577,8 @@ race!(
 
 race!(
     racy_29b_sweep_vs_remove_ends_an_entry_once,
-    5,
-    27_645,
+    4,
+    13_401,
     World::new(),
     |w: &World| {
         w.insert_until(A, 1, 10);
