@@ -295,26 +295,6 @@ fn writers_that_wait_in_a_drop_hide_no_free_slots() {
     });
 }
 
-/// Slots that an interrupted writer has in its stripe are not missing for good.
-#[test]
-fn threads_fill_a_map_to_its_last_slot() {
-    const SLOTS: usize = 10_000;
-    for round in 0..20 {
-        let map = limited::<usize>(SLOTS);
-        let next = AtomicUsize::new(0);
-        let fill = || {
-            while let key @ 0..SLOTS = next.fetch_add(1, Ordering::Relaxed) {
-                map.pin().insert(key as u64, key);
-            }
-        };
-        let is_full = thread::scope(|scope| {
-            let writers = [(); 4].map(|()| scope.spawn(|| succeeds(fill)));
-            writers.map(|writer| writer.join().expect("caught")).contains(&false)
-        });
-        assert!(!is_full, "full at {} of {SLOTS} entries in round {round}", map.len());
-    }
-}
-
 /// A thread that puts a few entries looks whether the table must grow.
 #[test]
 fn a_table_grows_though_each_thread_puts_a_few_entries() {

@@ -54,8 +54,9 @@ impl<T> Table<T> {
         clock: ClockSource,
     ) -> Self {
         let stripes = Stripes::new();
-        // What waits in half-full batches is an eighth of the slots at most while up to 16 threads write.
-        let share = max_slots / (8 * stripes.chains().min(16));
+        // A stripe has up to a share in each of its magazine, its block and its batch: an eighth of the slots at
+        // most while up to 16 threads write.
+        let share = max_slots / (3 * 8 * stripes.chains().min(16));
         Self {
             list: List {
                 directory: Directory::with_capacity(capacity),
