@@ -63,7 +63,7 @@ impl Bucket {
     /// `2^l` itself and the result is 0, the head.
     #[inline]
     pub(super) fn sentinel(self) -> SentinelId {
-        SentinelId((self.0 >> self.0.trailing_zeros() >> 1) as u32)
+        SentinelId((self.twice_sentinel() >> 1) as u32)
     }
 
     /// The bucket of the same level that holds this one's keys while its own sentinel is not

@@ -304,7 +304,7 @@ impl<T> Slab<T> {
     /// The last resort before [`Full`]: the magazines of others, and any block, also one that another
     /// thread has in its hands. Looks at all of them, on a map that is at its limit.
     #[cold]
-    fn take_from_any(&self, turn: &mut Turn<'_>) -> Result<SlotIndex, Full> {
+    fn take_from_any(&self, turn: &Turn<'_>) -> Result<SlotIndex, Full> {
         if planted!(no_last_look) {
             return Err(Full);
         }
@@ -313,7 +313,7 @@ impl<T> Slab<T> {
             slots => Some(slot_of(block, slots)),
         };
         let from_blocks = || self.all_blocks().find_map(from_block);
-        turn.take_slot_of_any().or_else(from_blocks).ok_or(Full)
+        turn.take_slot_of_another().or_else(from_blocks).ok_or(Full)
     }
 
     /// Takes up to `most` free slots of a block, the first ones; none if there are none.

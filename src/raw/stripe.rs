@@ -194,24 +194,23 @@ impl<'g> Turn<'g> {
         self.with_kit(|kit| f(&mut kit.batch))
     }
 
-    /// Takes a slot of any stripe that no write is in, this one first.
-    pub(super) fn take_slot_of_any(&mut self) -> Option<SlotIndex> {
-        self.take_slot().or_else(|| self.others().find_map(|mut turn| turn.take_slot()))
+    /// Takes a slot of another stripe that no write is in.
+    pub(super) fn take_slot_of_another(&self) -> Option<SlotIndex> {
+        self.stripes.iter().find_map(|stripe| self.try_turn(stripe)?.take_slot())
     }
 
-    /// Takes the batches of all stripes, one by one. Of a stripe that a write is in, the write hands it over.
+    /// Ends the turn and takes the batches of all stripes, one by one. Of a stripe that another write is in,
+    /// that write hands it over.
     pub(super) fn take_batches(&mut self) -> impl Iterator<Item = Box<Batch>> {
-        let mine = self.mine.is_some().then(|| self.take_batch()).flatten();
-        let stripes = self.stripes.iter();
-        let theirs = stripes.filter_map(|stripe| {
+        self.leave();
+        self.stripes.iter().filter_map(|stripe| {
             let Some(mut turn) = self.try_turn(stripe) else {
                 // Relaxed: only to speed it up.
                 stripe.seal_wanted.store(true, Ordering::Relaxed);
                 return None;
             };
             turn.take_batch()
-        });
-        mine.into_iter().chain(theirs)
+        })
     }
 
     /// Takes the batch of the `n`-th stripe if nobody wrote there since it was last looked at.
@@ -225,11 +224,7 @@ impl<'g> Turn<'g> {
         is_idle.then(|| turn.take_batch()).flatten()
     }
 
-    /// Turns of the stripes that no write is in.
-    fn others(&self) -> impl Iterator<Item = Turn<'g>> {
-        self.stripes.iter().filter_map(|stripe| self.try_turn(stripe))
-    }
-
+    /// A turn of a stripe, unless one is on.
     fn try_turn(&self, stripe: &'g Stripe) -> Option<Turn<'g>> {
         stripe.try_enter().then(|| Turn { mine: Some(stripe), ..*self })
     }
