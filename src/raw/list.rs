@@ -114,13 +114,14 @@ impl<T> List<T> {
         loop {
             let node = match link.target() {
                 Target::Node(slot) => self.slab.node(slot),
-                Target::Sentinel(id) if id.order() < Order::of_node(node_key) => {
-                    // A sentinel of a deeper level than the walk began at. Its cell may still be
-                    // marked by its claimer; the link in it holds (I7).
-                    link = self.directory.cell(id).load(Ordering::Acquire);
-                    continue;
-                }
-                Target::Sentinel(_) | Target::End => return Ok(None),
+                Target::Sentinel(id) => match self.pass(id, node_key) {
+                    Some(behind) => {
+                        link = behind;
+                        continue;
+                    }
+                    None => return Ok(None),
+                },
+                Target::End => return Ok(None),
             };
             let met = node.key();
             if met >= node_key {
@@ -135,6 +136,16 @@ impl<T> List<T> {
             // Acquire (O1): the fields of what it leads to.
             link = node.next.load(Ordering::Acquire);
         }
+    }
+
+    /// The link behind a sentinel that a lookup meets, if the key may still come: the sentinel is of a
+    /// deeper level than the walk began at. None: the bucket is over. (Not in line: no hit comes here while
+    /// no level is being built, and a shorter lookup overlaps further with the next.)
+    #[inline(never)]
+    fn pass(&self, id: SentinelId, node_key: u32) -> Option<Link> {
+        // Its cell may still be marked by its claimer; the link in it holds (I7). Acquire (O1): as below.
+        let behind = || self.directory.cell(id).load(Ordering::Acquire);
+        (id.order() < Order::of_node(node_key)).then(behind)
     }
 
     /// Looks up to [`TOGETHER`] keys up, and tells what it found in their order.

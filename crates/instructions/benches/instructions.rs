@@ -66,7 +66,7 @@ fn get_hit(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(n * 9))));
 }
 
-#[library_benchmark(config = limited(65_500))]
+#[library_benchmark(config = limited(74_000))]
 #[bench::of_1000(setup = immortal)]
 fn get_miss(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(ENTRIES + n))));

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::{Aim, filled};
 use crate::child::{Results, Run, Stop};
-use crate::keys::{Key, Rng, keys, zipf};
+use crate::keys::{Hot, Key, Rng, keys, zipf};
 use crate::maps::{
     DASHMAP, EVANESCE, EVANESCE_MANY, EVANESCE_TTL, MANY, MOKA, PAPAYA, Peer, READ, SCC_INDEX,
     SCC_MAP,
@@ -68,15 +68,25 @@ pub(super) fn unequal(run: &Run) -> Result<Results, Stop> {
     let n = million(run);
     let mut measured = Measured::default();
     described(run, &mut measured);
-    run.expect(2 * run.rounds() * READ.len());
+    measured.note(HOT_NOTE);
+    run.expect(2 * HOT.len() * run.rounds() * READ.len());
     let maps = filled::<u64>(&READ, n)?;
-    let orders = [zipf(n, count(run), 1), zipf(n, count(run), 2)];
-    let case = looked_up(run, "Zipf, one thread", &READ, &maps, &orders[0], count(run))?;
-    measured.add(case, &TARGETS_UNEQUAL);
-    let case = looked_up_by_many(run, "Zipf, two threads", &READ, &maps, &orders)?;
-    measured.add(case, &TARGETS_UNEQUAL);
+    for (hot, name) in HOT {
+        let orders = [zipf(n, count(run), hot, 1), zipf(n, count(run), hot, 2)];
+        let one = format!("Zipf, {name}, one thread");
+        let case = looked_up(run, &one, &READ, &maps, &orders[0], count(run))?;
+        measured.add(case, &TARGETS_UNEQUAL);
+        let two = format!("Zipf, {name}, two threads");
+        let case = looked_up_by_many(run, &two, &READ, &maps, &orders)?;
+        measured.add(case, &TARGETS_UNEQUAL);
+    }
     Ok(vec![("R3", measured)])
 }
+
+const HOT: [(Hot, &str); 3] =
+    [(Hot::Scattered, "scattered"), (Hot::First, "hot first"), (Hot::Last, "hot last")];
+const HOT_NOTE: &str = "Scattered: the hot keys were inserted anywhere among the others; hot first and hot last: \
+     before or behind all others. Tables with open addressing give first comers the best places.";
 
 const TARGETS_UNEQUAL: [Aim; 3] = [
     (EVANESCE, Against::Peer(PAPAYA), Target::must(1.3)),
@@ -120,7 +130,7 @@ pub(super) fn mortal(run: &Run) -> Result<Results, Stop> {
     let n = million(run);
     let maps = filled::<u64>(&ENTRANTS, n)?;
     extra(run, &mut measured, "hit, 1M uniform", &maps, &[Rng::new(1).draws(n, count)])?;
-    let orders = [zipf(n, count, 1), zipf(n, count, 2)];
+    let orders = [zipf(n, count, Hot::Scattered, 1), zipf(n, count, Hot::Scattered, 2)];
     extra(run, &mut measured, "Zipf, one thread", &maps, &orders[..1])?;
     extra(run, &mut measured, "Zipf, two threads", &maps, &orders)?;
     Ok(vec![("R5", measured)])
@@ -192,16 +202,20 @@ pub(super) fn strings(run: &Run) -> Result<Results, Stop> {
     described(run, &mut measured);
     measured
         .note("Lookups bring a `&str` of equal content that lies elsewhere than the map's key.");
-    run.expect(run.rounds() * READ.len());
+    measured.note(HOT_NOTE);
+    run.expect(HOT.len() * run.rounds() * READ.len());
     let maps = filled::<String>(&READ, n)?;
-    let order = zipf(n, count(run), 1);
-    let case = looked_up(run, "hit, String, Zipf over 1M", &READ, &maps, &order, order.len())?;
     let targets = [
         (EVANESCE, Against::Peer(PAPAYA), Target::must(1.0)),
         (EVANESCE, Against::Best, Target::aim(1.0)),
         (EVANESCE, Against::BestWritten, Target::TOLD),
     ];
-    measured.add(case, &targets);
+    for (hot, name) in HOT {
+        let order = zipf(n, count(run), hot, 1);
+        let name = format!("hit, String, Zipf over 1M, {name}");
+        let case = looked_up(run, &name, &READ, &maps, &order, order.len())?;
+        measured.add(case, &targets);
+    }
     Ok(vec![("R7", measured)])
 }
 
