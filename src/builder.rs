@@ -93,7 +93,7 @@ impl<K, V, S> Builder<K, V, S> {
     }
 
     /// Sets how many slots there may be: for entries, and for removed ones that are not reclaimed
-    /// yet; 1 to 436,207,615, which is the default. An insert that finds none free panics, so leave head
+    /// yet; 1 to 436,207,567, which is the default. An insert that finds none free panics, so leave head
     /// room for what waits: an eighth of the slots and a few for up to 16 threads that write, and more where
     /// there are more, or where threads stay pinned.
     pub fn max_slots(mut self, slots: usize) -> Self {

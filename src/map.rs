@@ -54,7 +54,7 @@ impl<K, V> TtlMap<K, V> {
     }
 
     /// Creates an empty map whose index is laid out for `capacity` entries, which may be more than
-    /// a map can hold (436,207,615); it then is laid out for those.
+    /// a map can hold (436,207,567); it then is laid out for those.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         Self::with_capacity_and_hasher(capacity, RandomState::new())
@@ -148,6 +148,36 @@ impl<K, V, S> TtlMap<K, V, S> {
     /// ```
     pub fn sweep(&self, budget: Budget) -> SweepReport {
         budget.run(&self.table)
+    }
+
+    /// Gives back to the system what memory it can at once: pages of slots that are all free, and the part of
+    /// the index that a fresh map of as many entries would not have.
+    ///
+    /// Sweeps do the same in time, as far as it is worth it, and so do writes, a little each. Keys and values
+    /// that wait for reclamation are dropped first, where no pinned thread may see them; while one is pinned,
+    /// the calling one included, the index stays as it is. Pages go back on Linux and Android; elsewhere they
+    /// are kept, and used again.
+    ///
+    /// # Panics
+    ///
+    /// If the `Drop` of a key or value panics; the map stays usable.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::TtlMap;
+    ///
+    /// let map = TtlMap::new();
+    /// (0..100_000).for_each(|n| _ = map.pin().insert(n, n));
+    /// let full = map.stats().bytes_allocated;
+    /// (0..99_000).for_each(|n| _ = map.pin().remove(&n));
+    /// map.shrink_to_fit();
+    /// # #[cfg(target_os = "linux")]
+    /// assert!(map.stats().bytes_allocated < full / 10);
+    /// ```
+    #[doc(alias = "trim")]
+    pub fn shrink_to_fit(&self) {
+        self.table.shrink_to_fit();
     }
 
     /// Returns the map's figures. Walks all slots; exact when no write is running.

@@ -26,21 +26,22 @@ enum Limit {
 }
 
 impl Budget {
-    /// Looks at `slots` slots, going on where the last sweep stopped, and at each once at most.
+    /// Looks at `slots` slots, going on where the last sweep stopped, and at each once at most. Of 64 slots
+    /// in which nothing is due, one look tells; where something is, it looks at all 64, even if that is more.
     #[must_use]
     pub const fn entries(slots: usize) -> Self {
         Self(Limit::Entries(slots))
     }
 
     /// Goes on for about `time`, of the system's clock whatever the map's is, but not more than
-    /// once round. The time is checked every 1,024 slots.
+    /// once round. The time is checked every 1,024 slots, counted as in [`Budget::entries`].
     #[must_use]
     pub const fn time(time: Duration) -> Self {
         Self(Limit::Time(time))
     }
 
-    /// Looks at every slot, finishes an index that is half grown, and drops all keys and values of
-    /// removed entries that no pinned thread may see.
+    /// Goes once round, finishes an index that is half grown, drops all keys and values of removed entries
+    /// that no pinned thread may see, and gives memory back that is worth it.
     #[must_use]
     pub const fn full_pass() -> Self {
         Self(Limit::FullPass)
@@ -72,7 +73,7 @@ impl Budget {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SweepReport {
-    /// Slots looked at.
+    /// Slots looked at; where one look told that nothing in 64 of them was due, one.
     pub examined: usize,
     /// Expired entries removed.
     pub removed: usize,

@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// The largest slot limit, which is the default.
-const TOP: usize = 436_207_615;
+const TOP: usize = 436_207_567;
 
 #[test]
 fn constructors_make_empty_maps() {

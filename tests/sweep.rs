@@ -68,7 +68,8 @@ fn sweeps_of_n_entries_examine_no_more_and_get_round() {
             let mut passes = 0;
             for _ in 0..100_000 {
                 let report = map.sweep(Budget::entries(n));
-                assert!(report.examined <= n, "{report:?}");
+                // A block of 64 slots at least, where something is due.
+                assert!(report.examined < n + 64, "{report:?}");
                 assert!(report.removed <= report.examined, "{report:?}");
                 removed += report.removed;
                 passes += usize::from(report.completed_pass);

@@ -78,9 +78,20 @@ impl<const OFFSET_BITS: u32> Prefixed<OFFSET_BITS, 1> {
         };
         chunk << OFFSET_BITS | offset
     }
+
+    /// How many elements there are before this one in the order of the chunks: the inverse of `nth`.
+    #[inline]
+    pub(super) fn count(number: u32) -> u32 {
+        let (chunk, offset) = (number >> OFFSET_BITS, number & ((1 << OFFSET_BITS) - 1));
+        match chunk {
+            0 => 0,
+            _ if chunk <= OFFSET_BITS => (1 << (chunk - 1)) + offset,
+            _ => (chunk - OFFSET_BITS) << OFFSET_BITS | offset,
+        }
+    }
 }
 
-/// A growing array of `T`, never moved and never shrunk.
+/// A growing array of `T`, never moved; its memory can be given back, its numbers stay.
 pub(super) struct Chunked<T, N: Numbering> {
     /// Pointer to a chunk minus its first number; null before it is allocated.
     chunks: [AtomicPtr<T>; CHUNKS],
@@ -110,6 +121,21 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
         let chunk = unsafe { self.chunk(N::chunk_of(number)) };
         // SAFETY: the chunk is allocated and holds the element; it is freed with `self` only.
         unsafe { &*chunk.wrapping_add(number as usize) }
+    }
+
+    /// The elements from `number` on, up to `len` of them: as far as its chunk goes, at least one.
+    ///
+    /// # Safety
+    ///
+    /// - As for `get`.
+    #[inline]
+    pub(super) unsafe fn stretch(&self, number: u32, len: usize) -> &[T] {
+        let (start, chunk_len) = N::span(N::chunk_of(number));
+        let left = start + chunk_len - number as usize;
+        // SAFETY: as the caller says.
+        let first = unsafe { self.get(number) };
+        // SAFETY: so many are left in the chunk, which is one allocation.
+        unsafe { core::slice::from_raw_parts(first, len.min(left)) }
     }
 
     /// The element whose number is half of `odd`, which is odd, for a caller who knows its chunk: without
@@ -179,6 +205,26 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
         self.chunks[alias].store(chunk, Ordering::Release);
     }
 
+    /// Gives the memory of `len` elements from `number` back to the system, whole pages of a mapped chunk;
+    /// false if it is not of that kind. They stay usable, and read as zeros or as what they were.
+    ///
+    /// # Safety
+    ///
+    /// - As for `get`, and `number..number + len` are of one chunk.
+    /// - Nobody uses them meanwhile, but for atomic loads that expect either.
+    pub(super) unsafe fn give_back(&self, number: u32, len: u32) -> bool {
+        let c = N::chunk_of(number);
+        // SAFETY: as the caller says.
+        let chunk = unsafe { self.chunk(c) };
+        let (start, chunk_len) = N::span(c);
+        debug_assert!(
+            number as usize >= start && number as usize + len as usize <= start + chunk_len
+        );
+        let Some(base) = NonNull::new(chunk.wrapping_add(start).cast_mut()) else { return false };
+        // SAFETY: `ensure` allocated the chunk with this length; the rest as the caller says.
+        unsafe { give_back::<T>(base, chunk_len, number as usize - start, len as usize) }
+    }
+
     /// Bytes taken from the system, pages not touched yet included.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
@@ -201,9 +247,9 @@ impl<T, N: Numbering> Drop for Chunked<T, N> {
 }
 
 #[cfg(not(any(loom, shuttle)))]
-use heap_or_pages::{allocate, release};
+use heap_or_pages::{allocate, give_back, release};
 #[cfg(any(loom, shuttle))]
-use one_by_one::{allocate, release};
+use one_by_one::{allocate, give_back, release};
 
 #[cfg(not(any(loom, shuttle)))]
 mod heap_or_pages {
@@ -253,6 +299,42 @@ mod heap_or_pages {
         (base.cast(), layout.size())
     }
 
+    /// Gives the pages of some elements back, if they are whole pages, and the system is one whose pages are
+    /// known to be usable on (Linux and Android: fresh zeros at the next touch).
+    ///
+    /// # Safety
+    ///
+    /// - `base` came from `allocate::<T>(len)`, and `from + count` is not past `len`.
+    /// - Nobody uses those elements meanwhile, but for atomic loads that expect zeros as well.
+    pub(super) unsafe fn give_back<T>(
+        base: NonNull<T>,
+        len: usize,
+        from: usize,
+        count: usize,
+    ) -> bool {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            use memmap2::UncheckedAdvice::DontNeed;
+
+            let (_, owner_at) = layout::<T>(len);
+            let (offset, bytes) = (from * size_of::<T>(), count * size_of::<T>());
+            let page = rustix::param::page_size();
+            // SAFETY: `owner_at` was laid out inside this memory.
+            let record = unsafe { base.byte_add(owner_at) }.cast::<Owner>();
+            // SAFETY: `allocate` wrote it there, and only `release` changes it.
+            if let Owner::Pages(pages) = unsafe { record.as_ref() }
+                && offset % page == 0
+                && bytes % page == 0
+                && offset + bytes <= owner_at
+            {
+                // SAFETY: nobody uses them, as the caller says.
+                return unsafe { pages.unchecked_advise_range(DontNeed, offset, bytes) }.is_ok();
+            }
+        }
+        let _ = (base, len, from, count);
+        false
+    }
+
     /// Gives the memory back.
     ///
     /// # Safety
@@ -281,6 +363,15 @@ mod one_by_one {
         let elements: Box<[T]> = (0..len).map(|_| T::zeroed()).collect();
         let bytes = Layout::for_value(&*elements).size().max(mem::size_of::<T>());
         (NonNull::from(Box::leak(elements)).cast(), bytes)
+    }
+
+    /// Gives nothing back, and says that it did, so that models go on from there.
+    ///
+    /// # Safety
+    ///
+    /// - None needed.
+    pub(super) unsafe fn give_back<T>(_: NonNull<T>, _: usize, _: usize, _: usize) -> bool {
+        true
     }
 
     /// # Safety
@@ -328,6 +419,7 @@ mod tests {
             first as u32..(first + len) as u32
         });
         assert!(spans.eq(numbers.iter().copied()));
+        assert!(numbers.iter().map(|number| Few::count(*number)).eq(0..Few::CAPACITY));
         assert_eq!(Few::span(1), (8, 1));
         assert_eq!(Few::span(4), (32, 8));
         assert_eq!(Few::span(31), (248, 8));

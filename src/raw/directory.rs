@@ -1,16 +1,19 @@
-//! The directory: from a split-order key to the sentinel that its bucket starts at, and growth.
+//! The directory: from a split-order key to the sentinel that its bucket starts at; growth and shrinking.
 //!
 //! A sentinel is one cell, the link to what follows it in the list. The cells of a level are one
 //! chunk; levels double, and no cell ever moves. Growing by a level links its sentinels into the
-//! middle of the buckets, a share at a time, by whoever writes (DESIGN.md, section 6).
+//! middle of the buckets, and giving a level up unlinks them, a share at a time, by whoever writes or sweeps
+//! (DESIGN.md, section 6).
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{AtomicU64, AtomicUsize, MODEL, Ordering, planted};
+use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, MODEL, Ordering, planted};
 
 use super::{
     chunked::{Chunked, Numbering, Zeroed},
+    guard::Guard,
     link::{AtomicLink, Bucket, LevelShift, Link, Order, SentinelId, SplitKey},
+    retire::Limbo,
 };
 
 /// Cells of the smallest directory: 16 buckets, one cache line. 2 in a model.
@@ -25,6 +28,13 @@ const DEEPEST: u32 = 29;
 /// ready after 2^l / 16 writes, and the next doubling is 2^l / 2 inserts away; with 4, measured on
 /// the prototype, readers met half-linked levels for long. Neighbours share a cache line of cells.
 const SHARE_SENTINELS: u32 = if MODEL { 1 } else { 16 };
+
+/// Cells that are cleared together after their level was given up: a page.
+const SHARE_CELLS: u32 = if MODEL { 4 } else { 1024 };
+
+/// A level is given up when the map has fewer entries than one in so many buckets: it then has at most half of
+/// what it is meant for, and four times as many make it grow again.
+const BUCKETS_AN_ENTRY: usize = 8;
 
 // SAFETY: an integer in an atomic: zeros are valid, nothing to drop.
 unsafe impl Zeroed for AtomicLink {
@@ -72,50 +82,143 @@ impl Numbering for Levels {
 
 pub(super) struct Directory {
     cells: Chunked<AtomicLink, Levels>,
-    /// The published level, as [`LevelShift`].
+    /// The published level: its [`LevelShift`] in the lowest byte, and above it how often it has changed.
     shift: AtomicUsize,
-    first_level: u32,
-    /// The level being built, if any; away from what readers load.
-    growth: CachePadded<AtomicU64>,
+    plan: CachePadded<Plan>,
 }
 
-/// The growth word: the published level, and how far the next one is.
+/// The level that is being built or given up, if any; away from what readers load.
+struct Plan {
+    /// A [`Step`].
+    step: AtomicU64,
+    /// Shares of the present phase that are done, where all must be before the next.
+    done: AtomicU32,
+    /// Levels go no lower than this by themselves: what was asked for at first.
+    floor: AtomicU32,
+    growths: AtomicU32,
+    /// Levels whose cells were given back, as bits.
+    given_back: AtomicU32,
+}
+
+/// Where the directory is: one word, changed by CAS, so that a stale helper changes nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Growth {
+struct Step {
+    /// The published level. What is built or given up is the one above.
     level: u32,
-    /// The next share to claim; `IDLE` while nothing is built.
-    next_share: u32,
+    /// How often the published level has changed, its lowest byte. Readers load `shift`, which follows; a
+    /// step is taken only after it has followed.
+    changes: u8,
+    phase: Phase,
+    /// Of what is worked off: the next share to claim. Of what is waited for: the ticket of the grace period.
+    next: u32,
 }
 
-impl Growth {
-    const IDLE: u32 = u32::MAX;
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    /// The sentinels of the level above are linked, a share at a time.
+    Linking,
+    /// The level above is not published any more. Who pinned before may start from its cells.
+    Leaving,
+    /// Its sentinels are frozen and unlinked, a share at a time.
+    Unlinking,
+    /// None is in the list any more. Who pinned before may stand on one.
+    Unlinked,
+    /// Its cells are cleared, a share at a time; last their memory is given back.
+    Clearing,
+}
 
+impl Step {
     fn from_word(word: u64) -> Self {
-        Self { level: (word >> 32) as u32, next_share: word as u32 }
+        let phase = match word >> 32 & 7 {
+            0 => Phase::Idle,
+            1 => Phase::Linking,
+            2 => Phase::Leaving,
+            3 => Phase::Unlinking,
+            4 => Phase::Unlinked,
+            _ => Phase::Clearing,
+        };
+        Self { level: (word >> 56) as u32, changes: (word >> 48) as u8, phase, next: word as u32 }
     }
 
     fn to_word(self) -> u64 {
-        u64::from(self.level) << 32 | u64::from(self.next_share)
+        u64::from(self.level) << 56
+            | u64::from(self.changes) << 48
+            | (self.phase as u64) << 32
+            | u64::from(self.next)
     }
 
-    /// How many shares the sentinels of the next level make: there are `2^level` of them.
-    fn shares(self) -> u32 {
-        (1 << self.level) / SHARE_SENTINELS.min(1 << self.level)
+    /// The step to a phase of the same level.
+    fn to(self, phase: Phase, next: u32) -> Self {
+        Self { phase, next, ..self }
+    }
+
+    /// The step to another published level.
+    fn publish(self, level: u32, phase: Phase, next: u32) -> Self {
+        Self { level, changes: self.changes.wrapping_add(1), phase, next }
+    }
+
+    /// The numbers of the sentinels of the level above: as many as there are buckets.
+    fn ids(self) -> u32 {
+        1 << self.level
+    }
+
+    /// How many shares of `each` they make.
+    fn shares(self, each: u32) -> u32 {
+        self.ids() / each.min(self.ids())
+    }
+
+    /// A share.
+    fn share(self, each: u32) -> Ids {
+        let each = each.min(self.ids());
+        Ids(self.ids() + self.next * each..self.ids() + (self.next + 1) * each)
     }
 }
 
+/// Some sentinels, neighbours.
+#[derive(Clone)]
+pub(super) struct Ids(core::ops::Range<u32>);
+
+impl Iterator for Ids {
+    type Item = SentinelId;
+
+    fn next(&mut self) -> Option<SentinelId> {
+        self.0.next().map(SentinelId)
+    }
+}
+
+/// A share of the work on a level, which is the caller's to do, and nobody else's.
+pub(super) enum Share {
+    /// These sentinels are to be linked.
+    Link(Ids),
+    /// These are to be frozen and unlinked; then [`Directory::finish`].
+    Unlink(Ids),
+    /// Done already.
+    Done,
+}
+
 impl Directory {
+    /// The lowest level that keeps `capacity` entries at half an entry a bucket.
+    fn level_for(capacity: usize) -> u32 {
+        let buckets = capacity.saturating_mul(2).max(1);
+        (usize::BITS - (buckets - 1).leading_zeros()).clamp(MIN_LEVEL, MAX_LEVEL)
+    }
+
     /// A directory with the fewest levels that keep `capacity` entries at half an entry a bucket.
     pub(super) fn with_capacity(capacity: usize) -> Self {
-        let buckets = capacity.saturating_mul(2).max(1);
-        let level = (usize::BITS - (buckets - 1).leading_zeros()).clamp(MIN_LEVEL, MAX_LEVEL);
+        let level = Self::level_for(capacity);
         let directory = Self {
             cells: Chunked::new(),
             shift: AtomicUsize::new(LevelShift::of_level(level).0),
-            first_level: level,
-            growth: CachePadded::new(AtomicU64::new(
-                Growth { level, next_share: Growth::IDLE }.to_word(),
-            )),
+            plan: CachePadded::new(Plan {
+                step: AtomicU64::new(
+                    Step { level, changes: 0, phase: Phase::Idle, next: 0 }.to_word(),
+                ),
+                done: AtomicU32::new(0),
+                floor: AtomicU32::new(level),
+                growths: AtomicU32::new(0),
+                given_back: AtomicU32::new(0),
+            }),
         };
         directory.cells.ensure(0);
         for level in 0..MIN_LEVEL {
@@ -151,12 +254,18 @@ impl Directory {
         unsafe { self.cells.get_half(chunk, bucket.twice_sentinel()) }
     }
 
+    /// The published level, for walks that start from its cells.
+    #[inline]
+    fn shift(&self) -> LevelShift {
+        // Acquire (O3): the level's cells come before it.
+        LevelShift(self.shift.load(Ordering::Acquire) & 0xFF)
+    }
+
     /// Where a walk to `key` starts: the nearest linked sentinel at or before its bucket, and the
     /// link in it, unmarked. At most one step for each level: read-only.
     #[inline]
     pub(super) fn start(&self, key: SplitKey) -> (&AtomicLink, Link) {
-        // Acquire (O3): the level's cells come before it.
-        let shift = LevelShift(self.shift.load(Ordering::Acquire));
+        let shift = self.shift();
         let bucket = key.bucket(shift);
         let cell = self.cell_of(bucket, shift);
         // Acquire (O1): pairs with the Release that linked what follows.
@@ -167,8 +276,7 @@ impl Directory {
     /// The cell of the sentinel of a key's bucket, which may not be linked.
     #[inline]
     pub(super) fn first_cell(&self, key: SplitKey) -> &AtomicLink {
-        // Acquire (O3): the level's cells come before it.
-        let shift = LevelShift(self.shift.load(Ordering::Acquire));
+        let shift = self.shift();
         self.cell_of(key.bucket(shift), shift)
     }
 
@@ -200,87 +308,208 @@ impl Directory {
     /// its key in the first node 8 times in 10.
     #[inline]
     pub(super) fn capacity(&self) -> usize {
-        let level = self.level();
-        if level == MAX_LEVEL { usize::MAX } else { 1 << (level - 1) }
+        Self::capacity_at(self.level())
     }
 
-    /// Whether a level is being built.
     #[inline]
-    pub(super) fn is_growing(&self) -> bool {
-        self.growth.load(Ordering::Relaxed) as u32 != Growth::IDLE
+    fn capacity_at(level: u32) -> usize {
+        if level == MAX_LEVEL { usize::MAX } else { 1 << (level - 1) }
     }
 
     /// The published level.
     pub(super) fn level(&self) -> u32 {
-        // Acquire (O3), for those who go on to its cells.
-        LevelShift(self.shift.load(Ordering::Acquire)).level()
+        self.shift().level()
     }
 
     /// How often the directory has grown.
     pub(super) fn growths(&self) -> u32 {
-        self.level() - self.first_level
+        self.plan.growths.load(Ordering::Relaxed)
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.cells.bytes()
+        let given_back = self.plan.given_back.load(Ordering::Relaxed);
+        let levels = (0..=DEEPEST).filter(|level| given_back & 1 << level != 0);
+        let bytes =
+            levels.map(|level| Levels::span(Levels::chunk(level)).1 * size_of::<AtomicLink>());
+        self.cells.bytes().saturating_sub(bytes.sum())
     }
 
-    /// Begins the next level, if `entries` are more than this one is meant for.
-    pub(super) fn begin(&self, entries: usize) {
+    // Growth and shrinking. Each function here takes the guard of its caller: a thread that stalls between two
+    // steps of a plan thereby keeps the grace periods from ending that a later plan needs.
+
+    /// Whether a level is being built or given up.
+    #[inline]
+    pub(super) fn is_busy(&self) -> bool {
+        Step::from_word(self.plan.step.load(Ordering::Relaxed)).phase != Phase::Idle
+    }
+
+    /// Begins the next level, if `entries` are more than this one is meant for; takes a level back that is
+    /// being left, if nobody has begun to unlink it.
+    pub(super) fn grow(&self, entries: usize, _guard: &Guard) {
         if entries <= self.capacity() {
             return;
         }
-        let growth = Growth::from_word(self.growth.load(Ordering::Acquire));
-        if growth.next_share != Growth::IDLE {
+        let step = self.step();
+        match step.phase {
+            Phase::Idle if step.level < MAX_LEVEL && entries > Self::capacity_at(step.level) => {
+                self.cells.ensure(step.ids());
+                // `step` may be old: the CAS refuses if the level was begun meanwhile.
+                if self.take(step, step.to(Phase::Linking, 0)) {
+                    self.plan.given_back.fetch_and(!(2 << step.level), Ordering::Relaxed);
+                }
+            }
+            // Its sentinels are all linked, or about to be, as when it was published at first.
+            Phase::Leaving => {
+                self.take(step, step.publish(step.level + 1, Phase::Idle, 0));
+            }
+            _ => {}
+        }
+    }
+
+    /// Begins to give the published level up, if it is far too large for `entries`, or, for `exactly` these,
+    /// one level less would do as well.
+    pub(super) fn shrink(&self, entries: usize, exactly: bool, limbo: &Limbo, guard: &Guard) {
+        let step = self.step();
+        let floor = &self.plan.floor;
+        let lowest = Self::level_for(entries);
+        if exactly {
+            floor.fetch_min(lowest, Ordering::Relaxed);
+        }
+        let is_too_large = entries.saturating_mul(BUCKETS_AN_ENTRY) < 1 << step.level;
+        if step.phase != Phase::Idle
+            || step.level <= floor.load(Ordering::Relaxed).max(MIN_LEVEL)
+            || !(if exactly { lowest < step.level } else { is_too_large })
+        {
             return;
         }
-        self.cells.ensure(1 << growth.level);
-        // The load above may be old: the CAS refuses if the level was begun meanwhile.
-        self.step(growth, Growth { next_share: 0, ..growth });
+        let ticket = limbo.next_ticket();
+        if self.take(step, step.publish(step.level - 1, Phase::Leaving, ticket)) {
+            limbo.defer_note(ticket, guard);
+        }
     }
 
-    /// Claims a share of the sentinels of the level being built; they are the caller's to link and
-    /// nobody else's. `None` when all are claimed, or nothing is built.
-    pub(super) fn claim(&self) -> Option<impl Iterator<Item = SentinelId> + Clone + use<>> {
-        let growth = Growth::from_word(self.growth.load(Ordering::Acquire));
-        let share = growth.next_share;
-        if share >= growth.shares() {
-            return None;
+    /// Claims a share of what is to be done, or takes the next step when all shares are done. `None` if there
+    /// is nothing to do, or it is to be waited for.
+    pub(super) fn claim(&self, limbo: &Limbo, guard: &Guard) -> Option<Share> {
+        let step = self.step();
+        let claimed = step.to(step.phase, step.next.wrapping_add(1));
+        let done = || self.plan.done.load(Ordering::Acquire);
+        match step.phase {
+            Phase::Idle => None,
+            Phase::Linking if step.next == step.shares(SHARE_SENTINELS) => {
+                // A share that its claimer has not linked yet costs readers the step to the parent, and holds
+                // nothing up.
+                if self.take(step, step.publish(step.level + 1, Phase::Idle, 0)) {
+                    self.plan.growths.fetch_add(1, Ordering::Relaxed);
+                }
+                Some(Share::Done)
+            }
+            // If another write was faster: each write helps with one share at most.
+            Phase::Linking => (self.take(step, claimed) || planted!(sentinel_linked_twice))
+                .then(|| Share::Link(step.share(SHARE_SENTINELS))),
+            Phase::Leaving => (limbo.is_past(step.next) || planted!(unlinked_without_grace))
+                .then(|| self.take(step, step.to(Phase::Unlinking, 0)))
+                .map(|_| Share::Done),
+            Phase::Unlinking if step.next < step.shares(SHARE_SENTINELS) => {
+                self.take(step, claimed).then(|| Share::Unlink(step.share(SHARE_SENTINELS)))
+            }
+            Phase::Unlinking => {
+                if done() < step.next && !planted!(unlinking_ends_early) {
+                    return None;
+                }
+                let ticket = limbo.next_ticket();
+                if self.take(step, step.to(Phase::Unlinked, ticket)) {
+                    self.plan.done.fetch_sub(step.next, Ordering::Relaxed);
+                    limbo.defer_note(ticket, guard);
+                }
+                Some(Share::Done)
+            }
+            Phase::Unlinked => (limbo.is_past(step.next) || planted!(cleared_without_grace))
+                .then(|| self.take(step, step.to(Phase::Clearing, 0)))
+                .map(|_| Share::Done),
+            Phase::Clearing => {
+                let shares = step.shares(SHARE_CELLS);
+                if step.next < shares {
+                    if self.take(step, claimed) {
+                        step.share(SHARE_CELLS).for_each(|id| {
+                            // Relaxed: published by the count of what is done.
+                            self.cell(id).store(Link::UNSET, Ordering::Relaxed);
+                        });
+                        self.finish();
+                    }
+                } else if step.next == shares && done() == shares {
+                    // One thread gives the memory back, and the level cannot be begun before it is done.
+                    if self.take(step, claimed) {
+                        self.give_back(step);
+                        self.finish();
+                    }
+                } else if done() > shares {
+                    if self.take(step, step.to(Phase::Idle, 0)) {
+                        self.plan.done.fetch_sub(step.next, Ordering::Relaxed);
+                    }
+                } else {
+                    return None;
+                }
+                Some(Share::Done)
+            }
         }
-        if !self.step(growth, Growth { next_share: share + 1, ..growth })
-            && !planted!(sentinel_linked_twice)
-        {
-            // Another write was faster; each write helps with one share at most.
-            return None;
-        }
-        let first = 1 << growth.level;
-        let each = SHARE_SENTINELS.min(first);
-        let ids = first + share * each..first + (share + 1) * each;
-        Some(ids.map(SentinelId))
     }
 
-    /// Publishes the level being built once all its shares are claimed. A share that its claimer
-    /// has not linked yet costs readers the step to the parent, and holds nothing up. False if
-    /// there was nothing to publish.
-    pub(super) fn publish(&self) -> bool {
-        let growth = Growth::from_word(self.growth.load(Ordering::Acquire));
-        if growth.next_share != growth.shares() {
-            return false;
-        }
-        let [old, new] = [growth.level, growth.level + 1].map(|l| LevelShift::of_level(l).0);
-        // Release (O3): the level's cells come before it. It fails if someone was faster.
-        let _ = self.shift.compare_exchange(old, new, Ordering::Release, Ordering::Relaxed);
-        self.step(growth, Growth { level: growth.level + 1, next_share: Growth::IDLE })
+    /// A share that must be done before the next phase is.
+    pub(super) fn finish(&self) {
+        // Release: what was done comes before the phase that waits for it.
+        self.plan.done.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn step(&self, from: Growth, to: Growth) -> bool {
+    /// Whether the mark in the cell of a sentinel, which was met by a link, means that its level is given up:
+    /// frozen for good, not "not yet linked". The guard is that under which it was met: no mark of the one
+    /// kind can be left from before it.
+    #[cold]
+    pub(super) fn is_given_up(&self, id: SentinelId, _guard: &Guard) -> bool {
+        // Acquire: the freezing came behind the step to its phase, and the mark was loaded with Acquire.
+        let step = Step::from_word(self.plan.step.load(Ordering::Acquire));
+        matches!(step.phase, Phase::Unlinking | Phase::Unlinked | Phase::Clearing)
+            && id.0 >= step.ids()
+    }
+
+    /// The cells of the level above, all cleared.
+    fn give_back(&self, step: Step) {
+        // SAFETY: I7: no link names one of them, no walk starts from one, and the level is not begun before
+        // this is over. They are all of a chunk.
+        if unsafe { self.cells.give_back(step.ids(), step.ids()) } {
+            self.plan.given_back.fetch_or(2 << step.level, Ordering::Relaxed);
+        }
+    }
+
+    /// The present step; what readers load has followed.
+    fn step(&self) -> Step {
+        // Acquire (O3): the chunk of cells comes before the level that it is for.
+        let step = Step::from_word(self.plan.step.load(Ordering::Acquire));
+        let shift = self.shift.load(Ordering::Acquire);
+        if step.changes.wrapping_sub((shift >> 8) as u8) == 1 {
+            let new = ((shift >> 8) + 1) << 8 | LevelShift::of_level(step.level).0;
+            // Release (O3): the level's cells come before it. It fails if someone was faster; and it cannot
+            // succeed late, since the count of changes never comes back.
+            let (order, lost) = (Ordering::AcqRel, Ordering::Acquire);
+            let _ = self.shift.compare_exchange(shift, new, order, lost);
+        }
+        step
+    }
+
+    /// Takes a step, unless another thread was faster.
+    fn take(&self, from: Step, to: Step) -> bool {
         if planted!(share_claimed_blindly) {
-            self.growth.store(to.to_word(), Ordering::Release);
+            self.plan.step.store(to.to_word(), Ordering::Release);
             return true;
         }
         // AcqRel (O3): the chunk of cells comes before every claim on it.
-        let (from, to) = (from.to_word(), to.to_word());
-        self.growth.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        let (order, lost) = (Ordering::AcqRel, Ordering::Relaxed);
+        let taken =
+            self.plan.step.compare_exchange(from.to_word(), to.to_word(), order, lost).is_ok();
+        if taken && from.changes != to.changes {
+            self.step();
+        }
+        taken
     }
 }
 

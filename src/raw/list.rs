@@ -7,7 +7,7 @@
 
 use core::{convert::Infallible, hint::black_box};
 
-use crate::sync::{Ordering, fence, planted};
+use crate::sync::{MODEL, Ordering, fence, planted};
 
 use super::{
     directory::Directory,
@@ -349,13 +349,22 @@ impl<T> List<T> {
                         pred = &node.next;
                     }
                     Target::Sentinel(id) if id.order() < limit => {
-                        pred = self.directory.cell(id);
-                        let link = pred.load(Ordering::Acquire);
-                        if link.is_marked() {
+                        let cell = self.directory.cell(id);
+                        let behind = cell.load(Ordering::Acquire);
+                        if behind.is_marked() && self.directory.is_given_up(id, turn.guard) {
+                            // AcqRel (O1): hands the frozen link on.
+                            if !pred.replace(link, behind.unmarked(), Ordering::AcqRel) {
+                                continue 'restart;
+                            }
+                            link = behind.unmarked();
+                            continue;
+                        }
+                        if behind.is_marked() {
                             // Its claimer has not come back. We came by a link, so it is linked,
                             // and anyone may say so (I7). Release (O1): hands the link on.
-                            pred.replace(link, link.unmarked(), Ordering::Release);
+                            cell.replace(behind, behind.unmarked(), Ordering::Release);
                         }
+                        pred = cell;
                     }
                     Target::Sentinel(_) | Target::End => {
                         return Ok(Found::Gap(Gap { pred, next: link }));
@@ -401,6 +410,13 @@ impl<T> List<T> {
         match found {
             Found::At(located) => Some(located),
             Found::Gap(_) => None,
+        }
+    }
+
+    /// Brings the buckets of the nodes in some slots, [`TOGETHER`] at most, into the cache side by side.
+    pub(super) fn bring_buckets(&self, slots: impl Iterator<Item = SlotIndex>) {
+        if !MODEL {
+            self.first_links(slots.map(|slot| SplitKey::of_node(self.slab.node(slot).key())));
         }
     }
 
@@ -480,6 +496,24 @@ impl<T> List<T> {
         }
     }
 
+    /// Unlinks sentinels of a level that is given up: freezes each, so that nothing is appended to it any more
+    /// and nothing behind it unlinked, and walks over its place until it is not there.
+    pub(super) fn unlink_sentinels<'g>(
+        &'g self,
+        ids: impl Iterator<Item = SentinelId> + Clone,
+        turn: &mut Turn<'g>,
+    ) {
+        self.first_links(ids.clone().map(SplitKey::of_sentinel));
+        for id in ids {
+            if !planted!(unlinked_without_freezing) {
+                self.directory.cell(id).freeze();
+            }
+            let key = SplitKey::of_sentinel(id);
+            let none = |_, _: &Node<T>| Ok::<_, Infallible>(false);
+            let _ = self.find(key, Order::of_node(key.node_key()), turn, none);
+        }
+    }
+
     /// Takes the next entry of a batch out and frees its slot; so a panic in the drop of one leaves the
     /// others in the batch.
     pub(super) fn drain(&self, batch: &mut DueBatch<'_>, turn: &mut Turn<'_>) -> Option<T> {
@@ -553,6 +587,10 @@ impl<'g, T> Located<'g, T> {
         debug_assert_eq!(self.node.life(), self.life, "I4: {:?} recycled under a guard", self.slot);
         // SAFETY: I4: the find that made this met the node in the list, under a guard for `'g`.
         unsafe { self.node.entry() }
+    }
+
+    pub(super) fn slot(&self) -> SlotIndex {
+        self.slot
     }
 
     /// Changes the state from the one that was judged. Linearization: of every operation on an

@@ -16,13 +16,15 @@
 //!   frozen, until every guard from before the unlinking is gone.
 //! - **I5** A slot is free in the bitmap, or free in one stripe, or one draft's, or linked, or retired.
 //!   Only slots of ensured chunks are handed out.
-//! - **I6** A block with a free bit is listed, or in the hands of a thread that is about to list it or to
-//!   take all its slots.
+//! - **I6** To a block with a free bit the tree of blocks leads, or a thread is about to make it lead there,
+//!   or to take all its slots.
 //! - **I7** A sentinel's cell is unset, then its one claimer's and marked, then linked; linked it
 //!   stays. A walk starts only from an unmarked one. Its chunk comes before its number.
 //! - **I8** The box of a batch seen on the ready stack, by who pops or who pushes, lives, and does not
 //!   come back, while the guard lasts under which it was seen. The collector runs what pushes pinned.
 
+#[allow(unsafe_code)] // indexes the records unchecked
+mod blocks;
 #[cfg(any(test, loom, shuttle))]
 mod check;
 #[allow(unsafe_code)] // raw memory
@@ -39,18 +41,20 @@ mod list;
 mod poison;
 #[allow(unsafe_code)] // owns boxes through raw links
 mod retire;
+mod shrink;
 #[allow(unsafe_code)] // owns entries
 mod slab;
 mod state;
 #[allow(unsafe_code)] // owns what a turn gives a writer
 mod stripe;
+mod sweeping;
 mod table;
 mod upkeep;
 
+pub(crate) use blocks::MAX_SLOTS;
 pub(crate) use guard::{Guard, pin};
 pub(crate) use link::SplitKey;
 pub(crate) use list::TOGETHER;
-pub(crate) use slab::MAX_SLOTS;
 pub(crate) use state::{Now, State};
 pub(crate) use table::{Position, Table};
 pub(crate) use upkeep::Figures;

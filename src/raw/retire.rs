@@ -9,7 +9,9 @@
 
 use core::ptr;
 
-use crate::sync::{Arc, AtomicBool, AtomicPtr, AtomicUsize, MODEL, Ordering, UnsafeCell, planted};
+use crate::sync::{
+    Arc, AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, MODEL, Ordering, UnsafeCell, planted,
+};
 
 use super::{guard::Guard, link::SlotIndex, stripe::Turn};
 
@@ -68,6 +70,8 @@ struct Ready {
     closed: AtomicBool,
     /// Grace periods begun and ended by [`Limbo::begin_grace`]: odd while one goes on.
     graces: AtomicUsize,
+    /// The last ticket whose grace period is over; see [`Limbo::next_ticket`].
+    past: AtomicU32,
 }
 
 impl Ready {
@@ -76,6 +80,7 @@ impl Ready {
             head: AtomicPtr::new(ptr::null_mut()),
             closed: AtomicBool::new(false),
             graces: AtomicUsize::new(0),
+            past: AtomicU32::new(0),
         }
     }
 
@@ -146,13 +151,15 @@ pub(super) struct Limbo {
     ready: Arc<Ready>,
     /// How many slots make a batch.
     batch_slots: usize,
+    /// The last ticket that was dealt.
+    tickets: AtomicU32,
 }
 
 impl Limbo {
     /// For a map where up to `share` slots of a stripe may wait in a half-full batch.
     pub(super) fn new(share: u32) -> Self {
         let batch_slots = (share as usize).clamp(1, BATCH_SLOTS);
-        Self { ready: Arc::new(Ready::new()), batch_slots }
+        Self { ready: Arc::new(Ready::new()), batch_slots, tickets: AtomicU32::new(0) }
     }
 
     /// Retires a slot: it is reclaimed after every pin that exists now has ended.
@@ -217,6 +224,25 @@ impl Limbo {
     pub(super) fn has_passed(&self, grace: &Grace) -> bool {
         // Acquire (O5): with it comes what was pushed on the ready stack before.
         self.ready.graces.load(Ordering::Acquire) != grace.0
+    }
+
+    /// A number for a grace period that others wait for as well. Some are never used; of those that are, one
+    /// at a time is waited for, and later ones have larger numbers.
+    pub(super) fn next_ticket(&self) -> u32 {
+        self.tickets.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Notes, when every pin that exists now has ended, that the grace period of this ticket is over.
+    pub(super) fn defer_note(&self, ticket: u32, guard: &Guard) {
+        let ready = Arc::clone(&self.ready);
+        // Release: whoever finds it past comes behind all pins that it waited for.
+        guard.defer(move || _ = ready.past.fetch_max(ticket, Ordering::Release));
+        guard.flush();
+    }
+
+    /// Whether the grace period of this ticket is over, or that of a later one.
+    pub(super) fn is_past(&self, ticket: u32) -> bool {
+        self.ready.past.load(Ordering::Acquire) >= ticket
     }
 
     fn defer(&self, batch: Box<Batch>, guard: &Guard) {

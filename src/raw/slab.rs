@@ -1,42 +1,48 @@
 //! The slab: all nodes of a map, found by a 32-bit number, recycled and never moved.
 //!
-//! Slots come in blocks of 64 with one bitmap of taken slots a block (I5): slots are taken by a CAS
-//! that sets their bits and given back by clearing them, so there is no ABA. A stripe takes from its
-//! magazine, where it puts the slots that it reclaims; when that is empty, from a block of its own, which
-//! comes from the list of blocks that got a free slot, or from fresh memory. Entries put together by one
-//! thread thus stand together and often expire together.
+//! Slots come in blocks (`blocks.rs`). A stripe takes from its magazine, where it puts the slots that it
+//! reclaims; when that is empty, from a block of its own, which is the first one with a free slot, or fresh
+//! memory. Entries put together by one thread thus stand together and often expire together; and then the
+//! pages that whole blocks fill go back to the system.
 
 use core::mem::MaybeUninit;
 
-use crossbeam_utils::CachePadded;
-
 #[cfg(debug_assertions)]
 use crate::sync::DebugWord;
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, MODEL, Ordering, UnsafeCell, planted};
+use crate::sync::{AtomicU32, Ordering, UnsafeCell, planted};
 
 use super::{
-    chunked::{Chunked, Prefixed, Zeroed},
+    blocks::{BLOCK_SLOTS, Blocks, FIRST_BLOCK_SLOTS, RUN_BLOCKS, block_of, slot_of},
+    chunked::{Chunked, Numbering, Prefixed, Zeroed},
     link::{AtomicLink, SlotIndex},
     poison,
     state::{AtomicState, State},
     stripe::{MAGAZINE_SLOTS, Turn},
 };
 
-/// Slots a block: as many as a word has bits. Few in a model, which knows each slot by itself.
-pub(super) const BLOCK_SLOTS: u32 = if MODEL { 4 } else { 64 };
-/// The bits of all slots of a block.
-const ALL_SLOTS: u64 = u64::MAX >> (64 - BLOCK_SLOTS);
-
 /// What the slots of a magazine may take: many large ones would lie idle.
 const MAGAZINE_BYTES: usize = 64 << 10;
 
 /// A slot's number is that of its block, then its place there; a block's is that of its chunk, then
 /// its place there. 25 bits below the chunk's 5: up to 2^25 slots a chunk, a gigabyte of small ones.
-type SlotNumbers = Prefixed<25, { BLOCK_SLOTS as usize }>;
-type BlockNumbers = Prefixed<{ 25 - BLOCK_SLOTS.ilog2() }, 1>;
+pub(super) const OFFSET_BITS: u32 = 25;
 
-/// The most slots that chunks can hold, slot 0 apart.
-pub(crate) const MAX_SLOTS: u32 = BlockNumbers::CAPACITY * BLOCK_SLOTS - 1;
+/// The numbers of slots: as those of blocks, but that the first block has fewer.
+struct SlotNumbers;
+
+impl Numbering for SlotNumbers {
+    #[inline]
+    fn chunk_of(number: u32) -> usize {
+        Prefixed::<OFFSET_BITS, { BLOCK_SLOTS as usize }>::chunk_of(number)
+    }
+
+    fn span(chunk: usize) -> (usize, usize) {
+        match chunk {
+            0 => (0, FIRST_BLOCK_SLOTS as usize),
+            _ => Prefixed::<OFFSET_BITS, { BLOCK_SLOTS as usize }>::span(chunk),
+        }
+    }
+}
 
 /// One node of the list, and its slot.
 #[repr(C)]
@@ -141,48 +147,15 @@ impl<T> Node<T> {
     }
 }
 
-/// What is known of 64 slots.
-struct Block {
-    /// A bit is set while its slot is taken (I5). All are free in fresh memory.
-    taken: AtomicU64,
-    /// The next block in the list of blocks with free slots, plus one.
-    next: AtomicU32,
-    /// Whether the block is in that list, or on its way in or out.
-    listed: AtomicBool,
-}
-
-// SAFETY: atomics of integers and a bool: zeros are valid, nothing to drop.
-unsafe impl Zeroed for Block {
-    #[cfg(any(loom, shuttle))]
-    fn zeroed() -> Self {
-        Self { taken: AtomicU64::new(0), next: AtomicU32::new(0), listed: AtomicBool::new(false) }
-    }
-}
-
-/// The first of the slots of a block that bits stand for.
-#[inline]
-pub(super) fn slot_of(block: u32, slots: u64) -> SlotIndex {
-    SlotIndex(block * BLOCK_SLOTS + slots.trailing_zeros())
-}
-
 /// All slots of the map are taken, those that wait for reclamation included.
 #[derive(Debug)]
 pub(super) struct Full;
 
 pub(super) struct Slab<T> {
     nodes: Chunked<Node<T>, SlotNumbers>,
-    blocks: Chunked<Block, BlockNumbers>,
-    max_slots: u32,
-    /// The last block within the limit, and those of its slots that are.
-    last_block: u32,
-    last_slots: u64,
+    pub(super) blocks: Blocks,
     /// How many slots a magazine holds at most, and a stripe takes from a block at once.
     magazine_slots: u32,
-    /// How many blocks were ever handed out, in the order of their chunks.
-    handed_out: CachePadded<AtomicU32>,
-    /// Head of the list of blocks with free slots, plus one, below a count of the pops and pushes:
-    /// 2^32 of them between a load and its CAS would be needed for ABA.
-    listed: CachePadded<AtomicU64>,
 }
 
 // SAFETY: a slab hands `&T` to any thread that shares it and moves `T` to whoever empties a slot.
@@ -191,88 +164,50 @@ unsafe impl<T: Send + Sync> Sync for Slab<T> {}
 unsafe impl<T: Send> Send for Slab<T> {}
 
 impl<T> Slab<T> {
-    /// A slab for up to `max_slots` entries, 1 to [`MAX_SLOTS`], of which a stripe has up to `share` in its
-    /// magazine, and as many from a block.
+    /// A slab for up to `max_slots` entries, of which a stripe has up to `share` in its magazine, and as many
+    /// from a block.
     pub(super) fn new(max_slots: u32, share: u32) -> Self {
-        debug_assert!((1..=MAX_SLOTS).contains(&max_slots));
         let share = share.min((MAGAZINE_BYTES / size_of::<Node<T>>()) as u32);
         Self {
             nodes: Chunked::new(),
-            blocks: Chunked::new(),
-            max_slots,
-            last_block: BlockNumbers::nth(max_slots / BLOCK_SLOTS),
-            last_slots: ALL_SLOTS >> (BLOCK_SLOTS - 1 - max_slots % BLOCK_SLOTS),
+            blocks: Blocks::new(max_slots),
             magazine_slots: share.clamp(1, MAGAZINE_SLOTS),
-            handed_out: CachePadded::new(AtomicU32::new(0)),
-            listed: CachePadded::new(AtomicU64::new(0)),
         }
     }
 
-    pub(super) fn max_slots(&self) -> u32 {
-        self.max_slots
-    }
-
     /// The node in a slot that was handed out: every index in a link or a state word, in a batch,
-    /// or below [`Slab::end`] is one (I5).
+    /// or in a block is one (I5).
     #[inline]
     pub(super) fn node(&self, slot: SlotIndex) -> &Node<T> {
         // SAFETY: I5: `fresh_block` ensured the chunk before it handed the block out.
         unsafe { self.nodes.get(slot.0) }
     }
 
-    fn block(&self, block: u32) -> &Block {
-        // SAFETY: I5, as above.
-        unsafe { self.blocks.get(block) }
-    }
-
-    /// How many slots were ever handed out, with slot 0: they are counted from there, block by block.
-    pub(super) fn end(&self) -> u32 {
-        // Acquire (O6): a walk up to here finds every chunk.
-        let blocks = self.handed_out.load(Ordering::Acquire);
-        (blocks * BLOCK_SLOTS).min(self.max_slots + 1)
-    }
-
-    /// The block that the `n`-th slot is in.
-    #[inline]
-    pub(super) fn nth_block(n: u32) -> u32 {
-        BlockNumbers::nth(n / BLOCK_SLOTS)
-    }
-
-    /// The `n`-th slot.
-    #[inline]
-    pub(super) fn nth_slot(n: u32) -> SlotIndex {
-        SlotIndex(Self::nth_block(n) * BLOCK_SLOTS + n % BLOCK_SLOTS)
-    }
-
-    /// Whether all slots of a block are free. Exact at rest.
-    pub(super) fn is_empty(&self, block: u32) -> bool {
-        self.block(block).taken.load(Ordering::Relaxed) == 0
-    }
-
-    /// The free slots of a block, as bits. Exact at rest.
-    fn free(&self, block: u32) -> u64 {
-        !self.block(block).taken.load(Ordering::Relaxed) & self.slots_of(block)
+    /// The slots of a block that are not free: memory that was given back is not touched through them.
+    pub(super) fn taken_slots(&self, block: u32) -> impl Iterator<Item = SlotIndex> + use<T> {
+        let mut left = self.blocks.taken(block);
+        core::iter::from_fn(move || {
+            let slots = left;
+            left &= left.wrapping_sub(1);
+            (slots != 0).then(|| slot_of(block, slots))
+        })
     }
 
     /// How many of the slots handed out are free. Exact at rest.
     pub(super) fn free_slots(&self) -> usize {
-        self.all_blocks().map(|block| self.free(block).count_ones() as usize).sum()
+        self.blocks.all().map(|block| self.blocks.free(block).count_ones() as usize).sum()
     }
 
+    /// Slots whose memory was given back.
+    pub(super) fn released_slots(&self) -> usize {
+        (self.blocks.released_runs() * Self::RUN_SLOTS) as usize
+    }
+
+    /// The memory in use, as far as blocks were handed out.
     pub(super) fn bytes(&self) -> usize {
-        self.nodes.bytes() + self.blocks.bytes()
-    }
-
-    /// The bits of the slots that a block within the limit has: all but slot 0 and those past it.
-    #[inline]
-    fn slots_of(&self, block: u32) -> u64 {
-        let bits = if block == self.last_block { self.last_slots } else { ALL_SLOTS };
-        if block == 0 { bits & !1 } else { bits }
-    }
-
-    /// Every block that was handed out.
-    fn all_blocks(&self) -> impl Iterator<Item = u32> + use<T> {
-        (0..self.handed_out.load(Ordering::Acquire)).map(BlockNumbers::nth)
+        let given_back = self.released_slots() * size_of::<Node<T>>();
+        let handed_out = self.blocks.slots() as usize * size_of::<Node<T>>();
+        handed_out.saturating_sub(given_back) + self.blocks.bytes()
     }
 
     /// Takes a free slot. Lock-free, the allocation of a chunk apart; no user code.
@@ -285,15 +220,10 @@ impl<T> Slab<T> {
     #[cold]
     fn refill(&self, turn: &mut Turn<'_>) -> Result<SlotIndex, Full> {
         loop {
-            let Some(block) = self.pop_listed().or_else(|| self.fresh_block()) else {
-                return self.take_from_any(turn);
-            };
             // Without fresh memory to come, free slots are for whoever needs one.
-            let most = if self.is_handed_out() { 1 } else { self.magazine_slots };
-            let slots = self.take_from(block, most);
-            if self.free(block) != 0 && !planted!(block_left_behind) {
-                self.list(block);
-            }
+            let most = if self.blocks.is_handed_out() { 1 } else { self.magazine_slots };
+            let found = self.blocks.take_from_first(most).or_else(|| self.fresh_block(most));
+            let Some((block, slots)) = found else { return self.take_from_any(turn) };
             turn.put_block(block, slots);
             if let Some(slot) = turn.take_slot() {
                 return Ok(slot);
@@ -301,124 +231,46 @@ impl<T> Slab<T> {
         }
     }
 
+    /// Takes up to `most` slots of the next block of memory never used before.
+    fn fresh_block(&self, most: u32) -> Option<(u32, u64)> {
+        let block = self.blocks.hand_out(|block| self.nodes.ensure(block * BLOCK_SLOTS))?;
+        let slots = self.blocks.take_from(block, most);
+        if self.blocks.free(block) != 0 {
+            self.blocks.list(block);
+        }
+        Some((block, slots))
+    }
+
     /// The last resort before [`Full`]: the magazines of others, and any block, also one that another
-    /// thread has in its hands. Looks at all of them, on a map that is at its limit.
+    /// thread is about to list. Looks at all of them, on a map that is at its limit.
     #[cold]
     fn take_from_any(&self, turn: &Turn<'_>) -> Result<SlotIndex, Full> {
         if planted!(no_last_look) {
             return Err(Full);
         }
-        let from_block = |block| match self.take_from(block, 1) {
+        let from_block = |block| match self.blocks.take_from(block, 1) {
             0 => None,
             slots => Some(slot_of(block, slots)),
         };
-        let from_blocks = || self.all_blocks().find_map(from_block);
+        let from_blocks = || self.blocks.all().find_map(from_block);
         turn.take_slot_of_another().or_else(from_blocks).ok_or(Full)
     }
 
-    /// Takes up to `most` free slots of a block, the first ones; none if there are none.
-    fn take_from(&self, block: u32, most: u32) -> u64 {
-        let word = &self.block(block).taken;
-        let mut taken = word.load(Ordering::Relaxed);
-        loop {
-            let mut slots = !taken & self.slots_of(block);
-            while slots.count_ones() > most {
-                slots ^= 1 << slots.ilog2();
-            }
-            if slots == 0 {
-                return 0;
-            }
-            // Acquire (O4): the last users of the slots are done with them.
-            let swap = word.compare_exchange_weak(
-                taken,
-                taken | slots,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            );
-            match swap {
-                Ok(_) => return slots,
-                Err(now) => taken = now,
-            }
-        }
-    }
+    const RUN_SLOTS: u32 = RUN_BLOCKS * BLOCK_SLOTS;
 
-    /// Gives a slot back whose entry is out. The slot may be taken again at once.
-    fn give_back(&self, slot: SlotIndex) {
-        let (block, bit) = (slot.0 / BLOCK_SLOTS, slot.0 % BLOCK_SLOTS);
-        // Release (O4): our use of the slot comes before the next one's.
-        let before = self.block(block).taken.fetch_and(!(1 << bit), Ordering::Release);
-        debug_assert!(before & 1 << bit != 0, "I5: slot {} freed twice", slot.0);
-        if !before & self.slots_of(block) == 0 {
-            self.list(block);
-        }
-    }
-
-    /// Puts a block on the list of blocks with free slots, unless it is there.
-    ///
-    /// I6: a block with a free slot is listed, or in the hands of a thread that is about to list it or
-    /// to take all its slots. `listed` is changed by read-modify-writes only: if we find it set, then
-    /// whoever clears it after us sees the bit that we cleared before (`AcqRel`, O4).
-    fn list(&self, block: u32) {
-        if self.block(block).listed.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let mut head = self.listed.load(Ordering::Relaxed);
-        loop {
-            self.block(block).next.store(head as u32, Ordering::Relaxed);
-            let new = (head >> 32).wrapping_add(1) << 32 | u64::from(block + 1);
-            // Release (O4): publishes `next`.
-            match self.listed.compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed)
-            {
-                Ok(_) => return,
-                Err(now) => head = now,
+    /// Gives the memory of a run of blocks back to the system if all its slots are free.
+    pub(super) fn release_run(&self, run: u32) -> bool {
+        self.blocks.release_run(run, |first_block| {
+            let first = first_block * BLOCK_SLOTS;
+            #[cfg(loom)] // so that the model sees a use of these slots meanwhile
+            for slot in first..first + Self::RUN_SLOTS {
+                self.node(SlotIndex(slot)).entry.with_mut(|_| ());
             }
-        }
-    }
-
-    fn pop_listed(&self) -> Option<u32> {
-        // Acquire (O4): pairs with the push.
-        let mut head = self.listed.load(Ordering::Acquire);
-        loop {
-            let block = (head as u32).checked_sub(1)?;
-            let next = self.block(block).next.load(Ordering::Relaxed);
-            let new = (head >> 32).wrapping_add(1) << 32 | u64::from(next);
-            match self.listed.compare_exchange_weak(head, new, Ordering::Acquire, Ordering::Acquire)
-            {
-                Ok(_) => {
-                    self.block(block).listed.swap(false, Ordering::AcqRel);
-                    return Some(block);
-                }
-                Err(now) => head = now,
-            }
-        }
-    }
-
-    /// Whether there is no fresh memory left.
-    fn is_handed_out(&self) -> bool {
-        self.handed_out.load(Ordering::Relaxed) > self.max_slots / BLOCK_SLOTS
-    }
-
-    /// Hands out the next block of memory never used before.
-    fn fresh_block(&self) -> Option<u32> {
-        loop {
-            let handed_out = self.handed_out.load(Ordering::Acquire);
-            if handed_out > self.max_slots / BLOCK_SLOTS {
-                return None;
-            }
-            let block = BlockNumbers::nth(handed_out);
-            self.nodes.ensure(block * BLOCK_SLOTS);
-            self.blocks.ensure(block);
-            // AcqRel (O6): the chunks come before the count that covers them.
-            let swap = self.handed_out.compare_exchange(
-                handed_out,
-                handed_out + 1,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            );
-            if swap.is_ok() {
-                return Some(block);
-            }
-        }
+            // SAFETY: all slots of the run are ours: free, so nobody reads their entries or follows their
+            // links (I5), and taken, so nobody fills them. A sweep may load their states, and expects
+            // [`State::FREE`], which is zero. The run is in one chunk.
+            unsafe { self.nodes.give_back(first, Self::RUN_SLOTS) }
+        })
     }
 
     /// Takes the entry out of a slot that no list ever held and gives the slot back.
@@ -429,7 +281,7 @@ impl<T> Slab<T> {
     pub(super) unsafe fn take_back(&self, slot: SlotIndex) -> T {
         // SAFETY: filled and never published, as the caller says.
         let entry = unsafe { self.node(slot).empty() };
-        self.give_back(slot);
+        self.blocks.give_back(slot);
         entry
     }
 
@@ -445,12 +297,12 @@ impl<T> Slab<T> {
         // SAFETY: filled and unread, as the caller says.
         let entry = unsafe { self.node(slot).empty() };
         debug_assert!(
-            !self.free(slot.0 / BLOCK_SLOTS) & 1 << (slot.0 % BLOCK_SLOTS) != 0,
+            self.blocks.taken(block_of(slot)) & 1 << (slot.0 % BLOCK_SLOTS) != 0,
             "I5: slot {} freed twice",
             slot.0,
         );
         if !turn.put_slot(slot, self.magazine_slots) {
-            self.give_back(slot);
+            self.blocks.give_back(slot);
         }
         entry
     }
@@ -460,12 +312,12 @@ impl<T> Drop for Slab<T> {
     /// Drops every entry that is left, linked or waiting: every slot that is not free. No recursion
     /// whatever the list looks like. If an entry's drop panics, the rest are dropped all the same.
     fn drop(&mut self) {
-        struct Rest<'s, T>(&'s Slab<T>, core::ops::Range<u32>);
+        struct Rest<'s, T, I: Iterator<Item = SlotIndex>>(&'s Slab<T>, I);
 
-        impl<T> Rest<'_, T> {
+        impl<T, I: Iterator<Item = SlotIndex>> Rest<'_, T, I> {
             fn drop_entries(&mut self) {
-                for n in self.1.by_ref() {
-                    let node = self.0.node(Slab::<T>::nth_slot(n));
+                for slot in self.1.by_ref() {
+                    let node = self.0.node(slot);
                     let state = node.state.load(Ordering::Acquire);
                     if planted!(pending_not_dropped) && state.is_terminal() {
                         continue;
@@ -478,14 +330,13 @@ impl<T> Drop for Slab<T> {
             }
         }
 
-        impl<T> Drop for Rest<'_, T> {
+        impl<T, I: Iterator<Item = SlotIndex>> Drop for Rest<'_, T, I> {
             fn drop(&mut self) {
                 self.drop_entries();
             }
         }
 
-        let slots = 1..self.end().max(1);
-        Rest(self, slots).drop_entries();
+        Rest(self, self.blocks.all().flat_map(|block| self.taken_slots(block))).drop_entries();
     }
 }
 

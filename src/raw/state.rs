@@ -75,6 +75,24 @@ impl State {
         !self.is_terminal() && !self.is_visible_at(now)
     }
 
+    /// The one of two living states whose deadline comes first.
+    #[inline]
+    pub(super) fn earlier(self, other: Self) -> Self {
+        Self(self.0.min(other.0))
+    }
+
+    /// All bits turned over: the earlier the deadline, the larger; and small for "never".
+    #[inline]
+    pub(super) fn inverted(self) -> u64 {
+        !self.0
+    }
+
+    /// The state whose [`State::inverted`] this is; "never" for zero.
+    #[inline]
+    pub(super) fn from_inverted(inverted: u64) -> Self {
+        Self(!inverted)
+    }
+
     /// Where a moved entry went, and whether it was visible when it was replaced.
     #[inline]
     pub(super) fn destination(self) -> Option<(SlotIndex, bool)> {

@@ -21,7 +21,7 @@ use crate::sync::{
 #[cfg(not(any(loom, shuttle)))]
 use crate::sync::{AtomicUsize, per_thread};
 
-use super::{guard::Guard, link::SlotIndex, retire::Batch, slab};
+use super::{blocks, guard::Guard, link::SlotIndex, retire::Batch};
 
 /// Slots of a magazine at most: those of two batches, which may be due at once.
 pub(super) const MAGAZINE_SLOTS: u32 = if MODEL { 4 } else { 248 };
@@ -136,7 +136,7 @@ impl<'g> Turn<'g> {
             return None;
         }
         stripe.of_block.store(slots & (slots - 1), Ordering::Relaxed);
-        Some(slab::slot_of(self.with_kit(|kit| kit.block), slots))
+        Some(blocks::slot_of(self.with_kit(|kit| kit.block), slots))
     }
 
     /// Gives the stripe the slots of a block, when it has none left.

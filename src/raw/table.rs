@@ -14,16 +14,17 @@ use crate::{
 };
 
 use super::{
+    blocks::block_of,
     directory::Directory,
     draft::Draft,
     guard::{self, Guard},
-    link::{Link, Order, SplitKey},
+    link::{Link, Order, SlotIndex, SplitKey},
     list::{Found, Hit, List, Located},
     retire::Limbo,
     slab::Slab,
     state::State,
     stripe::{Stripes, Turn},
-    upkeep::Sweeping,
+    sweeping::{SweepRate, Sweeping},
 };
 
 /// Buckets and entries that `clear` deals with under one pin.
@@ -33,8 +34,7 @@ const STEPS_PER_PIN: usize = 1024;
 pub(crate) struct Table<T> {
     pub(super) list: List<T>,
     pub(crate) clock: ClockSource,
-    /// Slots that a write sweeps, on average.
-    pub(super) sweep_per_write: u32,
+    pub(super) sweep_rate: Option<SweepRate>,
     /// Whether any entry ever had a deadline: until then writes do not sweep.
     pub(super) has_deadlines: AtomicBool,
     pub(super) sweeping: CachePadded<Sweeping>,
@@ -65,7 +65,7 @@ impl<T> Table<T> {
                 stripes,
             },
             clock,
-            sweep_per_write,
+            sweep_rate: SweepRate::new(sweep_per_write),
             has_deadlines: AtomicBool::new(false),
             sweeping: CachePadded::new(Sweeping::new()),
         }
@@ -80,7 +80,7 @@ impl<T> Table<T> {
     }
 
     pub(crate) fn max_slots(&self) -> u32 {
-        self.list.slab.max_slots()
+        self.list.slab.blocks.max_slots()
     }
 
     /// Finds the visible entry of `key` that `is_match` accepts. Wait-free; writes nothing; reads
@@ -181,7 +181,6 @@ impl<T> Table<T> {
         mut is_match: impl FnMut(&T, &T) -> Result<bool, E>,
         replace_visible: bool,
     ) -> Result<Result<Put<'g, T>, Occupied<'g, T>>, E> {
-        self.note_deadline(state);
         let node_key = key.node_key();
         let turn = &mut self.turn(guard);
         let mut draft = Draft::new(&self.list.slab, entry);
@@ -195,6 +194,7 @@ impl<T> Table<T> {
                         continue;
                     }
                     let entry = draft.publish(guard);
+                    self.note_deadline(slot, state);
                     turn.count_entries(1);
                     self.after_write(turn);
                     return Ok(Ok(Put { entry, replaced: None }));
@@ -211,6 +211,7 @@ impl<T> Table<T> {
                 let moved = State::moved(slot, visible);
                 if old.advance(if planted!(replace_by_remove) { State::DEAD } else { moved }) {
                     let entry = draft.publish(guard);
+                    self.note_deadline(slot, state);
                     old.finish(&self.list, turn);
                     self.after_write(turn);
                     return Ok(Ok(Put { entry, replaced: visible.then(|| old.entry()) }));
@@ -259,6 +260,7 @@ impl<T> Table<T> {
                 let slot = draft.place(key.node_key(), state, Link::UNSET, || self.take_slot(turn));
                 if old.advance(State::moved(slot, true)) {
                     let entry = draft.publish(guard);
+                    self.note_deadline(slot, state);
                     old.finish(&self.list, turn);
                     self.after_write(turn);
                     return Ok(Some(entry));
@@ -300,7 +302,6 @@ impl<T> Table<T> {
         guard: &'g Guard,
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<bool, E> {
-        self.note_deadline(state);
         let turn = &mut self.turn(guard);
         loop {
             let Found::At(mut entry) = self.list.find_entry(key, turn, &mut is_match)? else {
@@ -310,7 +311,14 @@ impl<T> Table<T> {
                 if entry.confirm_expired() {
                     return Ok(false);
                 }
-            } else if entry.state == state || entry.advance(state) {
+                continue;
+            }
+            let judged = entry.state;
+            if judged == state || entry.advance(state) {
+                if state != judged && state.earlier(judged) == state {
+                    // A later one is covered by the note of the one before, until a sweep has looked.
+                    self.note_deadline(entry.slot(), state);
+                }
                 self.after_write(turn);
                 return Ok(true);
             }
@@ -370,9 +378,14 @@ impl<T> Table<T> {
         old.finish(&self.list, turn);
     }
 
-    fn note_deadline(&self, state: State) {
+    /// Notes the deadline of an entry that was published in a slot, so that sweeps come to it.
+    fn note_deadline(&self, slot: SlotIndex, state: State) {
+        if state.is_never() {
+            return;
+        }
+        self.list.slab.blocks.note(block_of(slot), state);
         // Relaxed: a write that misses it does not sweep this time.
-        if !state.is_never() && !self.has_deadlines.load(Ordering::Relaxed) {
+        if !self.has_deadlines.load(Ordering::Relaxed) {
             self.has_deadlines.store(true, Ordering::Relaxed);
         }
     }

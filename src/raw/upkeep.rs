@@ -5,16 +5,10 @@
 
 use core::{cell::Cell, mem::needs_drop, time::Duration};
 
-use crate::sync::{AtomicU32, AtomicU64, MODEL, Ordering, per_thread, planted, thread};
+use crate::sync::{MODEL, Ordering, per_thread, planted, thread};
 
 use super::{
-    guard,
-    link::SlotIndex,
-    list::List,
-    slab::{BLOCK_SLOTS, Full, Slab},
-    state::State,
-    stripe::Turn,
-    table::Table,
+    directory::Share, guard, link::SlotIndex, list::List, slab::Full, stripe::Turn, table::Table,
 };
 
 /// Writes of a stripe between two looks at the number of entries, and at a stripe that may be idle. A sum
@@ -24,15 +18,9 @@ const WRITES_PER_LOOK: u32 = if MODEL { 1 } else { 64 };
 const WRITES_PER_LOOK_WHEN_SMALL: u32 = if MODEL { 1 } else { 16 };
 const SMALL_CAPACITY: usize = 1 << 12;
 
-/// Writes of a stripe between two sweep steps, so that the shared cursor is touched rarely.
-const WRITES_PER_SWEEP: u32 = if MODEL { 1 } else { 8 };
-
 /// Batches that a write reclaims at most. A write retires little more than one slot, a batch is 124:
 /// one batch a write keeps ahead.
 const BATCHES_PER_WRITE: usize = 1;
-
-/// Slots that a sweep looks at under one pin, so that the epoch moves on: some microseconds.
-const SLOTS_PER_PIN: u32 = 1024;
 
 /// Shares of growth that a sweep adds to each pin, so that a level begun and left is finished, and
 /// batches that it reclaims: about as many slots as it looked at.
@@ -46,38 +34,11 @@ const GRACE_ROUNDS: usize = 3;
 /// The same for a sweep that is to reclaim all: enough for the collector to work off 2,048 batches
 /// of other maps first, and some tens of microseconds where a pinned thread makes it vain. And how often a
 /// write that finds no slot lets others run who have some.
-const PATIENT_ROUNDS: usize = if MODEL { 3 } else { 256 };
+pub(super) const PATIENT_ROUNDS: usize = if MODEL { 3 } else { 256 };
 
 /// How often a write sweeps and reclaims when all slots are taken, before it gives up.
 const FULL_ROUNDS: usize = 8;
-
-/// What sweeps share.
-pub(super) struct Sweeping {
-    /// How many slots from the first the next step begins.
-    cursor: AtomicU32,
-    removed: AtomicU64,
-    max_lag_nanos: AtomicU64,
-}
-
-impl Sweeping {
-    pub(super) fn new() -> Self {
-        Self {
-            cursor: AtomicU32::new(0),
-            removed: AtomicU64::new(0),
-            max_lag_nanos: AtomicU64::new(0),
-        }
-    }
-}
-
-/// What a part of a sweep did.
-#[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Swept {
-    pub(crate) examined: usize,
-    pub(crate) removed: usize,
-    pub(crate) max_lag: Duration,
-    /// Whether the walk passed the last slot.
-    pub(crate) wrapped: bool,
-}
+const SLOTS_WHEN_FULL: u32 = 1024;
 
 /// The figures behind the public statistics.
 pub(crate) struct Figures {
@@ -93,45 +54,6 @@ pub(crate) struct Figures {
 }
 
 impl<T> Table<T> {
-    /// Sweeps up to `count` slots from where the last sweep of this kind stopped, or until `enough`,
-    /// asked now and then, says so; once round the slab at most.
-    pub(crate) fn sweep_some(&self, count: u32, enough: impl Fn() -> bool) -> Swept {
-        let slots = self.list.slab.end().saturating_sub(1);
-        let mut swept = Swept { wrapped: slots == 0, ..Swept::default() };
-        let count = count.min(slots) as usize;
-        while swept.examined < count && !enough() {
-            let guard = guard::pin();
-            let turn = &mut self.turn(&guard);
-            let step = (count - swept.examined).min(SLOTS_PER_PIN as usize);
-            swept.add(self.sweep_step(step as u32, turn));
-            self.after_sweep(turn);
-        }
-        self.settle(BATCHES_PER_PIN, GRACE_ROUNDS);
-        swept
-    }
-
-    /// Sweeps every slot there is at the moment, and reclaims all that can be.
-    pub(crate) fn sweep_all(&self) -> Swept {
-        let mut swept = Swept { wrapped: true, ..Swept::default() };
-        let end = self.list.slab.end();
-        let mut from = 1;
-        while from < end {
-            let guard = guard::pin();
-            let turn = &mut self.turn(&guard);
-            let step = SLOTS_PER_PIN.min(end - from);
-            swept.add(self.sweep_slots(from, step, turn));
-            self.after_sweep(turn);
-            from += step;
-        }
-        let mut guard = guard::pin();
-        while self.list.directory.is_growing() && self.help_grow(&mut self.turn(&guard)) {
-            guard.repin();
-        }
-        drop(guard);
-        self.settle_all();
-        swept
-    }
-
     /// Seals half-full batches, lets grace periods pass where no guard is in the way, and reclaims
     /// up to `batches` of what is due.
     ///
@@ -139,7 +61,7 @@ impl<T> Table<T> {
     /// own, deferred behind our batches, tells when the queue has come to them. Where a thread stays
     /// pinned it does not run, and `rounds` is the end. A note that another sweep left behind comes
     /// first.
-    pub(super) fn settle(&self, mut batches: usize, rounds: usize) {
+    fn settle(&self, mut batches: usize, rounds: usize) {
         let limbo = &self.list.limbo;
         let mut grace = None;
         for _ in 0..rounds {
@@ -155,7 +77,12 @@ impl<T> Table<T> {
         }
     }
 
-    /// Reclaims all that was retired before and that no pinned thread may see.
+    /// Reclaims some of what was retired before.
+    pub(super) fn settle_some(&self) {
+        self.settle(BATCHES_PER_PIN, GRACE_ROUNDS);
+    }
+
+    /// The same for all that was retired before and that no pinned thread may see.
     pub(super) fn settle_all(&self) {
         // A batch holds a slot at least.
         self.settle(self.pending(), PATIENT_ROUNDS);
@@ -164,16 +91,16 @@ impl<T> Table<T> {
     /// The figures. Walks all slots; exact when no write runs.
     pub(crate) fn figures(&self) -> Figures {
         let List { slab, directory, stripes, .. } = &self.list;
-        let end = slab.end();
         let now = self.clock.now();
-        let state = |n: u32| slab.node(Slab::<T>::nth_slot(n)).state.load(Ordering::Relaxed);
+        let is_due = |slot: &_| slab.node(*slot).state.load(Ordering::Relaxed).is_due_at(now);
+        let taken = slab.blocks.all().flat_map(|block| slab.taken_slots(block));
         Figures {
             entries: stripes.entries(),
-            expired_unswept: (1..end).filter(|n| state(*n).is_due_at(now)).count(),
+            expired_unswept: taken.filter(is_due).count(),
             swept_total: self.sweeping.removed.load(Ordering::Relaxed),
             max_lag: Duration::from_nanos(self.sweeping.max_lag_nanos.load(Ordering::Relaxed)),
             pending: stripes.pending(),
-            slots: end.saturating_sub(1) as usize,
+            slots: slab.blocks.slots() as usize,
             free_slots: slab.free_slots() + stripes.free_slots(),
             growths: directory.growths(),
             bytes: size_of::<Self>() + slab.bytes() + directory.bytes() + stripes.bytes(),
@@ -195,7 +122,7 @@ impl<T> Table<T> {
     #[cold]
     fn make_room<'g>(&'g self, turn: &mut Turn<'g>) -> SlotIndex {
         for _ in 0..FULL_ROUNDS {
-            self.sweep_step(SLOTS_PER_PIN, turn);
+            self.sweep_step(SLOTS_WHEN_FULL, turn);
             self.list.limbo.seal_all(turn);
             turn.guard.flush();
             self.reclaim(BATCHES_PER_PIN, turn);
@@ -231,19 +158,19 @@ impl<T> Table<T> {
         if (writes.is_multiple_of(WRITES_PER_LOOK_WHEN_SMALL) || writes.is_power_of_two())
             && (writes.is_multiple_of(WRITES_PER_LOOK) || directory.capacity() <= SMALL_CAPACITY)
         {
-            directory.begin(stripes.entries());
+            directory.grow(stripes.entries(), turn.guard);
             if writes.is_multiple_of(WRITES_PER_LOOK) && !MODEL {
                 limbo.seal_idle((writes / WRITES_PER_LOOK) as usize, turn);
+                self.tidy_some(turn);
             }
         }
-        if directory.is_growing() {
-            self.help_grow(turn);
+        if directory.is_busy() {
+            self.help_directory(turn);
         }
-        if writes.is_multiple_of(WRITES_PER_SWEEP)
-            && self.sweep_per_write > 0
+        if let Some(slots) = self.sweep_rate.as_ref().and_then(|rate| rate.at(writes))
             && self.has_deadlines.load(Ordering::Relaxed)
         {
-            self.sweep_step(self.sweep_per_write * WRITES_PER_SWEEP, turn);
+            self.sweep_step(slots, turn);
         }
         if turn.is_seal_wanted() {
             limbo.seal(turn);
@@ -254,87 +181,31 @@ impl<T> Table<T> {
     }
 
     /// The extra work of a sweep's pin: what it retired can be reclaimed by the next.
-    fn after_sweep<'g>(&'g self, turn: &mut Turn<'g>) {
+    pub(super) fn after_sweep<'g>(&'g self, turn: &mut Turn<'g>) {
         for _ in 0..SHARES_PER_PIN {
-            if !self.list.directory.is_growing() || !self.help_grow(turn) {
+            if !self.list.directory.is_busy() || !self.help_directory(turn) {
                 break;
             }
         }
         self.reclaim(BATCHES_PER_PIN, turn);
     }
 
-    /// Links one share of the level being built, or publishes it; false if there was nothing to do.
-    fn help_grow<'g>(&'g self, turn: &mut Turn<'g>) -> bool {
-        let share = self.list.directory.claim();
-        let claimed = share.is_some();
-        if let Some(ids) = share {
-            self.list.link_sentinels(ids, turn);
-        }
-        self.list.directory.publish() || claimed
-    }
-
-    /// Sweeps up to `count` slots at the shared cursor; fewer at the end of the slab.
-    fn sweep_step<'g>(&'g self, count: u32, turn: &mut Turn<'g>) -> Swept {
-        let slots = self.list.slab.end().saturating_sub(1);
-        let stretch = |cursor: u32| {
-            let from = if cursor < slots { cursor } else { 0 };
-            (from, slots.min(from + count))
-        };
-        // Relaxed: each step gets a stretch of its own; nothing else hangs on it.
-        let cursor = &self.sweeping.cursor;
-        let (from, to) = cursor
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |at| Some(stretch(at).1))
-            .map_or((0, 0), stretch);
-        let mut swept = self.sweep_slots(1 + from, to - from, turn);
-        swept.wrapped = to == slots;
-        swept
-    }
-
-    /// Looks at a stretch of slots, and claims and unlinks each entry that is past its deadline. The
-    /// slots are counted, as by [`Slab::end`].
-    fn sweep_slots<'g>(&'g self, from: u32, count: u32, turn: &mut Turn<'g>) -> Swept {
-        let slab = &self.list.slab;
-        let mut swept = Swept { examined: count as usize, ..Swept::default() };
-        // One reading, from before the words: what it calls due stays due.
-        let now = self.clock.now();
-        let mut at = from;
-        while at < from + count {
-            let block_end = (at - at % BLOCK_SLOTS + BLOCK_SLOTS).min(from + count);
-            if !slab.is_empty(Slab::<T>::nth_block(at)) {
-                let first = Slab::<T>::nth_slot(at).0;
-                for slot in (first..first + (block_end - at)).map(SlotIndex) {
-                    // Relaxed: a hint. The slot may be free, in someone's hands, or retired.
-                    let state = slab.node(slot).state.load(Ordering::Relaxed);
-                    if state.is_due_at(now) && self.claim_expired(slot, state, turn) {
-                        swept.removed += 1;
-                        swept.max_lag = swept.max_lag.max(state.lag(now));
-                    }
-                }
+    /// Does a share of building or giving up a level; false if there was nothing to do.
+    pub(super) fn help_directory<'g>(&'g self, turn: &mut Turn<'g>) -> bool {
+        let List { directory, limbo, .. } = &self.list;
+        match directory.claim(limbo, turn.guard) {
+            Some(Share::Link(ids)) => {
+                self.list.link_sentinels(ids, turn);
+                true
             }
-            at = block_end;
+            Some(Share::Unlink(ids)) => {
+                self.list.unlink_sentinels(ids, turn);
+                directory.finish();
+                true
+            }
+            Some(Share::Done) => true,
+            None => false,
         }
-        if swept.removed > 0 {
-            let lag = u64::try_from(swept.max_lag.as_nanos()).unwrap_or(u64::MAX);
-            self.sweeping.removed.fetch_add(swept.removed as u64, Ordering::Relaxed);
-            self.sweeping.max_lag_nanos.fetch_max(lag, Ordering::Relaxed);
-        }
-        swept
-    }
-
-    /// Ends the entry in `slot` if it is linked and still in the state that was due. A renewed or
-    /// recycled slot is in another, and is left alone.
-    fn claim_expired<'g>(&'g self, slot: SlotIndex, due: State, turn: &mut Turn<'g>) -> bool {
-        let Some(mut old) = self.list.locate(slot, turn) else { return false };
-        if planted!(sweep_without_claim) {
-            self.end(&old, turn);
-            return true;
-        }
-        let claimed =
-            (old.state == due || planted!(claim_without_compare)) && old.advance(State::DEAD);
-        if claimed {
-            self.end(&old, turn);
-        }
-        claimed
     }
 
     /// Drops the entries of up to `batches` batches whose grace period is over, and frees their
@@ -359,15 +230,6 @@ impl<T> Table<T> {
             }
         }
         taken
-    }
-}
-
-impl Swept {
-    fn add(&mut self, other: Self) {
-        self.examined += other.examined;
-        self.removed += other.removed;
-        self.max_lag = self.max_lag.max(other.max_lag);
-        self.wrapped |= other.wrapped;
     }
 }
 

@@ -31,6 +31,7 @@ fn link_chain(table: &Table<usize>, deadline: State) {
         let slot =
             draft.place(key.node_key(), deadline, gap.next, || list.slab.take(turn).unwrap());
         assert!(gap.append(slot));
+        list.slab.blocks.note(crate::raw::blocks::block_of(slot), deadline);
         draft.publish(&guard);
         turn.count_entries(1);
         gap.pred = &list.slab.node(slot).next;
@@ -50,7 +51,7 @@ fn growth_links_every_sentinel_once() {
         assert_eq!(replaced, None);
     }
     for _ in 0..5_000 {
-        if table.list.directory.is_growing() {
+        if table.list.directory.is_busy() {
             table.sweep_some(1, || false);
         }
     }
@@ -68,14 +69,14 @@ fn sweeps_finish_a_level_that_was_begun() {
     let table = Table::new(1 << 11, 1 << 20, 0, ClockSource::monotonic());
     let guard = guard::pin();
     let mut keys = 0_u64..;
-    while !table.list.directory.is_growing() {
+    while !table.list.directory.is_busy() {
         let key = keys.next().unwrap();
         let none = |_: &u64, _: &u64| Ok::<_, Infallible>(false);
         let Ok(_) = table.insert(SplitKey::from_hash(key), key, State::NEVER, &guard, none);
     }
     let shares = (1 << table.list.directory.level()) / 16;
     let mut sweeps = 0;
-    while table.list.directory.is_growing() && sweeps < 100 {
+    while table.list.directory.is_busy() && sweeps < 100 {
         table.sweep_some(1, || false);
         sweeps += 1;
     }

@@ -1,11 +1,8 @@
 //! A model of the blocks alone: through the map it would have too many steps.
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 use loom::thread;
@@ -16,8 +13,8 @@ use crate::raw::{guard, stripe::Stripes};
 /// Half of what was seen first.
 const FLOOR: usize = 452;
 
-/// While one thread takes slots, another takes them as well and gives some back; blocks are taken off the
-/// list, filled and listed again. Every free slot can still be taken.
+/// While one thread takes slots, another takes them as well and gives some back; blocks go out of the tree and
+/// come in again. Every free slot can still be taken.
 #[test]
 fn slab_no_block_with_free_slots_is_left_behind() {
     let mut builder = loom::model::Builder::new();
@@ -38,14 +35,13 @@ fn slab_no_block_with_free_slots_is_left_behind() {
             theirs.0.take(&mut Turn::new(&theirs.1, &guard)).is_ok()
         });
         let mut taken = (0..4).filter(|_| slab.take(&mut turn).is_ok()).count();
-        slab.give_back(first[0]);
-        slab.give_back(first[1]);
+        slab.blocks.give_back(first[0]);
+        slab.blocks.give_back(first[1]);
         taken += usize::from(slab.take(&mut turn).is_ok());
         taken += usize::from(other.join().unwrap());
-        // Without the last look at all blocks: what the magazines and the list lead to.
-        let blocks: BTreeSet<_> = core::iter::from_fn(|| slab.pop_listed()).collect();
-        let free: usize = blocks.iter().map(|b| slab.free(*b).count_ones() as usize).sum();
-        let fresh = 11 - slab.end().saturating_sub(1) as usize;
+        // Without the last look at all blocks: what the magazines and the tree lead to.
+        let fresh = 11 - slab.blocks.slots() as usize;
+        let free = core::iter::from_fn(|| slab.blocks.take_from_first(1)).count();
         assert_eq!(free + stripes.free_slots() + fresh, 10 - taken, "slots out of reach");
     });
     let executions = executions.load(Relaxed);

@@ -1,0 +1,420 @@
+//! The blocks of the slab: which slots are free, when the first entry is due, and where to look for either.
+//!
+//! A block is 64 slots with one bitmap of taken ones (I5): slots are taken by a CAS that sets their bits and
+//! given back by clearing them, so there is no ABA. A tree of bitmaps over the blocks leads to the first one
+//! with a free slot (I6), so that low blocks fill and high ones drain. Blocks are counted in the order of
+//! their chunks, from 0.
+
+use crossbeam_utils::CachePadded;
+
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, MODEL, Ordering, planted};
+
+use super::{
+    chunked::{Chunked, Prefixed, Zeroed},
+    link::SlotIndex,
+    state::{Now, State},
+};
+
+/// Slots a block: as many as a word has bits. Few in a model, which knows each slot by itself.
+pub(super) const BLOCK_SLOTS: u32 = if MODEL { 4 } else { 64 };
+/// The bits of all slots of a block.
+const ALL_SLOTS: u64 = u64::MAX >> (64 - BLOCK_SLOTS);
+
+/// The first block has fewer: a map of ten entries is to be small.
+pub(super) const FIRST_BLOCK_SLOTS: u32 = if MODEL { BLOCK_SLOTS } else { 16 };
+/// The slots that the first block lacks.
+const MISSING: u32 = BLOCK_SLOTS - FIRST_BLOCK_SLOTS;
+
+/// Blocks whose memory goes back together: of any size of slot they fill whole pages of 4 KiB.
+pub(super) const RUN_BLOCKS: u32 = if MODEL { 2 } else { 8 };
+
+/// A block's number is that of its chunk, then its place there.
+pub(super) type BlockNumbers = Prefixed<{ super::slab::OFFSET_BITS - BLOCK_SLOTS.ilog2() }, 1>;
+
+/// The most slots there can be, slot 0 apart.
+pub(crate) const MAX_SLOTS: u32 = BlockNumbers::CAPACITY * BLOCK_SLOTS - 1 - MISSING;
+
+/// Blocks, or words of the level below, that a word of the tree stands for, and how many levels it has:
+/// enough for all blocks.
+const FANOUT: u32 = if MODEL { 4 } else { 64 };
+const LEVELS: u32 = if MODEL { 2 } else { 4 };
+const _: () = assert!(MODEL || FANOUT.pow(LEVELS) >= BlockNumbers::CAPACITY && LEVELS <= FANOUT);
+
+/// What is known of 64 slots.
+struct Block {
+    /// A bit is set while its slot is taken (I5). All are free in fresh memory.
+    taken: AtomicU64,
+    /// The earliest deadline of the entries, as a state word with all bits inverted: zero if there is none.
+    earliest: AtomicU64,
+    /// A word of the tree; see [`Blocks::word`].
+    tree: AtomicU64,
+    /// Of the first block of a run: whether the memory of its slots was given back.
+    released: AtomicBool,
+}
+
+// SAFETY: atomics of integers and a bool: zeros are valid, nothing to drop.
+unsafe impl Zeroed for Block {
+    #[cfg(any(loom, shuttle))]
+    fn zeroed() -> Self {
+        Self {
+            taken: AtomicU64::new(0),
+            earliest: AtomicU64::new(0),
+            tree: AtomicU64::new(0),
+            released: AtomicBool::new(false),
+        }
+    }
+}
+
+pub(super) struct Blocks {
+    records: Chunked<Block, BlockNumbers>,
+    max_slots: u32,
+    /// How many blocks were ever handed out.
+    handed_out: CachePadded<AtomicU32>,
+    /// Runs whose memory is given back at the moment.
+    released: AtomicU32,
+    /// The run above the next one to look at.
+    run_cursor: AtomicU32,
+}
+
+/// The first of the slots of a block that bits stand for.
+#[inline]
+pub(super) fn slot_of(block: u32, slots: u64) -> SlotIndex {
+    SlotIndex(block * BLOCK_SLOTS + slots.trailing_zeros())
+}
+
+/// The block of a slot.
+#[inline]
+pub(super) fn block_of(slot: SlotIndex) -> u32 {
+    slot.0 / BLOCK_SLOTS
+}
+
+impl Blocks {
+    /// For up to `max_slots` slots, 1 to [`MAX_SLOTS`].
+    pub(super) fn new(max_slots: u32) -> Self {
+        debug_assert!((1..=MAX_SLOTS).contains(&max_slots));
+        Self {
+            records: Chunked::new(),
+            max_slots,
+            handed_out: CachePadded::new(AtomicU32::new(0)),
+            released: AtomicU32::new(0),
+            run_cursor: AtomicU32::new(0),
+        }
+    }
+
+    pub(super) fn max_slots(&self) -> u32 {
+        self.max_slots
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.records.bytes()
+    }
+
+    fn record(&self, block: u32) -> &Block {
+        // SAFETY: I5: `hand_out` ensured the chunk before it handed the block out.
+        unsafe { self.records.get(block) }
+    }
+
+    /// How many blocks were ever handed out.
+    pub(super) fn handed_out(&self) -> u32 {
+        // Acquire (O6): a walk up to here finds every chunk.
+        self.handed_out.load(Ordering::Acquire)
+    }
+
+    /// Every block that was handed out, in order.
+    pub(super) fn all(&self) -> impl Iterator<Item = u32> + use<> {
+        (0..self.handed_out()).map(BlockNumbers::nth)
+    }
+
+    /// How many slots were ever handed out.
+    pub(super) fn slots(&self) -> u32 {
+        (self.handed_out() * BLOCK_SLOTS).saturating_sub(1 + MISSING).min(self.max_slots)
+    }
+
+    /// How many blocks the limit allows.
+    fn most(&self) -> u32 {
+        (self.max_slots + MISSING) / BLOCK_SLOTS + 1
+    }
+
+    /// Whether all blocks within the limit were handed out.
+    pub(super) fn is_handed_out(&self) -> bool {
+        self.handed_out.load(Ordering::Relaxed) >= self.most()
+    }
+
+    /// Hands out the next block never used before, if the limit allows one more; `prepare` makes its slots
+    /// available.
+    pub(super) fn hand_out(&self, prepare: impl Fn(u32)) -> Option<u32> {
+        loop {
+            let n = self.handed_out();
+            if n >= self.most() {
+                return None;
+            }
+            if n == 0 {
+                // The words of the tree that stand for the first blocks, up to the root.
+                (0..LEVELS).for_each(|word| self.records.ensure(BlockNumbers::nth(word)));
+            }
+            let block = BlockNumbers::nth(n);
+            prepare(block);
+            self.records.ensure(block);
+            // AcqRel (O6): the chunks come before the count that covers them.
+            let (order, lost) = (Ordering::AcqRel, Ordering::Relaxed);
+            if self.handed_out.compare_exchange(n, n + 1, order, lost).is_ok() {
+                return Some(block);
+            }
+        }
+    }
+
+    /// The bits of the slots that a block within the limit has: all but slot 0, those that the first block
+    /// lacks, and those past the limit.
+    #[inline]
+    pub(super) fn slots_of(&self, block: u32) -> u64 {
+        if block == 0 {
+            let slots = FIRST_BLOCK_SLOTS.min(self.max_slots + 1);
+            return u64::MAX >> (64 - slots) & !1;
+        }
+        let last = self.max_slots + MISSING;
+        if block == BlockNumbers::nth(last / BLOCK_SLOTS) {
+            return ALL_SLOTS >> (BLOCK_SLOTS - 1 - last % BLOCK_SLOTS);
+        }
+        ALL_SLOTS
+    }
+
+    /// The slots of a block that are not free, as bits. Exact at rest.
+    #[inline]
+    pub(super) fn taken(&self, block: u32) -> u64 {
+        self.record(block).taken.load(Ordering::Relaxed)
+    }
+
+    /// The free slots of a block, as bits. Exact at rest.
+    pub(super) fn free(&self, block: u32) -> u64 {
+        !self.taken(block) & self.slots_of(block)
+    }
+
+    /// Takes up to `most` free slots of a block, the first ones; none if there are none.
+    pub(super) fn take_from(&self, block: u32, most: u32) -> u64 {
+        let word = &self.record(block).taken;
+        let mut taken = word.load(Ordering::Relaxed);
+        loop {
+            let mut slots = !taken & self.slots_of(block);
+            while slots.count_ones() > most {
+                slots ^= 1 << slots.ilog2();
+            }
+            if slots == 0 {
+                return 0;
+            }
+            // Acquire (O4): the last users of the slots are done with them.
+            let swap = word.compare_exchange_weak(
+                taken,
+                taken | slots,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            );
+            match swap {
+                Ok(_) => break self.note_reuse(block, slots),
+                Err(now) => taken = now,
+            }
+        }
+    }
+
+    /// Takes up to `most` slots of the first block that has a free one.
+    pub(super) fn take_from_first(&self, most: u32) -> Option<(u32, u64)> {
+        loop {
+            let n = self.first_free()?;
+            let block = BlockNumbers::nth(n);
+            let slots = self.take_from(block, most);
+            if self.free(block) == 0 {
+                self.list_out(n, 1);
+            }
+            if slots != 0 {
+                return Some((block, slots));
+            }
+        }
+    }
+
+    /// Gives a slot back whose entry is out. The slot may be taken again at once.
+    pub(super) fn give_back(&self, slot: SlotIndex) {
+        let (block, bit) = (block_of(slot), slot.0 % BLOCK_SLOTS);
+        // Release (O4): our use of the slot comes before the next one's.
+        let before = self.record(block).taken.fetch_and(!(1 << bit), Ordering::Release);
+        debug_assert!(before & 1 << bit != 0, "I5: slot {} freed twice", slot.0);
+        if !before & self.slots_of(block) == 0 {
+            self.list(block);
+        }
+    }
+
+    // The tree. A bit of level 1 stands for a block, one of a level above for a word of the level below that
+    // is not zero. I6: where there is a free slot, all bits up to the root are set, or in the hands of a
+    // thread that is about to set one. Bits are changed by read-modify-writes only (`AcqRel`, O4): whoever
+    // sets a bit that is set already leaves the rest to others, and if it is then taken off, that comes later
+    // in the order of this word, sees what is below, and is undone.
+
+    /// A word of the tree: the `group`-th of its level. They stand in the records of the blocks that they
+    /// stand for, each level one record further, since no block is the first of its kind in two of them.
+    fn word(&self, level: u32, group: u32) -> &AtomicU64 {
+        let n = group * FANOUT.pow(level) + level - 1;
+        &self.record(BlockNumbers::nth(n)).tree
+    }
+
+    /// Makes a block known as one with a free slot.
+    pub(super) fn list(&self, block: u32) {
+        self.list_in(BlockNumbers::count(block), 1);
+    }
+
+    /// Sets the bit of `at` on `level`, and above it the bits of words that were zero.
+    fn list_in(&self, mut at: u32, level: u32) {
+        for level in level..=LEVELS {
+            let bit = 1 << (at % FANOUT);
+            at /= FANOUT;
+            if self.word(level, at).fetch_or(bit, Ordering::AcqRel) != 0 {
+                return;
+            }
+        }
+    }
+
+    /// Takes the bit of `at` on `level` off, which has nothing below it, and those of words above it that are
+    /// zero then.
+    fn list_out(&self, mut at: u32, level: u32) {
+        for level in level..=LEVELS {
+            let (below, bit) = (at, 1 << (at % FANOUT));
+            at /= FANOUT;
+            let left = self.word(level, at).fetch_and(!bit, Ordering::AcqRel) & !bit;
+            let is_needed = match level {
+                1 => self.free(BlockNumbers::nth(below)) != 0,
+                _ => self.word(level - 1, below).load(Ordering::Acquire) != 0,
+            };
+            if is_needed && !planted!(block_left_behind) {
+                return self.list_in(below, level);
+            }
+            if left != 0 {
+                return;
+            }
+        }
+    }
+
+    /// The count of the first block that is known to have a free slot.
+    fn first_free(&self) -> Option<u32> {
+        if self.handed_out() == 0 {
+            return None;
+        }
+        loop {
+            let (mut at, mut level) = (0, LEVELS);
+            loop {
+                // Acquire (O4): what was there when the bit was set.
+                let word = self.word(level, at).load(Ordering::Acquire);
+                if word == 0 {
+                    break;
+                }
+                at = at * FANOUT + word.trailing_zeros();
+                level -= 1;
+                if level == 0 {
+                    return Some(at);
+                }
+            }
+            if level == LEVELS {
+                return None;
+            }
+            // Somebody took a bit off here and has not come to the one above.
+            self.list_out(at, level + 1);
+        }
+    }
+
+    // The earliest deadline of a block. An entry is published first and noted then, and a sweep swaps the
+    // note out first and reads the states then, both by read-modify-writes (O8): so an entry that the sweep
+    // does not see is noted behind it.
+
+    /// Notes the deadline of entries of a block, after they were published in it.
+    #[inline]
+    pub(super) fn note(&self, block: u32, state: State) {
+        // Release (O8): whoever swaps this note out sees the entries. Acquire: it carries on what others noted.
+        self.record(block).earliest.fetch_max(state.inverted(), Ordering::AcqRel);
+    }
+
+    /// The first of some blocks with an entry that may be past its deadline.
+    pub(super) fn first_due(&self, counts: core::ops::Range<u32>, now: Now) -> Option<u32> {
+        let mut n = counts.start;
+        while n < counts.end {
+            let len = (counts.end - n) as usize;
+            // SAFETY: I5: handed out, as in `record`.
+            let records = unsafe { self.records.stretch(BlockNumbers::nth(n), len) };
+            // Relaxed: a look.
+            let earliest = |record: &Block| record.earliest.load(Ordering::Relaxed);
+            let is_due = |record| State::from_inverted(earliest(record)).is_due_at(now);
+            if let Some(i) = records.iter().position(is_due) {
+                return Some(n + i as u32);
+            }
+            n += records.len() as u32;
+        }
+        None
+    }
+
+    /// Takes the note of a block off: its entries are going to be looked at, and those that stay noted again.
+    pub(super) fn take_note(&self, block: u32) {
+        // Acquire (O8): the entries that were noted before.
+        self.record(block).earliest.swap(0, Ordering::AcqRel);
+    }
+
+    // Giving memory back, a run of blocks at a time.
+
+    /// The runs that the blocks handed out make up; the first one is in pieces.
+    pub(super) fn runs(&self) -> core::ops::Range<u32> {
+        1..(self.handed_out() / RUN_BLOCKS).max(1)
+    }
+
+    /// The run of `runs`, which is not empty, to look at next: from the highest down, and again.
+    pub(super) fn next_run(&self, runs: core::ops::Range<u32>) -> u32 {
+        let below =
+            |at: u32| if runs.contains(&at.wrapping_sub(1)) { at - 1 } else { runs.end - 1 };
+        // Relaxed: threads that look at the same run do no harm.
+        let next = below(self.run_cursor.load(Ordering::Relaxed));
+        self.run_cursor.store(next, Ordering::Relaxed);
+        next
+    }
+
+    /// How many runs have given their memory back.
+    pub(super) fn released_runs(&self) -> u32 {
+        self.released.load(Ordering::Relaxed)
+    }
+
+    /// If all slots of the `run`-th run are free, takes all of them for as long as `release` runs, which gives
+    /// their memory back if it can. False if there was nothing to give back.
+    pub(super) fn release_run(&self, run: u32, release: impl FnOnce(u32) -> bool) -> bool {
+        let counts = run * RUN_BLOCKS..(run + 1) * RUN_BLOCKS;
+        let blocks = counts.clone().map(BlockNumbers::nth);
+        let first = BlockNumbers::nth(counts.start);
+        let is_released = &self.record(first).released;
+        if is_released.load(Ordering::Relaxed)
+            || !blocks.clone().all(|block| self.taken(block) == 0)
+        {
+            return false;
+        }
+        let take = |block: &u32| {
+            let all = self.slots_of(*block);
+            // Acquire (O4): the last users of the slots are done with them.
+            let (order, lost) = (Ordering::Acquire, Ordering::Relaxed);
+            self.record(*block).taken.compare_exchange(0, all, order, lost).is_ok()
+                || planted!(release_without_taking)
+        };
+        let mine: Vec<u32> = blocks.take_while(take).collect();
+        let done = mine.len() == RUN_BLOCKS as usize && release(first);
+        if done {
+            is_released.store(true, Ordering::Relaxed);
+            self.released.fetch_add(1, Ordering::Relaxed);
+        }
+        for block in mine {
+            // Release (O4): as in `give_back`.
+            self.record(block).taken.fetch_and(!self.slots_of(block), Ordering::Release);
+            self.list(block);
+        }
+        done
+    }
+
+    /// Slots were taken from a block: the run it is in uses its memory again.
+    #[inline]
+    fn note_reuse(&self, block: u32, slots: u64) -> u64 {
+        let is_released = &self.record(block - block % RUN_BLOCKS).released;
+        // Relaxed: it was set by whoever had all slots of the run, before this one was given back.
+        if is_released.load(Ordering::Relaxed) && is_released.swap(false, Ordering::Relaxed) {
+            self.released.fetch_sub(1, Ordering::Relaxed);
+        }
+        slots
+    }
+}

@@ -1,0 +1,96 @@
+//! Giving memory back: runs of free slots to the system, and levels of the directory that are far too large.
+//!
+//! A write does a little of it now and then; a full sweep does all that is worth it, and
+//! [`Table::shrink_to_fit`] all there is (DESIGN.md, sections 3 and 6).
+
+use super::{guard, list::List, stripe::Turn, table::Table, upkeep::PATIENT_ROUNDS};
+
+/// Free slots that are kept, beside one for eight entries: memory that is given back and touched again costs a
+/// page fault for 100 entries or so.
+const KEPT_SLOTS: usize = 4096;
+
+/// Runs that a write looks at, at most; it gives back one.
+const RUNS_PER_WRITE: u32 = 8;
+
+/// Runs that a sweep looks at under one pin.
+const RUNS_PER_PIN: u32 = 128;
+
+impl<T> Table<T> {
+    /// The share of a write in giving memory back, now and then.
+    pub(super) fn tidy_some<'g>(&'g self, turn: &mut Turn<'g>) {
+        let List { directory, limbo, stripes, .. } = &self.list;
+        directory.shrink(stripes.entries(), false, limbo, turn.guard);
+        if self.spare_slots() > 0 {
+            self.release_some(RUNS_PER_WRITE, true);
+        }
+    }
+
+    /// Gives back what is worth it.
+    pub(super) fn tidy(&self) {
+        self.release_all(Self::spare_slots);
+        self.shrink_directory(false);
+    }
+
+    /// Gives back all there is: free slots as far as they fill whole runs, and the levels of the directory
+    /// above the one that a fresh map of these entries has.
+    pub(crate) fn shrink_to_fit(&self) {
+        self.settle_all();
+        self.release_all(Self::idle_slots);
+        self.shrink_directory(true);
+    }
+
+    /// Finishes what was begun with the directory, and gives levels up, one after the other, for as long as
+    /// grace periods pass.
+    fn shrink_directory(&self, exactly: bool) {
+        let List { directory, limbo, stripes, .. } = &self.list;
+        let mut vain = 0;
+        while vain < PATIENT_ROUNDS {
+            let guard = guard::pin();
+            directory.shrink(stripes.entries(), exactly, limbo, &guard);
+            if !directory.is_busy() {
+                break;
+            }
+            if self.help_directory(&mut self.turn(&guard)) {
+                vain = 0;
+            } else {
+                vain += 1;
+                guard.flush();
+            }
+        }
+    }
+
+    /// Free slots whose memory was not given back. May be off while writers run.
+    fn idle_slots(&self) -> usize {
+        let List { slab, stripes, .. } = &self.list;
+        let used = stripes.entries() + stripes.pending() + stripes.free_slots();
+        (slab.blocks.slots() as usize).saturating_sub(used + slab.released_slots())
+    }
+
+    /// How many of them are more than is kept.
+    fn spare_slots(&self) -> usize {
+        self.idle_slots().saturating_sub(self.entries() / 8 + KEPT_SLOTS)
+    }
+
+    /// Gives back run after run, the highest first, for as long as some slots are `left`.
+    fn release_all(&self, left: impl Fn(&Self) -> usize) {
+        let runs = self.list.slab.blocks.runs().len() as u32;
+        let mut looked = 0;
+        while looked < runs && left(self) > 0 {
+            self.release_some(RUNS_PER_PIN, false);
+            looked += RUNS_PER_PIN;
+        }
+    }
+
+    /// Looks at some runs, downwards from where this was left, and gives back those that are free; only one if
+    /// `one`.
+    fn release_some(&self, count: u32, one: bool) {
+        let slab = &self.list.slab;
+        let runs = slab.blocks.runs();
+        for _ in 0..count.min(runs.len() as u32) {
+            let run = slab.blocks.next_run(runs.clone());
+            if slab.release_run(run) && one {
+                return;
+            }
+        }
+    }
+}
