@@ -51,8 +51,18 @@ loom batches_leaked             racy_31_map_drop_vs_a_batch_deferred_on_another_
 loom no_last_look               racy_32_first_inserts_of_a_map_of_three
 loom deadline_off_by_one        racy_33_get_vs_insert_of_an_entry_that_is_over_never_sees_it
 loom links_unfenced             racy_34_get_many_vs_insert_and_replace
+loom unlinked_without_freezing  racy_21_shrink_vs_insert_behind_a_sentinel_that_goes
+loom cleared_without_grace      racy_21b_shrink_vs_get
+loom unlinked_without_freezing  racy_21c_shrink_vs_remove_behind_a_sentinel_that_goes
+loom unlinked_without_grace     racy_21d_grow_vs_shrink
+loom unlinked_without_freezing  racy_21e_shrink_vs_get_vs_insert
+loom unlinking_ends_early       racy_21f_shrink_vs_two_helping_inserts_and_a_get
+loom note_taken_after_the_scan  racy_26_set_ttl_to_a_shorter_one_vs_sweep_of_its_block
+loom note_taken_after_the_scan  racy_26b_insert_vs_sweep_of_its_block
+loom renewed_entry_not_noted    racy_26c_set_ttl_to_a_longer_one_vs_sweep_that_saw_it_due
 loom turn_left_relaxed          limbo_each_slot_comes_back_once
 loom turn_shared                limbo_each_slot_comes_back_once
+loom release_without_taking     slab_release_vs_take
 loom block_left_behind          slab_no_block_with_free_slots_is_left_behind
 
 epoch relaxed_publish           epoch_01_insert_vs_insert_one_wins

@@ -273,7 +273,7 @@ race!(
 race!(
     racy_13_insert_vs_split_of_its_bucket,
     3,
-    15_643,
+    1930,
     World::with_capacity(0),
     |w: &World| {
         // The second insert begins level 2 and links its first share; the next write links the rest.
@@ -291,7 +291,7 @@ race!(
 
 #[test]
 fn racy_14_get_vs_split_vs_remove() {
-    model("racy_14_get_vs_split_vs_remove", 2, 8056, || {
+    model("racy_14_get_vs_split_vs_remove", 2, 2900, || {
         let w = World::with_capacity(0);
         w.insert(B, 1);
         w.insert(D, 2);
@@ -597,7 +597,7 @@ race!(
 race!(
     racy_30_stale_helper_vs_the_next_level,
     2,
-    15_508,
+    3100,
     World::with_capacity(0),
     |w: &World| {
         w.insert(A, 1);
