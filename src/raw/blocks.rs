@@ -318,13 +318,13 @@ impl Blocks {
     }
 
     // The earliest deadline of a block. An entry is published first and noted then, and a sweep swaps the
-    // note out first and reads the states then, both by read-modify-writes (O8): so an entry that the sweep
+    // note out first and reads the states then, both by read-modify-writes (O9): so an entry that the sweep
     // does not see is noted behind it.
 
     /// Notes the deadline of entries of a block, after they were published in it.
     #[inline]
     pub(super) fn note(&self, block: u32, state: State) {
-        // Release (O8): whoever swaps this note out sees the entries. Acquire: it carries on what others noted.
+        // Release (O9): whoever swaps this note out sees the entries. Acquire: it carries on what others noted.
         self.record(block).earliest.fetch_max(state.inverted(), Ordering::AcqRel);
     }
 
@@ -348,7 +348,7 @@ impl Blocks {
 
     /// Takes the note of a block off: its entries are going to be looked at, and those that stay noted again.
     pub(super) fn take_note(&self, block: u32) {
-        // Acquire (O8): the entries that were noted before.
+        // Acquire (O9): the entries that were noted before.
         self.record(block).earliest.swap(0, Ordering::AcqRel);
     }
 

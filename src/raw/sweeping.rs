@@ -166,7 +166,7 @@ impl<T> Table<T> {
         if !late {
             slab.blocks.take_note(block);
         }
-        // Relaxed: a hint, and no older than the note (O8). The slot may be in someone's hands, or retired.
+        // Relaxed: a hint, and no older than the note (O9). The slot may be in someone's hands, or retired.
         let load = |slot| slab.node(slot).state.load(Ordering::Relaxed);
         let mut stays = State::NEVER;
         let mut due = [(SlotIndex(0), State::FREE); BLOCK_SLOTS as usize];
