@@ -63,7 +63,7 @@ race!(
 race!(
     racy_21f_shrink_vs_two_helping_inserts_and_a_get,
     3,
-    35_000,
+    22_500,
     World::with_capacity(2),
     |w: &World| {
         w.insert(C, 1);

@@ -5,9 +5,7 @@
 //! with a free slot (I6), so that low blocks fill and high ones drain. Blocks are counted in the order of
 //! their chunks, from 0.
 
-use crossbeam_utils::CachePadded;
-
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, MODEL, Ordering, planted};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, MODEL, OnceLock, Ordering, planted};
 
 use super::{
     chunked::{Chunked, Prefixed, Zeroed},
@@ -66,14 +64,33 @@ unsafe impl Zeroed for Block {
 }
 
 pub(super) struct Blocks {
-    records: Chunked<Block, BlockNumbers>,
+    /// Made for the first block, since an empty map is to be small; and away from what readers load.
+    kept: OnceLock<Box<Kept>>,
     max_slots: u32,
+}
+
+struct Kept {
+    records: Chunked<Block, BlockNumbers>,
     /// How many blocks were ever handed out.
-    handed_out: CachePadded<AtomicU32>,
+    handed_out: AtomicU32,
     /// Runs whose memory is given back at the moment.
     released: AtomicU32,
     /// The run above the next one to look at.
     run_cursor: AtomicU32,
+}
+
+impl Kept {
+    fn new() -> Box<Self> {
+        let records = Chunked::new();
+        // The words of the tree that stand for the first blocks, up to the root.
+        (0..LEVELS).for_each(|word| records.ensure(BlockNumbers::nth(word)));
+        Box::new(Self {
+            records,
+            handed_out: AtomicU32::new(0),
+            released: AtomicU32::new(0),
+            run_cursor: AtomicU32::new(0),
+        })
+    }
 }
 
 /// The first of the slots of a block that bits stand for.
@@ -92,13 +109,12 @@ impl Blocks {
     /// For up to `max_slots` slots, 1 to [`MAX_SLOTS`].
     pub(super) fn new(max_slots: u32) -> Self {
         debug_assert!((1..=MAX_SLOTS).contains(&max_slots));
-        Self {
-            records: Chunked::new(),
-            max_slots,
-            handed_out: CachePadded::new(AtomicU32::new(0)),
-            released: AtomicU32::new(0),
-            run_cursor: AtomicU32::new(0),
+        let kept = OnceLock::new();
+        if MODEL {
+            // A model checker would not see the threads meet there.
+            kept.get_or_init(Kept::new);
         }
+        Self { kept, max_slots }
     }
 
     pub(super) fn max_slots(&self) -> u32 {
@@ -106,18 +122,25 @@ impl Blocks {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.records.bytes()
+        self.kept.get().map_or(0, |kept| size_of::<Kept>() + kept.records.bytes())
     }
 
+    /// What is kept of blocks; some was handed out.
+    #[inline]
+    fn kept(&self) -> &Kept {
+        self.kept.get_or_init(Kept::new)
+    }
+
+    #[inline]
     fn record(&self, block: u32) -> &Block {
         // SAFETY: I5: `hand_out` ensured the chunk before it handed the block out.
-        unsafe { self.records.get(block) }
+        unsafe { self.kept().records.get(block) }
     }
 
     /// How many blocks were ever handed out.
     pub(super) fn handed_out(&self) -> u32 {
         // Acquire (O6): a walk up to here finds every chunk.
-        self.handed_out.load(Ordering::Acquire)
+        self.kept.get().map_or(0, |kept| kept.handed_out.load(Ordering::Acquire))
     }
 
     /// Every block that was handed out, in order.
@@ -137,7 +160,7 @@ impl Blocks {
 
     /// Whether all blocks within the limit were handed out.
     pub(super) fn is_handed_out(&self) -> bool {
-        self.handed_out.load(Ordering::Relaxed) >= self.most()
+        self.handed_out() >= self.most()
     }
 
     /// Hands out the next block never used before, if the limit allows one more; `prepare` makes its slots
@@ -148,16 +171,13 @@ impl Blocks {
             if n >= self.most() {
                 return None;
             }
-            if n == 0 {
-                // The words of the tree that stand for the first blocks, up to the root.
-                (0..LEVELS).for_each(|word| self.records.ensure(BlockNumbers::nth(word)));
-            }
             let block = BlockNumbers::nth(n);
             prepare(block);
-            self.records.ensure(block);
+            let kept = self.kept();
+            kept.records.ensure(block);
             // AcqRel (O6): the chunks come before the count that covers them.
             let (order, lost) = (Ordering::AcqRel, Ordering::Relaxed);
-            if self.handed_out.compare_exchange(n, n + 1, order, lost).is_ok() {
+            if kept.handed_out.compare_exchange(n, n + 1, order, lost).is_ok() {
                 return Some(block);
             }
         }
@@ -334,7 +354,7 @@ impl Blocks {
         while n < counts.end {
             let len = (counts.end - n) as usize;
             // SAFETY: I5: handed out, as in `record`.
-            let records = unsafe { self.records.stretch(BlockNumbers::nth(n), len) };
+            let records = unsafe { self.kept().records.stretch(BlockNumbers::nth(n), len) };
             // Relaxed: a look.
             let earliest = |record: &Block| record.earliest.load(Ordering::Relaxed);
             let is_due = |record| State::from_inverted(earliest(record)).is_due_at(now);
@@ -364,14 +384,14 @@ impl Blocks {
         let below =
             |at: u32| if runs.contains(&at.wrapping_sub(1)) { at - 1 } else { runs.end - 1 };
         // Relaxed: threads that look at the same run do no harm.
-        let next = below(self.run_cursor.load(Ordering::Relaxed));
-        self.run_cursor.store(next, Ordering::Relaxed);
+        let next = below(self.kept().run_cursor.load(Ordering::Relaxed));
+        self.kept().run_cursor.store(next, Ordering::Relaxed);
         next
     }
 
     /// How many runs have given their memory back.
     pub(super) fn released_runs(&self) -> u32 {
-        self.released.load(Ordering::Relaxed)
+        self.kept.get().map_or(0, |kept| kept.released.load(Ordering::Relaxed))
     }
 
     /// If all slots of the `run`-th run are free, takes all of them for as long as `release` runs, which gives
@@ -397,7 +417,7 @@ impl Blocks {
         let done = mine.len() == RUN_BLOCKS as usize && release(first);
         if done {
             is_released.store(true, Ordering::Relaxed);
-            self.released.fetch_add(1, Ordering::Relaxed);
+            self.kept().released.fetch_add(1, Ordering::Relaxed);
         }
         for block in mine {
             // Release (O4): as in `give_back`.
@@ -413,7 +433,7 @@ impl Blocks {
         let is_released = &self.record(block - block % RUN_BLOCKS).released;
         // Relaxed: it was set by whoever had all slots of the run, before this one was given back.
         if is_released.load(Ordering::Relaxed) && is_released.swap(false, Ordering::Relaxed) {
-            self.released.fetch_sub(1, Ordering::Relaxed);
+            self.kept().released.fetch_sub(1, Ordering::Relaxed);
         }
         slots
     }

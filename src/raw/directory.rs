@@ -5,8 +5,6 @@
 //! middle of the buckets, and giving a level up unlinks them, a share at a time, by whoever writes or sweeps
 //! (DESIGN.md, section 6).
 
-use crossbeam_utils::CachePadded;
-
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, MODEL, Ordering, planted};
 
 use super::{
@@ -82,9 +80,9 @@ impl Numbering for Levels {
 
 pub(super) struct Directory {
     cells: Chunked<AtomicLink, Levels>,
-    /// The published level: its [`LevelShift`] in the lowest byte, and above it how often it has changed.
+    /// The published level, as [`LevelShift`].
     shift: AtomicUsize,
-    plan: CachePadded<Plan>,
+    plan: Box<Plan>,
 }
 
 /// The level that is being built or given up, if any; away from what readers load.
@@ -103,11 +101,8 @@ struct Plan {
 /// Where the directory is: one word, changed by CAS, so that a stale helper changes nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Step {
-    /// The published level. What is built or given up is the one above.
+    /// The published level, which `shift` follows. What is built or given up is the one above.
     level: u32,
-    /// How often the published level has changed, its lowest byte. Readers load `shift`, which follows; a
-    /// step is taken only after it has followed.
-    changes: u8,
     phase: Phase,
     /// Of what is worked off: the next share to claim. Of what is waited for: the ticket of the grace period.
     next: u32,
@@ -118,6 +113,9 @@ enum Phase {
     Idle,
     /// The sentinels of the level above are linked, a share at a time.
     Linking,
+    /// The published level is to be given up, unless the map grows. Who pinned before may be about to make
+    /// `shift` follow to it.
+    Resting,
     /// The level above is not published any more. Who pinned before may start from its cells.
     Leaving,
     /// Its sentinels are frozen and unlinked, a share at a time.
@@ -133,29 +131,22 @@ impl Step {
         let phase = match word >> 32 & 7 {
             0 => Phase::Idle,
             1 => Phase::Linking,
-            2 => Phase::Leaving,
-            3 => Phase::Unlinking,
-            4 => Phase::Unlinked,
+            2 => Phase::Resting,
+            3 => Phase::Leaving,
+            4 => Phase::Unlinking,
+            5 => Phase::Unlinked,
             _ => Phase::Clearing,
         };
-        Self { level: (word >> 56) as u32, changes: (word >> 48) as u8, phase, next: word as u32 }
+        Self { level: (word >> 40) as u32, phase, next: word as u32 }
     }
 
     fn to_word(self) -> u64 {
-        u64::from(self.level) << 56
-            | u64::from(self.changes) << 48
-            | (self.phase as u64) << 32
-            | u64::from(self.next)
+        u64::from(self.level) << 40 | (self.phase as u64) << 32 | u64::from(self.next)
     }
 
     /// The step to a phase of the same level.
     fn to(self, phase: Phase, next: u32) -> Self {
         Self { phase, next, ..self }
-    }
-
-    /// The step to another published level.
-    fn publish(self, level: u32, phase: Phase, next: u32) -> Self {
-        Self { level, changes: self.changes.wrapping_add(1), phase, next }
     }
 
     /// The numbers of the sentinels of the level above: as many as there are buckets.
@@ -210,10 +201,8 @@ impl Directory {
         let directory = Self {
             cells: Chunked::new(),
             shift: AtomicUsize::new(LevelShift::of_level(level).0),
-            plan: CachePadded::new(Plan {
-                step: AtomicU64::new(
-                    Step { level, changes: 0, phase: Phase::Idle, next: 0 }.to_word(),
-                ),
+            plan: Box::new(Plan {
+                step: AtomicU64::new(Step { level, phase: Phase::Idle, next: 0 }.to_word()),
                 done: AtomicU32::new(0),
                 floor: AtomicU32::new(level),
                 growths: AtomicU32::new(0),
@@ -258,7 +247,7 @@ impl Directory {
     #[inline]
     fn shift(&self) -> LevelShift {
         // Acquire (O3): the level's cells come before it.
-        LevelShift(self.shift.load(Ordering::Acquire) & 0xFF)
+        LevelShift(self.shift.load(Ordering::Acquire))
     }
 
     /// Where a walk to `key` starts: the nearest linked sentinel at or before its bucket, and the
@@ -351,7 +340,9 @@ impl Directory {
         }
         let step = self.step();
         match step.phase {
-            Phase::Idle if step.level < MAX_LEVEL && entries > Self::capacity_at(step.level) => {
+            Phase::Idle | Phase::Resting
+                if step.level < MAX_LEVEL && entries > Self::capacity_at(step.level) =>
+            {
                 self.cells.ensure(step.ids());
                 // `step` may be old: the CAS refuses if the level was begun meanwhile.
                 if self.take(step, step.to(Phase::Linking, 0)) {
@@ -360,7 +351,8 @@ impl Directory {
             }
             // Its sentinels are all linked, or about to be, as when it was published at first.
             Phase::Leaving => {
-                self.take(step, step.publish(step.level + 1, Phase::Idle, 0));
+                let level = step.level + 1;
+                self.take(step, Step { level, ..step.to(Phase::Idle, 0) });
             }
             _ => {}
         }
@@ -382,10 +374,7 @@ impl Directory {
         {
             return;
         }
-        let ticket = limbo.next_ticket();
-        if self.take(step, step.publish(step.level - 1, Phase::Leaving, ticket)) {
-            limbo.defer_note(ticket, guard);
-        }
+        self.take_and_wait(step, step.level, Phase::Resting, limbo, guard);
     }
 
     /// Claims a share of what is to be done, or takes the next step when all shares are done. `None` if there
@@ -399,7 +388,8 @@ impl Directory {
             Phase::Linking if step.next == step.shares(SHARE_SENTINELS) => {
                 // A share that its claimer has not linked yet costs readers the step to the parent, and holds
                 // nothing up.
-                if self.take(step, step.publish(step.level + 1, Phase::Idle, 0)) {
+                let level = step.level + 1;
+                if self.take(step, Step { level, ..step.to(Phase::Idle, 0) }) {
                     self.plan.growths.fetch_add(1, Ordering::Relaxed);
                 }
                 Some(Share::Done)
@@ -407,6 +397,10 @@ impl Directory {
             // If another write was faster: each write helps with one share at most.
             Phase::Linking => (self.take(step, claimed) || planted!(sentinel_linked_twice))
                 .then(|| Share::Link(step.share(SHARE_SENTINELS))),
+            Phase::Resting => limbo
+                .is_past(step.next)
+                .then(|| self.take_and_wait(step, step.level - 1, Phase::Leaving, limbo, guard))
+                .map(|_| Share::Done),
             Phase::Leaving => (limbo.is_past(step.next) || planted!(unlinked_without_grace))
                 .then(|| self.take(step, step.to(Phase::Unlinking, 0)))
                 .map(|_| Share::Done),
@@ -417,11 +411,7 @@ impl Directory {
                 if done() < step.next && !planted!(unlinking_ends_early) {
                     return None;
                 }
-                let ticket = limbo.next_ticket();
-                if self.take(step, step.to(Phase::Unlinked, ticket)) {
-                    self.plan.done.fetch_sub(step.next, Ordering::Relaxed);
-                    limbo.defer_note(ticket, guard);
-                }
+                self.take_and_wait(step, step.level, Phase::Unlinked, limbo, guard);
                 Some(Share::Done)
             }
             Phase::Unlinked => (limbo.is_past(step.next) || planted!(cleared_without_grace))
@@ -484,16 +474,21 @@ impl Directory {
     /// The present step; what readers load has followed.
     fn step(&self) -> Step {
         // Acquire (O3): the chunk of cells comes before the level that it is for.
-        let step = Step::from_word(self.plan.step.load(Ordering::Acquire));
-        let shift = self.shift.load(Ordering::Acquire);
-        if step.changes.wrapping_sub((shift >> 8) as u8) == 1 {
-            let new = ((shift >> 8) + 1) << 8 | LevelShift::of_level(step.level).0;
-            // Release (O3): the level's cells come before it. It fails if someone was faster; and it cannot
-            // succeed late, since the count of changes never comes back.
-            let (order, lost) = (Ordering::AcqRel, Ordering::Acquire);
-            let _ = self.shift.compare_exchange(shift, new, order, lost);
+        loop {
+            let word = self.plan.step.load(Ordering::Acquire);
+            let step = Step::from_word(word);
+            let (shift, new) =
+                (self.shift.load(Ordering::Acquire), LevelShift::of_level(step.level).0);
+            if shift == new {
+                return step;
+            }
+            if self.plan.step.load(Ordering::Acquire) == word {
+                // Release (O3): the level's cells come before it. If this comes late, it makes the level
+                // lower than it is, until the next step (DESIGN.md, section 6).
+                let (order, lost) = (Ordering::AcqRel, Ordering::Relaxed);
+                let _ = self.shift.compare_exchange(shift, new, order, lost);
+            }
         }
-        step
     }
 
     /// Takes a step, unless another thread was faster.
@@ -506,10 +501,22 @@ impl Directory {
         let (order, lost) = (Ordering::AcqRel, Ordering::Relaxed);
         let taken =
             self.plan.step.compare_exchange(from.to_word(), to.to_word(), order, lost).is_ok();
-        if taken && from.changes != to.changes {
+        if taken && from.level != to.level {
             self.step();
         }
         taken
+    }
+
+    /// Takes a step to a phase that lasts for a grace period, which begins when `shift` has followed.
+    fn take_and_wait(&self, from: Step, level: u32, phase: Phase, limbo: &Limbo, guard: &Guard) {
+        let ticket = limbo.next_ticket();
+        if self.take(from, Step { level, phase, next: ticket }) {
+            if phase == Phase::Unlinked {
+                // All were done. The next phase that counts comes after the grace period.
+                self.plan.done.fetch_sub(from.next, Ordering::Relaxed);
+            }
+            limbo.defer_note(ticket, guard);
+        }
     }
 }
 

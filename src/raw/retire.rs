@@ -70,6 +70,8 @@ struct Ready {
     closed: AtomicBool,
     /// Grace periods begun and ended by [`Limbo::begin_grace`]: odd while one goes on.
     graces: AtomicUsize,
+    /// The last ticket that was dealt.
+    tickets: AtomicU32,
     /// The last ticket whose grace period is over; see [`Limbo::next_ticket`].
     past: AtomicU32,
 }
@@ -80,6 +82,7 @@ impl Ready {
             head: AtomicPtr::new(ptr::null_mut()),
             closed: AtomicBool::new(false),
             graces: AtomicUsize::new(0),
+            tickets: AtomicU32::new(0),
             past: AtomicU32::new(0),
         }
     }
@@ -151,15 +154,13 @@ pub(super) struct Limbo {
     ready: Arc<Ready>,
     /// How many slots make a batch.
     batch_slots: usize,
-    /// The last ticket that was dealt.
-    tickets: AtomicU32,
 }
 
 impl Limbo {
     /// For a map where up to `share` slots of a stripe may wait in a half-full batch.
     pub(super) fn new(share: u32) -> Self {
         let batch_slots = (share as usize).clamp(1, BATCH_SLOTS);
-        Self { ready: Arc::new(Ready::new()), batch_slots, tickets: AtomicU32::new(0) }
+        Self { ready: Arc::new(Ready::new()), batch_slots }
     }
 
     /// Retires a slot: it is reclaimed after every pin that exists now has ended.
@@ -229,7 +230,7 @@ impl Limbo {
     /// A number for a grace period that others wait for as well. Some are never used; of those that are, one
     /// at a time is waited for, and later ones have larger numbers.
     pub(super) fn next_ticket(&self) -> u32 {
-        self.tickets.fetch_add(1, Ordering::Relaxed) + 1
+        self.ready.tickets.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Notes, when every pin that exists now has ended, that the grace period of this ticket is over.

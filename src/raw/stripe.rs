@@ -53,13 +53,14 @@ struct Kit {
     writes_seen: u32,
     block: u32,
     batch: Option<Box<Batch>>,
-    magazine: [u32; MAGAZINE_SLOTS as usize],
+    /// Empty until the first slot comes in: a map that nothing was removed from needs none.
+    magazine: Box<[u32]>,
 }
 
 impl Stripe {
     /// A stripe in the turn of its maker.
-    fn new() -> Box<CachePadded<Self>> {
-        Box::new(CachePadded::new(Self {
+    fn new() -> Self {
+        Self {
             taken: AtomicBool::new(true),
             seal_wanted: AtomicBool::new(false),
             len: AtomicU32::new(0),
@@ -71,10 +72,10 @@ impl Stripe {
                 writes_seen: 0,
                 block: 0,
                 batch: None,
-                magazine: [0; MAGAZINE_SLOTS as usize],
+                magazine: Box::default(),
             }),
             next: AtomicPtr::new(ptr::null_mut()),
-        }))
+        }
     }
 
     /// Begins a turn, unless one is on.
@@ -155,8 +156,13 @@ impl<'g> Turn<'g> {
         if len >= most {
             return false;
         }
+        self.with_kit(|kit| {
+            if kit.magazine.is_empty() {
+                kit.magazine = vec![0; most as usize].into();
+            }
+            kit.magazine[len as usize] = slot.0;
+        });
         stripe.len.store(len + 1, Ordering::Relaxed);
-        self.with_kit(|kit| kit.magazine[len as usize] = slot.0);
         true
     }
 
@@ -304,7 +310,7 @@ impl Stripes {
     /// Puts a new stripe, in its maker's turn, at the end of a chain, unless another has come there.
     #[cold]
     fn add(place: &AtomicPtr<CachePadded<Stripe>>) -> Option<&Stripe> {
-        let new = Box::into_raw(Stripe::new());
+        let new = Box::into_raw(Box::new(CachePadded::new(Stripe::new())));
         // Release (O5): publishes the stripe.
         let end = ptr::null_mut();
         if place.compare_exchange(end, new, Ordering::Release, Ordering::Relaxed).is_err() {
@@ -350,6 +356,7 @@ impl Stripes {
         self.iter().map(|s| (s.len.load(Ordering::Relaxed) + of_block(s)) as usize).sum()
     }
 
+    /// Batches and magazines apart, which only the writers know.
     pub(super) fn bytes(&self) -> usize {
         size_of_val(&*self.0) + self.iter().count() * size_of::<CachePadded<Stripe>>()
     }

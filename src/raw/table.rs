@@ -6,8 +6,6 @@
 
 use core::convert::Infallible;
 
-use crossbeam_utils::CachePadded;
-
 use crate::{
     clock::{ClockSource, Ttl},
     sync::{AtomicBool, Ordering, planted},
@@ -37,7 +35,7 @@ pub(crate) struct Table<T> {
     pub(super) sweep_rate: Option<SweepRate>,
     /// Whether any entry ever had a deadline: until then writes do not sweep.
     pub(super) has_deadlines: AtomicBool,
-    pub(super) sweeping: CachePadded<Sweeping>,
+    pub(super) sweeping: Box<Sweeping>,
 }
 
 /// A key that was there already: its visible entry, and the one that did not get in.
@@ -67,7 +65,7 @@ impl<T> Table<T> {
             clock,
             sweep_rate: SweepRate::new(sweep_per_write),
             has_deadlines: AtomicBool::new(false),
-            sweeping: CachePadded::new(Sweeping::new()),
+            sweeping: Box::new(Sweeping::new()),
         }
     }
 

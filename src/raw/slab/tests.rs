@@ -65,7 +65,7 @@ fn the_tree_leads_to_the_first_block_with_a_free_slot() {
             let mut given = std::collections::BTreeSet::new();
             for _ in 0..5_000 {
                 x = x.wrapping_mul(0x9E37_79B1).wrapping_add(0x7F4A_7C15);
-                let slot = slots[(u64::from(x) * u64::from(SLOTS) >> 32) as usize];
+                let slot = slots[((u64::from(x) * u64::from(SLOTS)) >> 32) as usize];
                 if given.insert(slot.0) {
                     slab.blocks.give_back(slot);
                 }
