@@ -105,7 +105,7 @@ const PLANS: [Plan; 9] = [
     Plan {
         name: swings::CHART,
         title: "Memory while a map fills by day and empties by night",
-        x: ("seconds", Scale::LinearFromZero, Unit::Plain),
+        x: ("seconds", Scale::Linear, Unit::Plain),
         y: RESIDENT,
         lower: Some((
             swings::ENTRIES,
