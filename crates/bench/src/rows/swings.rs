@@ -149,7 +149,7 @@ pub(super) fn measure(run: &Run) -> Result<Results, Stop> {
          has expired but was not removed. The three nights are the figures of `night over fresh`; its \
          limits are those of M2. Part of what dashmap frees stays with glibc's allocator, which raises its \
          threshold for giving back as it goes: with `MALLOC_MMAP_THRESHOLD_=131072` in the environment \
-         dashmap's nights are those of a fresh map, and the others' stay what they are.",
+         dashmap's nights are those of a fresh map; papaya's and evanesce's stay what they are.",
     ));
     let case = |name: &str, unit: &str, quantity: &dyn Fn(&Swings) -> f64| {
         Case::new(name, unit, &ENTRANTS, &passes, quantity)
