@@ -175,26 +175,23 @@ pub(super) fn survivors_alone(run: &Run, part: &str) -> Result<Value, Stop> {
     let map = expiring(name);
     let start = Instant::now();
     let instant = start + ahead;
-    let (filled, samples) = sampled(
-        SAMPLES,
-        || resident_beyond(before),
-        || {
-            if what == "fresh" {
-                (0..n).filter(|i| survives(*i)).for_each(|i| map.put(&[key(i)], None));
-                let filling = start.elapsed();
-                thread::sleep(settling);
-                return Ok(filling);
-            }
-            fill(&*map, n, survives, instant)?;
+    let look = || resident_beyond(before);
+    let (filled, samples) = sampled(SAMPLES, look, || {
+        if what == "fresh" {
+            (0..n).filter(|i| survives(*i)).for_each(|i| map.put(&[key(i)], None));
             let filling = start.elapsed();
-            thread::sleep(instant.saturating_duration_since(Instant::now()));
-            while instant.elapsed() < settling {
-                map.reap();
-                thread::sleep(REAP);
-            }
-            Ok(filling)
-        },
-    );
+            thread::sleep(settling);
+            return Ok(filling);
+        }
+        fill(&*map, n, survives, instant)?;
+        let filling = start.elapsed();
+        thread::sleep(instant.saturating_duration_since(Instant::now()));
+        while instant.elapsed() < settling {
+            map.reap();
+            thread::sleep(REAP);
+        }
+        Ok(filling)
+    });
     let filling = filled?.as_secs_f64();
     let bytes = resident_beyond(before)?;
     let left = (0..n).filter(|i| map.count(&[key(*i)]) == 1).count();
