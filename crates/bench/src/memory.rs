@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::child::Stop;
 
+/// Bytes.
+pub(crate) const MIB: f64 = 1024.0 * 1024.0;
+
 /// The resident bytes of this process.
 ///
 /// From `smaps_rollup`, which is exact, or else `status`, which may be some pages late; both say
@@ -20,25 +23,30 @@ pub(crate) fn resident() -> Result<usize, Stop> {
         .ok_or_else(|| Stop::Skip("this system does not tell a process its memory".into()))
 }
 
+/// The resident bytes beyond `base`.
+pub(crate) fn resident_beyond(base: usize) -> Result<f64, Stop> {
+    Ok(resident()?.saturating_sub(base) as f64)
+}
+
 fn kibibytes(text: &str, name: &str) -> Option<usize> {
     text.lines().find_map(|line| {
         line.strip_prefix(name)?.trim().strip_suffix("kB")?.trim_end().parse().ok()
     })
 }
 
-/// Runs `work` and writes down the bytes beyond `base` every `interval` meanwhile, with the time.
-pub(crate) fn sampled<T>(
-    base: usize,
+/// Runs `work` and writes down what `look` sees every `interval` meanwhile, with the time.
+pub(crate) fn sampled<S: Send, T>(
     interval: Duration,
+    look: impl Fn() -> Result<S, Stop> + Sync,
     work: impl FnOnce() -> T,
-) -> (T, Vec<(Instant, f64)>) {
+) -> (T, Vec<(Instant, S)>) {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let sampler = scope.spawn(|| {
             let mut samples = Vec::new();
             while !done.load(Ordering::Relaxed) {
-                if let Ok(bytes) = resident() {
-                    samples.push((Instant::now(), bytes.saturating_sub(base) as f64));
+                if let Ok(seen) = look() {
+                    samples.push((Instant::now(), seen));
                 }
                 thread::park_timeout(interval);
             }

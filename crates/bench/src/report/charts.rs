@@ -10,11 +10,13 @@ use crate::maps::{
     ARC_SWAP, DASHMAP, EVANESCE, MOKA, PAPAYA, QUICK_CACHE, RW_LOCK, SCC_INDEX, SCC_MAP, STD,
 };
 use crate::results::{Curve, IDLE, Outcome};
-use crate::rows::{footprint, growth, scaling, tails, writes};
+use crate::rows::{footprint, growth, scaling, swings, tails, writes};
 
 /// Pixels.
 const WIDTH: u32 = 1_000;
 const HEIGHT: u32 = 560;
+/// Of a lower panel.
+const LOWER: u32 = 300;
 const LEGEND: u32 = 230;
 const FONT: &str = "sans-serif";
 
@@ -24,66 +26,91 @@ pub(super) struct Chart {
     pub(super) title: &'static str,
 }
 
+/// What an axis says, and its kind.
+type Named = (&'static str, Scale, Unit);
+
 /// What a chart shows.
 struct Plan {
     name: &'static str,
     title: &'static str,
-    x: (&'static str, Scale, Unit),
-    y: (&'static str, Scale, Unit),
+    x: Named,
+    y: Named,
+    /// The curves of a panel below, which has the same x, and its y.
+    lower: Option<(&'static str, Named)>,
 }
 
-const READS: (&str, Scale, Unit) =
-    ("share of the reads that take no longer, %", Scale::Log, Unit::Nines);
-const LATENCY: (&str, Scale, Unit) = ("latency of a read, log scale", Scale::Log, Unit::Nanos);
+const READS: Named = ("share of the reads that take no longer, %", Scale::Log, Unit::Nines);
+const LATENCY: Named = ("latency of a read, log scale", Scale::Log, Unit::Nanos);
 const ENTRIES: &str = "entries in the map";
-const SINCE: (&str, Scale, Unit) =
-    ("seconds since 95 % of the entries expired", Scale::Linear, Unit::Plain);
-const RESIDENT: (&str, Scale, Unit) =
-    ("resident memory, MiB", Scale::LinearFromZero, Unit::Mebibytes);
+const SINCE: Named = ("seconds since 95 % of the entries expired", Scale::Linear, Unit::Plain);
+const RESIDENT: Named = ("resident memory, MiB", Scale::LinearFromZero, Unit::Mebibytes);
 
-const PLANS: [Plan; 8] = [
+const PLANS: [Plan; 9] = [
     Plan {
         name: tails::EXPIRY,
         title: "Reads while half of all entries expire at one instant",
         x: READS,
         y: LATENCY,
+        lower: None,
     },
-    Plan { name: tails::CROWD, title: "Reads with 4 readers and 4 writers", x: READS, y: LATENCY },
+    Plan {
+        name: tails::CROWD,
+        title: "Reads with 4 readers and 4 writers",
+        x: READS,
+        y: LATENCY,
+        lower: None,
+    },
     Plan {
         name: writes::CHART,
         title: "Reads beside a thread that overwrites",
         x: READS,
         y: LATENCY,
+        lower: None,
     },
     Plan {
         name: growth::CHART,
         title: "Longest insert of each stretch while a map grows",
         x: (ENTRIES, Scale::LinearFromZero, Unit::Count),
         y: ("own processor time of an insert, log scale", Scale::Log, Unit::Nanos),
+        lower: None,
     },
     Plan {
         name: scaling::SIZES,
         title: "Time of a hit against the size of the map, one thread",
         x: (ENTRIES, Scale::Log, Unit::Count),
         y: ("time of a hit, log scale", Scale::Log, Unit::Nanos),
+        lower: None,
     },
     Plan {
         name: scaling::SCALE,
         title: "Hits by several threads",
         x: ("threads", Scale::Doubling, Unit::Plain),
         y: ("million hits a second, all threads", Scale::LinearFromZero, Unit::Plain),
+        lower: None,
     },
     Plan {
         name: footprint::SCATTERED,
         title: "Memory through a mass expiry, survivors scattered",
         x: SINCE,
         y: RESIDENT,
+        lower: None,
     },
     Plan {
         name: footprint::TOGETHER,
         title: "Memory through a mass expiry, survivors put together",
         x: SINCE,
         y: RESIDENT,
+        lower: None,
+    },
+    Plan {
+        name: swings::CHART,
+        title: "Memory while a map fills by day and empties by night",
+        x: ("seconds", Scale::Linear, Unit::Plain),
+        y: RESIDENT,
+        lower: Some((
+            swings::ENTRIES,
+            ("entries, with those not removed yet", Scale::LinearFromZero, Unit::Count),
+        )),
     },
 ];
 
@@ -91,18 +118,21 @@ const PLANS: [Plan; 8] = [
 pub(super) fn draw(folder: &Path, outcomes: &[Outcome]) -> Result<Vec<Chart>, String> {
     let mut charts = Vec::new();
     for plan in &PLANS {
-        let curves: Vec<&Curve> = outcomes
-            .iter()
-            .flat_map(|outcome| &outcome.measured.curves)
-            .filter(|curve| curve.chart == plan.name && !curve.points.is_empty())
-            .collect();
+        let all = || outcomes.iter().flat_map(|outcome| &outcome.measured.curves);
+        let of = |name: &str| -> Vec<&Curve> {
+            all().filter(|curve| curve.chart == name && !curve.points.is_empty()).collect()
+        };
+        let curves = of(plan.name);
         if curves.is_empty() {
             continue;
         }
+        let lower = plan.lower.map(|(name, y)| (y, of(name)));
         let file = format!("{}.svg", plan.name);
         let path = folder.join(&file);
-        let area = SVGBackend::new(&path, (WIDTH, HEIGHT)).into_drawing_area();
-        paint(&area, plan, &curves).map_err(|error| format!("{}: {error}", path.display()))?;
+        let height = HEIGHT + lower.as_ref().map_or(0, |_| LOWER);
+        let area = SVGBackend::new(&path, (WIDTH, height)).into_drawing_area();
+        paint(&area, plan, &curves, lower.as_ref())
+            .map_err(|error| format!("{}: {error}", path.display()))?;
         charts.push(Chart { file, title: plan.title });
     }
     Ok(charts)
@@ -111,16 +141,42 @@ pub(super) fn draw(folder: &Path, outcomes: &[Outcome]) -> Result<Vec<Chart>, St
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Failure<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>;
 
-fn paint<'a>(area: &Area<'a>, plan: &Plan, curves: &[&Curve]) -> Result<(), Failure<'a>> {
+fn paint<'a>(
+    area: &Area<'a>,
+    plan: &Plan,
+    curves: &[&Curve],
+    lower: Option<&(Named, Vec<&Curve>)>,
+) -> Result<(), Failure<'a>> {
     area.fill(&WHITE)?;
     let (left, right) = area.split_horizontally(WIDTH - LEGEND);
+    if let Some((y, lower)) = lower {
+        let (above, below) = left.split_vertically(HEIGHT);
+        panel(&above, Some(plan.title), plan.x, plan.y, curves)?;
+        panel(&below, None, plan.x, *y, lower)?;
+    } else {
+        panel(&left, Some(plan.title), plan.x, plan.y, curves)?;
+    }
+    legend(&right, curves)?;
+    area.present()
+}
+
+fn panel<'a>(
+    area: &Area<'a>,
+    title: Option<&str>,
+    x_named: Named,
+    y_named: Named,
+    curves: &[&Curve],
+) -> Result<(), Failure<'a>> {
     // The idle thread, which does nothing else, has far more readings than any map has reads: its
     // curve ends where the last of theirs does.
     let end = values(curves.iter().filter(|curve| curve.entrant != IDLE), 0);
-    let x = Axis::new(plan.x.1, plan.x.2, end.into_iter());
-    let y = Axis::new(plan.y.1, plan.y.2, values(curves.iter(), 1).into_iter());
-    let mut chart = ChartBuilder::on(&left)
-        .caption(plan.title, (FONT, 22).into_font().color(&BLACK))
+    let x = Axis::new(x_named.1, x_named.2, end.into_iter());
+    let y = Axis::new(y_named.1, y_named.2, values(curves.iter(), 1).into_iter());
+    let mut chart = ChartBuilder::on(area);
+    if let Some(title) = title {
+        chart.caption(title, (FONT, 22).into_font().color(&BLACK));
+    }
+    let mut chart = chart
         .margin(14)
         .x_label_area_size(56)
         .y_label_area_size(84)
@@ -129,8 +185,8 @@ fn paint<'a>(area: &Area<'a>, plan: &Plan, curves: &[&Curve]) -> Result<(), Fail
         .configure_mesh()
         .x_labels(x.marks())
         .y_labels(y.marks())
-        .x_desc(plan.x.0)
-        .y_desc(plan.y.0)
+        .x_desc(x_named.0)
+        .y_desc(y_named.0)
         .label_style((FONT, 15))
         .axis_desc_style((FONT, 16))
         .bold_line_style(RGBColor(222, 222, 222))
@@ -147,8 +203,7 @@ fn paint<'a>(area: &Area<'a>, plan: &Plan, curves: &[&Curve]) -> Result<(), Fail
             chart.draw_series(LineSeries::new(points, look.style()))?;
         }
     }
-    legend(&right, curves)?;
-    area.present()
+    Ok(())
 }
 
 /// All values of one coordinate.

@@ -14,14 +14,12 @@ use crate::maps::{
     SCC_MAP, STD, expiring,
 };
 use crate::measure::interleave;
-use crate::memory::{resident, sampled};
+use crate::memory::{MIB, resident, resident_beyond, sampled};
 use crate::results::{Against, Case, Curve, Measured, Target};
 
 /// The charts of M2.
 pub(crate) const SCATTERED: &str = "memory";
 pub(crate) const TOGETHER: &str = "memory-cohorts";
-
-const MIB: f64 = 1024.0 * 1024.0;
 
 /// M1.
 pub(super) fn entries(run: &Run) -> Result<Results, Stop> {
@@ -72,9 +70,9 @@ pub(super) fn entries_alone(run: &Run, name: &str) -> Result<Value, Stop> {
         }
         map.insert(&keys[..count]);
     }
-    let bytes = resident()?.saturating_sub(before);
+    let bytes = resident_beyond(before)?;
     if map.get(&[key(0), key(n - 1)]) == 2 {
-        Ok(json!(bytes as f64 / n as f64))
+        Ok(json!(bytes / n as f64))
     } else {
         Err(Stop::Fail("entries are missing".into()))
     }
@@ -177,7 +175,8 @@ pub(super) fn survivors_alone(run: &Run, part: &str) -> Result<Value, Stop> {
     let map = expiring(name);
     let start = Instant::now();
     let instant = start + ahead;
-    let (filled, samples) = sampled(before, SAMPLES, || {
+    let look = || resident_beyond(before);
+    let (filled, samples) = sampled(SAMPLES, look, || {
         if what == "fresh" {
             (0..n).filter(|i| survives(*i)).for_each(|i| map.put(&[key(i)], None));
             let filling = start.elapsed();
@@ -194,7 +193,7 @@ pub(super) fn survivors_alone(run: &Run, part: &str) -> Result<Value, Stop> {
         Ok(filling)
     });
     let filling = filled?.as_secs_f64();
-    let bytes = resident()?.saturating_sub(before) as f64;
+    let bytes = resident_beyond(before)?;
     let left = (0..n).filter(|i| map.count(&[key(*i)]) == 1).count();
     if left != n / SURVIVES {
         return Err(Stop::Fail(format!("{left} survive, not {}", n / SURVIVES)));

@@ -2,11 +2,13 @@
 
 pub(crate) mod footprint;
 pub(crate) mod growth;
+mod lags;
 mod origin;
 mod prices;
 mod reads;
 pub(crate) mod scaling;
 mod sweeps;
+pub(crate) mod swings;
 pub(crate) mod tails;
 mod traces;
 pub(crate) mod writes;
@@ -67,8 +69,13 @@ pub(crate) const ALL: &[Row] = &[
         alone: footprint::survivors_alone,
         ..row(&["M2"], "Memory after 95 % of 5M have expired", [460, 30], footprint::survivors)
     },
-    row(&["S1"], "A sweep with nothing due, 10M entries", [20, 5], sweeps::nothing_due),
-    row(&["S2"], "A sweep with everything due, 1M entries", [20, 5], sweeps::all_due),
+    Row {
+        alone: swings::measure_alone,
+        ..row(&["SWING"], "Three swings between 5M entries and 250k", [110, 25], swings::measure)
+    },
+    row(&["S1"], "A sweep with nothing due, 1M and 10M entries", [20, 3], sweeps::nothing_due),
+    row(&["S2"], "A sweep with everything due, 1M and 10M entries", [120, 5], sweeps::all_due),
+    row(&["S3"], "Reclaim lag while a million entries a second expire", [70, 12], lags::measure),
     Row { alone: origin::part, ..row(&["K1"], "The origin's table", [400, 12], origin::measure) },
     row(
         &["TRACES"],
