@@ -77,6 +77,8 @@ struct Kept {
     released: AtomicU32,
     /// The run above the next one to look at.
     run_cursor: AtomicU32,
+    /// The first slot that is not to be used again before lower ones; see [`Blocks::drain`].
+    drained_from: AtomicU32,
 }
 
 impl Kept {
@@ -89,6 +91,7 @@ impl Kept {
             handed_out: AtomicU32::new(0),
             released: AtomicU32::new(0),
             run_cursor: AtomicU32::new(0),
+            drained_from: AtomicU32::new(u32::MAX),
         })
     }
 }
@@ -373,6 +376,25 @@ impl Blocks {
     }
 
     // Giving memory back, a run of blocks at a time.
+
+    /// Keeps the slots behind the first `slots` out of magazines from now on, so that their blocks come free;
+    /// all may be in them again at `u32::MAX`.
+    pub(super) fn drain(&self, slots: u32) {
+        let blocks = slots / BLOCK_SLOTS + 2;
+        let from =
+            if blocks < self.most() { BlockNumbers::nth(blocks) * BLOCK_SLOTS } else { u32::MAX };
+        let drained_from = &self.kept().drained_from;
+        // Relaxed, and seldom a store: a hint.
+        if drained_from.load(Ordering::Relaxed) != from {
+            drained_from.store(from, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a slot is one that [`Blocks::drain`] keeps out of magazines.
+    #[inline]
+    pub(super) fn is_drained(&self, slot: SlotIndex) -> bool {
+        slot.0 >= self.kept().drained_from.load(Ordering::Relaxed)
+    }
 
     /// The runs that the blocks handed out make up; the first one is in pieces.
     pub(super) fn runs(&self) -> core::ops::Range<u32> {

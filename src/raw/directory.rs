@@ -397,13 +397,16 @@ impl Directory {
             // If another write was faster: each write helps with one share at most.
             Phase::Linking => (self.take(step, claimed) || planted!(sentinel_linked_twice))
                 .then(|| Share::Link(step.share(SHARE_SENTINELS))),
-            Phase::Resting => limbo
-                .is_past(step.next)
-                .then(|| self.take_and_wait(step, step.level - 1, Phase::Leaving, limbo, guard))
-                .map(|_| Share::Done),
-            Phase::Leaving => (limbo.is_past(step.next) || planted!(unlinked_without_grace))
-                .then(|| self.take(step, step.to(Phase::Unlinking, 0)))
-                .map(|_| Share::Done),
+            Phase::Resting => limbo.is_past(step.next).then(|| {
+                self.take_and_wait(step, step.level - 1, Phase::Leaving, limbo, guard);
+                Share::Done
+            }),
+            Phase::Leaving => {
+                (limbo.is_past(step.next) || planted!(unlinked_without_grace)).then(|| {
+                    self.take(step, step.to(Phase::Unlinking, 0));
+                    Share::Done
+                })
+            }
             Phase::Unlinking if step.next < step.shares(SHARE_SENTINELS) => {
                 self.take(step, claimed).then(|| Share::Unlink(step.share(SHARE_SENTINELS)))
             }
@@ -414,9 +417,12 @@ impl Directory {
                 self.take_and_wait(step, step.level, Phase::Unlinked, limbo, guard);
                 Some(Share::Done)
             }
-            Phase::Unlinked => (limbo.is_past(step.next) || planted!(cleared_without_grace))
-                .then(|| self.take(step, step.to(Phase::Clearing, 0)))
-                .map(|_| Share::Done),
+            Phase::Unlinked => {
+                (limbo.is_past(step.next) || planted!(cleared_without_grace)).then(|| {
+                    self.take(step, step.to(Phase::Clearing, 0));
+                    Share::Done
+                })
+            }
             Phase::Clearing => {
                 let shares = step.shares(SHARE_CELLS);
                 if step.next < shares {

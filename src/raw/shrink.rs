@@ -12,22 +12,22 @@ const KEPT_SLOTS: usize = 4096;
 /// Runs that a write looks at, at most; it gives back one.
 const RUNS_PER_WRITE: u32 = 8;
 
-/// Runs that a sweep looks at under one pin.
-const RUNS_PER_PIN: u32 = 128;
+/// Runs that a sweep looks at before it counts again what there is to give back.
+const RUNS_AT_ONCE: u32 = 16;
 
 impl<T> Table<T> {
     /// The share of a write in giving memory back, now and then.
-    pub(super) fn tidy_some<'g>(&'g self, turn: &mut Turn<'g>) {
-        let List { directory, limbo, stripes, .. } = &self.list;
-        directory.shrink(stripes.entries(), false, limbo, turn.guard);
-        if self.spare_slots() > 0 {
+    pub(super) fn tidy_some<'g>(&'g self, entries: usize, turn: &mut Turn<'g>) {
+        let List { directory, limbo, .. } = &self.list;
+        directory.shrink(entries, false, limbo, turn.guard);
+        if self.drain(entries) > 0 {
             self.release_some(RUNS_PER_WRITE, true);
         }
     }
 
     /// Gives back what is worth it.
     pub(super) fn tidy(&self) {
-        self.release_all(Self::spare_slots);
+        self.release_all(|| self.drain(self.entries()));
         self.shrink_directory(false);
     }
 
@@ -35,7 +35,7 @@ impl<T> Table<T> {
     /// above the one that a fresh map of these entries has.
     pub(crate) fn shrink_to_fit(&self) {
         self.settle_all();
-        self.release_all(Self::idle_slots);
+        self.release_all(|| self.idle_slots(self.entries()));
         self.shrink_directory(true);
     }
 
@@ -59,25 +59,29 @@ impl<T> Table<T> {
         }
     }
 
-    /// Free slots whose memory was not given back. May be off while writers run.
-    fn idle_slots(&self) -> usize {
+    /// Free slots whose memory was not given back, beside so many entries. May be off while writers run.
+    fn idle_slots(&self, entries: usize) -> usize {
         let List { slab, stripes, .. } = &self.list;
-        let used = stripes.entries() + stripes.pending() + stripes.free_slots();
-        (slab.blocks.slots() as usize).saturating_sub(used + slab.released_slots())
+        let used = entries + stripes.pending() + stripes.free_slots() + slab.released_slots();
+        (slab.blocks.slots() as usize).saturating_sub(used)
     }
 
-    /// How many of them are more than is kept.
-    fn spare_slots(&self) -> usize {
-        self.idle_slots().saturating_sub(self.entries() / 8 + KEPT_SLOTS)
+    /// How many of them are spare, that is, more than is kept. If any, the slots of high blocks are not to be
+    /// used again before those of low ones: so high blocks drain, where entries are put and replaced.
+    fn drain(&self, entries: usize) -> usize {
+        let kept = entries / 8 + KEPT_SLOTS;
+        let spare = self.idle_slots(entries).saturating_sub(kept);
+        self.list.slab.blocks.drain(if spare > 0 { (entries + kept) as u32 } else { u32::MAX });
+        spare
     }
 
     /// Gives back run after run, the highest first, for as long as some slots are `left`.
-    fn release_all(&self, left: impl Fn(&Self) -> usize) {
+    fn release_all(&self, left: impl Fn() -> usize) {
         let runs = self.list.slab.blocks.runs().len() as u32;
         let mut looked = 0;
-        while looked < runs && left(self) > 0 {
-            self.release_some(RUNS_PER_PIN, false);
-            looked += RUNS_PER_PIN;
+        while looked < runs && left() > 0 {
+            self.release_some(RUNS_AT_ONCE, false);
+            looked += RUNS_AT_ONCE;
         }
     }
 

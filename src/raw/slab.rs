@@ -301,7 +301,7 @@ impl<T> Slab<T> {
             "I5: slot {} freed twice",
             slot.0,
         );
-        if !turn.put_slot(slot, self.magazine_slots) {
+        if self.blocks.is_drained(slot) || !turn.put_slot(slot, self.magazine_slots) {
             self.blocks.give_back(slot);
         }
         entry

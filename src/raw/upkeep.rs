@@ -64,16 +64,19 @@ impl<T> Table<T> {
     fn settle(&self, mut batches: usize, rounds: usize) {
         let limbo = &self.list.limbo;
         let mut grace = None;
-        for _ in 0..rounds {
+        let mut vain = 0;
+        while vain < rounds {
             let guard = guard::pin();
             let turn = &mut self.turn(&guard);
             grace = grace.or_else(|| limbo.begin_grace(turn));
             guard.flush();
             let has_passed = grace.as_ref().is_some_and(|grace| limbo.has_passed(grace));
-            batches -= self.reclaim(batches, turn);
+            let reclaimed = self.reclaim(batches, turn);
+            batches -= reclaimed;
             if batches == 0 || has_passed {
                 return;
             }
+            vain += usize::from(reclaimed == 0);
         }
     }
 
@@ -158,10 +161,11 @@ impl<T> Table<T> {
         if (writes.is_multiple_of(WRITES_PER_LOOK_WHEN_SMALL) || writes.is_power_of_two())
             && (writes.is_multiple_of(WRITES_PER_LOOK) || directory.capacity() <= SMALL_CAPACITY)
         {
-            directory.grow(stripes.entries(), turn.guard);
+            let entries = stripes.entries();
+            directory.grow(entries, turn.guard);
             if writes.is_multiple_of(WRITES_PER_LOOK) && !MODEL {
                 limbo.seal_idle((writes / WRITES_PER_LOOK) as usize, turn);
-                self.tidy_some(turn);
+                self.tidy_some(entries, turn);
             }
         }
         if directory.is_busy() {
