@@ -18,6 +18,9 @@ const WRITES_PER_LOOK: u32 = if MODEL { 1 } else { 64 };
 const WRITES_PER_LOOK_WHEN_SMALL: u32 = if MODEL { 1 } else { 16 };
 const SMALL_CAPACITY: usize = 1 << 12;
 
+/// Writes of a stripe between two looks at memory that might be given back.
+const WRITES_PER_TIDYING: u32 = 256;
+
 /// Batches that a write reclaims at most. A write retires little more than one slot, a batch is 124:
 /// one batch a write keeps ahead.
 const BATCHES_PER_WRITE: usize = 1;
@@ -165,7 +168,9 @@ impl<T> Table<T> {
             directory.grow(entries, turn.guard);
             if writes.is_multiple_of(WRITES_PER_LOOK) && !MODEL {
                 limbo.seal_idle((writes / WRITES_PER_LOOK) as usize, turn);
-                self.tidy_some(entries, turn);
+                if writes.is_multiple_of(WRITES_PER_TIDYING) {
+                    self.tidy_some(entries, turn);
+                }
             }
         }
         if directory.is_busy() {

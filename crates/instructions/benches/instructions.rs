@@ -66,7 +66,7 @@ fn get_hit(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(n * 9))));
 }
 
-#[library_benchmark(config = limited(74_000))]
+#[library_benchmark(config = limited(75_000))]
 #[bench::of_1000(setup = immortal)]
 fn get_miss(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(ENTRIES + n))));
@@ -78,32 +78,32 @@ fn get_hit_with_deadline(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(n * 9))));
 }
 
-#[library_benchmark(config = limited(359_000))]
+#[library_benchmark(config = limited(374_000))]
 #[bench::of_1000(setup = immortal)]
 fn insert(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.insert(ENTRIES + n, n)));
 }
 
-#[library_benchmark(config = limited(494_000))]
+#[library_benchmark(config = limited(513_000))]
 #[bench::of_1000(setup = immortal)]
 fn overwrite(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.insert(n * 9, n)));
 }
 
-#[library_benchmark(config = limited(362_000))]
+#[library_benchmark(config = limited(369_000))]
 #[bench::of_1000(setup = immortal)]
 fn remove(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.remove(&(n * 9))));
 }
 
-#[library_benchmark(config = limited(169_000))]
+#[library_benchmark(config = limited(5_800))]
 #[bench::of_10000(args = (false), setup = on_a_manual_clock)]
 fn sweep_with_nothing_due(map: Map) -> Map {
     map.sweep(Budget::full_pass());
     map
 }
 
-#[library_benchmark(config = limited(3_557_000))]
+#[library_benchmark(config = limited(12_300_000))]
 #[bench::of_10000(args = (true), setup = on_a_manual_clock)]
 fn sweep_with_all_due(map: Map) -> Map {
     map.sweep(Budget::full_pass());
