@@ -256,7 +256,7 @@ race!(
 race!(
     racy_12_link_vs_link_of_one_sentinel,
     3,
-    6609,
+    10_800,
     World::with_capacity(0),
     |w: &World| {
         w.insert(A, 1);
@@ -273,7 +273,7 @@ race!(
 race!(
     racy_13_insert_vs_split_of_its_bucket,
     3,
-    1930,
+    18_200,
     World::with_capacity(0),
     |w: &World| {
         // The second insert begins level 2 and links its first share; the next write links the rest.
@@ -291,7 +291,7 @@ race!(
 
 #[test]
 fn racy_14_get_vs_split_vs_remove() {
-    model("racy_14_get_vs_split_vs_remove", 2, 2900, || {
+    model("racy_14_get_vs_split_vs_remove", 2, 9800, || {
         let w = World::with_capacity(0);
         w.insert(B, 1);
         w.insert(D, 2);
@@ -597,7 +597,7 @@ race!(
 race!(
     racy_30_stale_helper_vs_the_next_level,
     2,
-    3100,
+    11_800,
     World::with_capacity(0),
     |w: &World| {
         w.insert(A, 1);

@@ -76,7 +76,7 @@ race!(
 /// Growth to a level, and the way back while a helper may be in the middle of linking it.
 #[test]
 fn racy_21d_grow_vs_shrink() {
-    model("racy_21d_grow_vs_shrink", 2, 24_300, || {
+    model("racy_21d_grow_vs_shrink", 2, 62_000, || {
         let w = World::with_capacity(0);
         w.insert(A, 1);
         w.insert(D, 2);

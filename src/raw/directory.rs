@@ -386,13 +386,7 @@ impl Directory {
         match step.phase {
             Phase::Idle => None,
             Phase::Linking if step.next == step.shares(SHARE_SENTINELS) => {
-                // A share that its claimer has not linked yet costs readers the step to the parent, and holds
-                // nothing up.
-                let level = step.level + 1;
-                if self.take(step, Step { level, ..step.to(Phase::Idle, 0) }) {
-                    self.plan.growths.fetch_add(1, Ordering::Relaxed);
-                }
-                Some(Share::Done)
+                self.publish(guard).then_some(Share::Done)
             }
             // If another write was faster: each write helps with one share at most.
             Phase::Linking => (self.take(step, claimed) || planted!(sentinel_linked_twice))
@@ -449,6 +443,20 @@ impl Directory {
                 Some(Share::Done)
             }
         }
+    }
+
+    /// Publishes the level being built once all its shares are claimed. A share that its claimer
+    /// has not linked yet costs readers the step to the parent, and holds nothing up. False if
+    /// there was nothing to publish.
+    pub(super) fn publish(&self, _guard: &Guard) -> bool {
+        let step = self.step();
+        let is_claimed = step.phase == Phase::Linking && step.next == step.shares(SHARE_SENTINELS);
+        let published = is_claimed
+            && self.take(step, Step { level: step.level + 1, ..step.to(Phase::Idle, 0) });
+        if published {
+            self.plan.growths.fetch_add(1, Ordering::Relaxed);
+        }
+        published
     }
 
     /// A share that must be done before the next phase is.

@@ -205,6 +205,7 @@ impl<T> Table<T> {
         match directory.claim(limbo, turn.guard) {
             Some(Share::Link(ids)) => {
                 self.list.link_sentinels(ids, turn);
+                directory.publish(turn.guard);
                 true
             }
             Some(Share::Unlink(ids)) => {
