@@ -54,7 +54,8 @@ loom links_unfenced             racy_34_get_many_vs_insert_and_replace
 loom unlinked_without_freezing  racy_21_shrink_vs_insert_behind_a_sentinel_that_goes
 loom cleared_without_grace      racy_21b_shrink_vs_get
 loom unlinked_without_freezing  racy_21c_shrink_vs_remove_behind_a_sentinel_that_goes
-loom unlinked_without_grace     racy_21d_grow_vs_shrink
+loom unlinking_ends_early       racy_21d_grow_vs_shrink
+loom unlinked_without_grace     directory_a_level_rests_and_is_left_for_a_grace_period_each
 loom unlinked_without_freezing  racy_21e_shrink_vs_get_vs_insert
 loom unlinking_ends_early       racy_21f_shrink_vs_two_helping_inserts_and_a_get
 loom note_taken_after_the_scan  racy_26_set_ttl_to_a_shorter_one_vs_sweep_of_its_block

@@ -1,10 +1,11 @@
 //! Building a map with options.
 
-use core::{fmt, marker::PhantomData, time::Duration};
+use core::{fmt, time::Duration};
 use std::hash::RandomState;
 
 use crate::{
     clock::{Clock, ClockSource},
+    listener::{Listener, RemovalCause},
     map::TtlMap,
     raw::{MAX_SLOTS, Table},
 };
@@ -44,7 +45,7 @@ pub struct Builder<K, V, S = RandomState> {
     sweep_per_write: usize,
     clock: ClockSource,
     max_slots: usize,
-    builds: PhantomData<fn() -> (K, V)>,
+    listener: Listener<(K, V)>,
 }
 
 impl<K, V, S> Builder<K, V, S> {
@@ -56,7 +57,7 @@ impl<K, V, S> Builder<K, V, S> {
             sweep_per_write: SWEEP_PER_WRITE,
             clock: ClockSource::monotonic(),
             max_slots: MAX_SLOTS as usize,
-            builds: PhantomData,
+            listener: Listener::NONE,
         }
     }
 
@@ -68,9 +69,9 @@ impl<K, V, S> Builder<K, V, S> {
 
     /// Sets the hasher. Default: [`RandomState`].
     pub fn hasher<H>(self, hasher: H) -> Builder<K, V, H> {
-        let Self { capacity, hasher: _, time_to_live, sweep_per_write, clock, max_slots, builds } =
+        let Self { capacity, hasher: _, time_to_live, sweep_per_write, clock, max_slots, listener } =
             self;
-        Builder { capacity, hasher, time_to_live, sweep_per_write, clock, max_slots, builds }
+        Builder { capacity, hasher, time_to_live, sweep_per_write, clock, max_slots, listener }
     }
 
     /// Sets the time to live of entries that are put without one. Default: they never expire.
@@ -101,6 +102,44 @@ impl<K, V, S> Builder<K, V, S> {
         self
     }
 
+    /// Sets a function that is told of the end of each entry: once, after it has become invisible, with its key,
+    /// its value and why it ended. Default: none.
+    ///
+    /// It runs on the thread that ended the entry, by a write or a sweep, before that call returns; no lock is
+    /// held, and it may call the map. Key and value are not dropped yet, and may still be seen by pinned
+    /// threads. A panic in it is caught, and costs that call of it and nothing else. Entries that are still
+    /// there when the map is dropped are not told of.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{RemovalCause, TtlMap};
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// let log = Arc::new(Mutex::new(Vec::new()));
+    /// let listening = Arc::clone(&log);
+    /// let map = TtlMap::<u32, char>::builder()
+    ///     .eviction_listener(move |key, value, cause| {
+    ///         listening.lock().unwrap().push((*key, *value, cause));
+    ///     })
+    ///     .build()?;
+    /// map.pin().insert(1, 'a');
+    /// map.pin().insert(1, 'b');
+    /// map.pin().remove(&1);
+    /// let (replaced, removed) = (RemovalCause::Replaced, RemovalCause::Explicit);
+    /// assert_eq!(*log.lock().unwrap(), [(1, 'a', replaced), (1, 'b', removed)]);
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
+    #[doc(alias = "removal_listener")]
+    pub fn eviction_listener(
+        mut self,
+        listener: impl Fn(&K, &V, RemovalCause) + Send + Sync + 'static,
+    ) -> Self {
+        self.listener =
+            Listener::new(move |(key, value): &(K, V), cause| listener(key, value, cause));
+        self
+    }
+
     /// Builds the map.
     ///
     /// # Errors
@@ -112,20 +151,21 @@ impl<K, V, S> Builder<K, V, S> {
         let sweep_per_write =
             check("sweep_per_write", self.sweep_per_write, 0, MAX_SWEEP_PER_WRITE)?;
         let capacity = check("capacity", self.capacity, 0, self.max_slots)? as usize;
-        let table = Table::new(capacity, max_slots, sweep_per_write, self.clock);
+        let table = Table::new(capacity, max_slots, sweep_per_write, self.clock, self.listener);
         Ok(TtlMap { table, hasher: self.hasher, time_to_live: self.time_to_live })
     }
 }
 
 impl<K, V, S> fmt::Debug for Builder<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { capacity, time_to_live, sweep_per_write, clock, max_slots, .. } = self;
+        let Self { capacity, time_to_live, sweep_per_write, clock, max_slots, listener, .. } = self;
         f.debug_struct("Builder")
             .field("capacity", capacity)
             .field("time_to_live", time_to_live)
             .field("sweep_per_write", sweep_per_write)
             .field("clock", clock)
             .field("max_slots", max_slots)
+            .field("eviction_listener", listener)
             .finish_non_exhaustive()
     }
 }

@@ -188,8 +188,19 @@ impl Deadline {
         Self(clock.now().saturating_add(nanos(ttl)))
     }
 
+    /// The point, in nanoseconds after the origin of the map's clock.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
     pub(crate) fn state(self) -> State {
         State::until(self.0)
+    }
+
+    /// The deadline of a living state; `None` if it never expires.
+    pub(crate) fn of(state: State) -> Option<Self> {
+        state.tick().map(Self)
     }
 }
 

@@ -4,6 +4,7 @@
 mod builder;
 mod clock;
 mod iter;
+mod listener;
 mod map;
 mod pinned;
 mod raw;
@@ -13,9 +14,10 @@ mod sync;
 
 pub use builder::{BuildError, Builder};
 pub use clock::{Clock, Deadline, ManualClock, MonotonicClock, Ttl};
-pub use iter::Iter;
+pub use iter::{Entries, Iter, Keys, Values};
+pub use listener::RemovalCause;
 pub use map::TtlMap;
-pub use pinned::{OccupiedError, Pinned};
+pub use pinned::{Compute, EntryRef, OccupiedError, Operation, Pinned};
 pub use stats::Stats;
 pub use sweep::{Budget, SweepReport, Sweeper};
 

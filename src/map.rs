@@ -12,6 +12,7 @@ use equivalent::Equivalent;
 use crate::{
     builder::{Builder, SWEEP_PER_WRITE},
     clock::ClockSource,
+    listener::Listener,
     pinned::Pinned,
     raw::{self, MAX_SLOTS, State, Table},
     stats::Stats,
@@ -78,7 +79,8 @@ impl<K, V, S> TtlMap<K, V, S> {
     pub fn with_capacity_and_hasher(capacity: usize, hasher: S) -> Self {
         let capacity = capacity.min(MAX_SLOTS as usize);
         let clock = ClockSource::monotonic();
-        let table = Table::new(capacity, MAX_SLOTS, SWEEP_PER_WRITE as u32, clock);
+        let sweep_per_write = SWEEP_PER_WRITE as u32;
+        let table = Table::new(capacity, MAX_SLOTS, sweep_per_write, clock, Listener::NONE);
         Self { table, hasher, time_to_live: None }
     }
 
@@ -120,6 +122,39 @@ impl<K, V, S> TtlMap<K, V, S> {
     /// If the `Drop` of a key or value panics; the map stays usable.
     pub fn clear(&self) {
         self.table.clear();
+    }
+
+    /// Returns the number of visible entries, by walking over all. Entries that come, go or expire meanwhile may
+    /// be counted or not.
+    #[must_use]
+    pub fn live_len(&self) -> usize {
+        self.pin().iter().count()
+    }
+
+    /// Returns for how many entries the index is laid out at the moment; it grows when there are more.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.table.capacity()
+    }
+
+    /// Removes the visible entries for which `keep` returns false. An entry that is put while this runs may be
+    /// asked about or not; one that is there throughout is, and one that others change meanwhile perhaps more
+    /// than once.
+    ///
+    /// # Panics
+    ///
+    /// If `keep` panics, or the `Drop` of a key or value; the map stays usable, and what was removed is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::new();
+    /// (0..10).for_each(|n| _ = map.pin().insert(n, n * n));
+    /// map.retain(|key, _| key % 2 == 0);
+    /// assert_eq!((map.len(), map.pin().get(&3), map.pin().get(&4)), (5, None, Some(&16)));
+    /// ```
+    pub fn retain(&self, mut keep: impl FnMut(&K, &V) -> bool) {
+        self.table.retain(|(key, value)| keep(key, value));
     }
 
     /// Removes expired entries and reclaims memory, within `budget`.
@@ -220,6 +255,107 @@ where
         V: Clone,
     {
         self.pin().get(key).cloned()
+    }
+
+    /// Calls `read` with the value of `key` and returns its answer; `None` if the key is absent or expired.
+    ///
+    /// Pins for itself, while `read` runs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::<&str, String>::new();
+    /// map.insert("a", "one".into());
+    /// assert_eq!(map.view("a", String::len), Some(3));
+    /// assert_eq!(map.view("b", String::len), None);
+    /// ```
+    pub fn view<Q, R>(&self, key: &Q, read: impl FnOnce(&V) -> R) -> Option<R>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        self.pin().get(key).map(read)
+    }
+
+    /// Returns whether the map has a visible entry of `key`. Pins for itself.
+    pub fn contains_key<Q>(&self, key: &Q) -> bool
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        self.pin().contains_key(key)
+    }
+
+    /// As [`Pinned::insert`], but pins for itself, and returns whether a value was replaced.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::insert`].
+    pub fn insert(&self, key: K, value: V) -> bool {
+        self.pin().insert(key, value).is_some()
+    }
+
+    /// As [`Pinned::insert_with_ttl`], but pins for itself, and returns whether a value was replaced.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::insert`].
+    pub fn insert_with_ttl(&self, key: K, value: V, ttl: Duration) -> bool {
+        self.pin().insert_with_ttl(key, value, ttl).is_some()
+    }
+
+    /// As [`Pinned::remove`], but pins for itself, and returns whether there was a value.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::remove`].
+    pub fn remove<Q>(&self, key: &Q) -> bool
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        self.pin().remove(key).is_some()
+    }
+}
+
+impl<K, V, S> FromIterator<(K, V)> for TtlMap<K, V, S>
+where
+    K: Hash + Eq,
+    S: BuildHasher + Default,
+{
+    /// Entries that never expire; of several with one key the last.
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        let entries = entries.into_iter();
+        let mut map = Self::with_capacity_and_hasher(entries.size_hint().0, S::default());
+        map.extend(entries);
+        map
+    }
+}
+
+impl<K, V, S> Extend<(K, V)> for TtlMap<K, V, S>
+where
+    K: Hash + Eq,
+    S: BuildHasher,
+{
+    /// Inserts all, with the default TTL.
+    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
+        let mut pinned = self.pin();
+        for (key, value) in entries {
+            pinned.insert(key, value);
+            pinned.repin();
+        }
+    }
+}
+
+impl<K, V, S> PartialEq for TtlMap<K, V, S>
+where
+    K: Hash + Eq,
+    V: PartialEq,
+    S: BuildHasher,
+{
+    /// Whether both have equal visible entries, their deadlines apart. Both may be written meanwhile: then
+    /// each entry is compared as it is when it is come to.
+    fn eq(&self, other: &Self) -> bool {
+        let (mine, theirs) = (self.pin(), other.pin());
+        mine.iter().count() == theirs.iter().count()
+            && mine.iter().all(|(key, value)| theirs.get(key).is_some_and(|other| value == other))
     }
 }
 

@@ -537,6 +537,7 @@ impl Directory {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use crate::raw::guard;
 
     #[test]
     fn a_capacity_takes_the_fewest_levels_that_hold_it() {
@@ -574,5 +575,58 @@ mod tests {
                 assert!(core::ptr::eq(cell, directory.cell(bucket.sentinel())));
             }
         }
+    }
+
+    /// While it rests or is left, growth takes it back.
+    #[test]
+    fn a_level_that_is_being_left_is_taken_back() {
+        let (directory, limbo) = (Directory::with_capacity(64), Limbo::new(1));
+        let guard = guard::pin();
+        directory.shrink(1, true, &limbo, &guard);
+        directory.grow(65, &guard);
+        assert!(directory.step().phase == Phase::Linking);
+        assert_eq!(directory.level(), 7);
+        drop(guard);
+        let directory = Directory::with_capacity(64);
+        directory.shrink(1, true, &limbo, &guard::pin());
+        while directory.step().phase != Phase::Leaving {
+            let guard = guard::pin();
+            directory.claim(&limbo, &guard);
+            guard.flush();
+        }
+        assert_eq!(directory.level(), 6);
+        directory.grow(33, &guard::pin());
+        assert!(directory.step().phase == Phase::Idle);
+        assert_eq!(directory.level(), 7);
+    }
+}
+
+#[cfg(all(test, loom, not(crossbeam_loom)))]
+mod models {
+    use super::*;
+    use crate::raw::guard;
+
+    /// A find that pinned while the level rested may have met the mark of a slow claimer, and be about to take
+    /// it off: nothing is frozen before it is gone. (One thread: the pins are held by hand.)
+    #[test]
+    fn directory_a_level_rests_and_is_left_for_a_grace_period_each() {
+        loom::model(|| {
+            let (directory, limbo) = (Directory::with_capacity(2), Limbo::new(1));
+            let phase = || directory.step().phase;
+            let help = || drop(directory.claim(&limbo, &guard::pin()));
+            let claimer = guard::pin();
+            directory.shrink(1, true, &limbo, &guard::pin());
+            let find = guard::pin();
+            help();
+            assert!(phase() == Phase::Resting, "a pin from before is held");
+            drop(claimer);
+            help();
+            help();
+            assert!(phase() == Phase::Leaving, "frozen under a find that met a claimer's mark");
+            assert_eq!(directory.level(), 1);
+            drop(find);
+            help();
+            assert!(phase() == Phase::Unlinking);
+        });
     }
 }

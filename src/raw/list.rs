@@ -420,6 +420,12 @@ impl<T> List<T> {
         }
     }
 
+    /// The entry of a node that a find met under the guard.
+    pub(super) fn entry<'g>(node: &'g Node<T>, _guard: &'g Guard) -> &'g T {
+        // SAFETY: I4: met in the list under the guard.
+        unsafe { node.entry() }
+    }
+
     /// Unlinks a node that is over, met behind `pred`: freezes its link, gives its place to its
     /// replacement or its successor, retires it. `None` if `pred` has changed.
     ///
@@ -538,7 +544,7 @@ impl<T> List<T> {
         link: &mut Option<Link>,
         guard: &'g Guard,
         reading: impl Fn(State) -> Now,
-    ) -> Option<&'g T> {
+    ) -> Option<Hit<'g, T>> {
         let mut at = link.unwrap_or_else(|| {
             // Acquire (O1), as below.
             self.directory.cell(SentinelId::HEAD).load(Ordering::Acquire)
@@ -558,7 +564,7 @@ impl<T> List<T> {
             }
         }
         *link = Some(at);
-        hit.map(Hit::entry)
+        hit
     }
 }
 

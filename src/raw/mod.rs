@@ -29,6 +29,7 @@ mod blocks;
 mod check;
 #[allow(unsafe_code)] // raw memory
 mod chunked;
+mod compute;
 #[allow(unsafe_code)] // indexes the cells unchecked
 mod directory;
 #[allow(unsafe_code)] // owns an entry in a slot
@@ -39,6 +40,7 @@ mod link;
 mod list;
 #[allow(unsafe_code)] // overwrites emptied entries in debug builds
 mod poison;
+mod retain;
 #[allow(unsafe_code)] // owns boxes through raw links
 mod retire;
 mod shrink;
@@ -52,6 +54,7 @@ mod table;
 mod upkeep;
 
 pub(crate) use blocks::MAX_SLOTS;
+pub(crate) use compute::{Computed, Decision};
 pub(crate) use guard::{Guard, pin};
 pub(crate) use link::SplitKey;
 pub(crate) use list::TOGETHER;

@@ -81,6 +81,12 @@ impl State {
         Self(self.0.min(other.0))
     }
 
+    /// The one of two living states whose deadline comes last.
+    #[inline]
+    pub(crate) fn later(self, other: Self) -> Self {
+        Self(self.0.max(other.0))
+    }
+
     /// All bits turned over: the earlier the deadline, the larger; and small for "never".
     #[inline]
     pub(super) fn inverted(self) -> u64 {
@@ -98,6 +104,11 @@ impl State {
     pub(super) fn destination(self) -> Option<(SlotIndex, bool)> {
         (self.is_terminal() && self.0 & Self::MOVED != 0)
             .then_some((SlotIndex((self.0 >> 2) as u32), self.0 & Self::LIVE != 0))
+    }
+
+    /// The deadline of a living state as a tick; `None` for "never".
+    pub(crate) fn tick(self) -> Option<u64> {
+        (!self.is_never()).then(|| (self.0 >> 2) - Self::TICK_OFFSET)
     }
 
     /// From `now` to the deadline: zero when it has passed.

@@ -5,7 +5,10 @@
 
 use core::time::Duration;
 
-use crate::sync::{AtomicU32, AtomicU64, MODEL, Ordering, planted};
+use crate::{
+    listener::RemovalCause,
+    sync::{AtomicU32, AtomicU64, MODEL, Ordering, planted},
+};
 
 use super::{
     blocks::{BLOCK_SLOTS, BlockNumbers},
@@ -212,13 +215,13 @@ impl<T> Table<T> {
     fn claim_expired<'g>(&'g self, slot: SlotIndex, due: State, turn: &mut Turn<'g>) -> bool {
         let Some(mut old) = self.list.locate(slot, turn) else { return false };
         if planted!(sweep_without_claim) {
-            self.end(&old, turn);
+            self.end(&old, RemovalCause::Expired, turn);
             return true;
         }
         let claimed =
             (old.state == due || planted!(claim_without_compare)) && old.advance(State::DEAD);
         if claimed {
-            self.end(&old, turn);
+            self.end(&old, RemovalCause::Expired, turn);
         }
         claimed
     }

@@ -1,13 +1,13 @@
-//! The stories of the map, each from top to bottom: get, put, update, remove, renew, clear.
+//! The stories of the map, each from top to bottom: get, put, remove, renew. (Of read-modify-write: `compute.rs`;
+//! of many entries: `retain.rs`.)
 //!
 //! Nothing here is unsafe. An operation that changes an entry finds it, judges its state, and
 //! changes the state word once, from what it judged; the rest is tidying. What a write does beyond
 //! its own effect is in `upkeep.rs`.
 
-use core::convert::Infallible;
-
 use crate::{
     clock::{ClockSource, Ttl},
+    listener::{Listener, RemovalCause},
     sync::{AtomicBool, Ordering, planted},
 };
 
@@ -15,8 +15,8 @@ use super::{
     blocks::block_of,
     directory::Directory,
     draft::Draft,
-    guard::{self, Guard},
-    link::{Link, Order, SlotIndex, SplitKey},
+    guard::Guard,
+    link::{Link, SlotIndex, SplitKey},
     list::{Found, Hit, List, Located},
     retire::Limbo,
     slab::Slab,
@@ -24,9 +24,6 @@ use super::{
     stripe::{Stripes, Turn},
     sweeping::{SweepRate, Sweeping},
 };
-
-/// Buckets and entries that `clear` deals with under one pin.
-const STEPS_PER_PIN: usize = 1024;
 
 /// The map without hashing: entries `T` by split-order key and a closure that knows equality.
 pub(crate) struct Table<T> {
@@ -36,6 +33,7 @@ pub(crate) struct Table<T> {
     /// Whether any entry ever had a deadline: until then writes do not sweep.
     pub(super) has_deadlines: AtomicBool,
     pub(super) sweeping: Box<Sweeping>,
+    pub(super) listener: Listener<T>,
 }
 
 /// A key that was there already: its visible entry, and the one that did not get in.
@@ -50,6 +48,7 @@ impl<T> Table<T> {
         max_slots: u32,
         sweep_per_write: u32,
         clock: ClockSource,
+        listener: Listener<T>,
     ) -> Self {
         let stripes = Stripes::new();
         // A stripe has up to a share in each of its magazine, its block and its batch: an eighth of the slots at
@@ -66,11 +65,16 @@ impl<T> Table<T> {
             sweep_rate: SweepRate::new(sweep_per_write),
             has_deadlines: AtomicBool::new(false),
             sweeping: Box::new(Sweeping::new()),
+            listener,
         }
     }
 
     pub(crate) fn entries(&self) -> usize {
         self.list.stripes.entries()
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.list.directory.capacity()
     }
 
     pub(crate) fn pending(&self) -> usize {
@@ -112,35 +116,59 @@ impl<T> Table<T> {
         self.list.lookup_together(keys, guard, reading, is_match, |hit| tell(hit.map(Hit::entry)))
     }
 
-    /// How long the visible entry of `key` has to live.
+    /// The visible entry of `key`, its state, and how long it has to live.
     ///
     /// Lock-free: it looks again when the entry was replaced or renewed, or has expired, before the
     /// clock was read and the state found unchanged. So the answer is exact for that reading.
-    pub(crate) fn time_left<E>(
-        &self,
+    pub(crate) fn get_timed<'g, E>(
+        &'g self,
         key: SplitKey,
-        guard: &Guard,
+        guard: &'g Guard,
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
-    ) -> Result<Option<Ttl>, E> {
+    ) -> Result<Option<(&'g T, State, Ttl)>, E> {
         loop {
             let reading = |state| self.clock.reading_for(state);
             let Some(hit) = self.list.lookup(key, guard, reading, &mut is_match)? else {
                 return Ok(None);
             };
-            let state = hit.state();
-            if state.is_never() {
-                return Ok(Some(Ttl::Never));
-            }
-            let reading = self.clock.now();
-            if state.is_visible_at(reading) && hit.is_still(state) {
-                return Ok(Some(Ttl::Remaining(state.remaining(reading))));
+            if let Some((state, ttl)) = self.time_left(&hit) {
+                return Ok(Some((hit.entry(), state, ttl)));
             }
         }
     }
 
+    /// The state of an entry that was visible, and how long it has to live; `None` if it is over, or was
+    /// changed while the clock was read.
+    fn time_left(&self, hit: &Hit<'_, T>) -> Option<(State, Ttl)> {
+        let state = hit.state();
+        if state.is_never() {
+            return Some((state, Ttl::Never));
+        }
+        let reading = self.clock.now();
+        (state.is_visible_at(reading) && hit.is_still(state))
+            .then(|| (state, Ttl::Remaining(state.remaining(reading))))
+    }
+
     /// Walks to the next visible entry behind `link`, from the head at first.
     pub(crate) fn next<'g>(&'g self, link: &mut Position, guard: &'g Guard) -> Option<&'g T> {
-        self.list.next_visible(&mut link.0, guard, |state| self.clock.reading_for(state))
+        let reading = |state| self.clock.reading_for(state);
+        self.list.next_visible(&mut link.0, guard, reading).map(Hit::entry)
+    }
+
+    /// The same, with the entry's state and how long it has to live; one that ends meanwhile is passed over.
+    pub(crate) fn next_timed<'g>(
+        &'g self,
+        link: &mut Position,
+        guard: &'g Guard,
+    ) -> Option<(&'g T, State, Ttl)> {
+        loop {
+            let reading = |state| self.clock.reading_for(state);
+            let hit = self.list.next_visible(&mut link.0, guard, reading)?;
+            // Renewed while the clock was read: the next reading may do. Three times at most.
+            if let Some((state, ttl)) = (0..3).find_map(|_| self.time_left(&hit)) {
+                return Some((hit.entry(), state, ttl));
+            }
+        }
     }
 
     /// Puts `entry`, in the place of the entry of its key if there is one; returns the replaced
@@ -211,60 +239,13 @@ impl<T> Table<T> {
                     let entry = draft.publish(guard);
                     self.note_deadline(slot, state);
                     old.finish(&self.list, turn);
+                    let cause =
+                        if visible { RemovalCause::Replaced } else { RemovalCause::Expired };
+                    self.tell(&old, cause, turn);
                     self.after_write(turn);
                     return Ok(Ok(Put { entry, replaced: visible.then(|| old.entry()) }));
                 }
             }
-        }
-    }
-
-    /// Replaces the visible entry of a key by what `make` makes of it and of `carry`, keeping the
-    /// deadline; `None` if there is none. `make` runs again, with what `unmake` brings back, only
-    /// if another entry took the place of the one it saw; a renewal alone does not count.
-    pub(crate) fn update<'g, C, E>(
-        &'g self,
-        key: SplitKey,
-        mut carry: C,
-        guard: &'g Guard,
-        mut is_match: impl FnMut(&C, &T) -> Result<bool, E>,
-        mut make: impl FnMut(C, &T) -> T,
-        unmake: impl Fn(T) -> C,
-    ) -> Result<Option<&'g T>, E> {
-        let turn = &mut self.turn(guard);
-        loop {
-            let Found::At(mut old) =
-                self.list.find_entry(key, turn, |met| is_match(&carry, met))?
-            else {
-                return Ok(None);
-            };
-            if !self.is_visible(old.state) {
-                if old.confirm_expired() {
-                    return Ok(None);
-                }
-                continue;
-            }
-            let mut draft = Draft::new(&self.list.slab, make(carry, old.entry()));
-            let first = old.state;
-            while !old.state.is_terminal() {
-                if !self.is_visible(old.state) {
-                    if old.confirm_expired() {
-                        return Ok(None);
-                    }
-                    continue;
-                }
-                // The new entry takes over the deadline it is judged by, so a renewal between
-                // fails the step and is not lost.
-                let state = if planted!(renewal_lost_by_update) { first } else { old.state };
-                let slot = draft.place(key.node_key(), state, Link::UNSET, || self.take_slot(turn));
-                if old.advance(State::moved(slot, true)) {
-                    let entry = draft.publish(guard);
-                    self.note_deadline(slot, state);
-                    old.finish(&self.list, turn);
-                    self.after_write(turn);
-                    return Ok(Some(entry));
-                }
-            }
-            carry = unmake(draft.into_entry());
         }
     }
 
@@ -285,18 +266,19 @@ impl<T> Table<T> {
                     return Ok(None);
                 }
             } else if old.advance(State::DEAD) {
-                self.end(&old, turn);
+                self.end(&old, RemovalCause::Explicit, turn);
                 self.after_write(turn);
                 return Ok(Some(old.entry()));
             }
         }
     }
 
-    /// Gives the visible entry of a key a new deadline; false if there is none.
+    /// Gives the visible entry of a key the deadline that `change` makes of the one it has; false if there is
+    /// none.
     pub(crate) fn renew<'g, E>(
         &'g self,
         key: SplitKey,
-        state: State,
+        change: impl Fn(State) -> State,
         guard: &'g Guard,
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<bool, E> {
@@ -311,7 +293,7 @@ impl<T> Table<T> {
                 }
                 continue;
             }
-            let judged = entry.state;
+            let (judged, state) = (entry.state, change(entry.state));
             if judged == state || entry.advance(state) {
                 if state != judged && state.earlier(judged) == state {
                     // A later one is covered by the note of the one before, until a sweep has looked.
@@ -323,27 +305,6 @@ impl<T> Table<T> {
         }
     }
 
-    /// Removes every entry that is in the list for the whole of the call. Entries put meanwhile may
-    /// go or stay.
-    pub(crate) fn clear(&self) {
-        let mut guard = guard::pin();
-        let mut steps = 0_usize;
-        for (start, last) in self.list.directory.buckets() {
-            // Each find begins at the bucket's sentinel and stops at the first node that is not
-            // over, having unlinked those before it: linear, also for one bucket with all entries.
-            let mut more = true;
-            while more {
-                more = self.end_first(start, last, &mut self.turn(&guard));
-                steps += 1;
-                if steps.is_multiple_of(STEPS_PER_PIN) {
-                    guard.repin();
-                }
-            }
-        }
-        drop(guard);
-        self.settle_all();
-    }
-
     // The steps that the stories share.
 
     /// A write's turn of a stripe, not begun.
@@ -351,33 +312,39 @@ impl<T> Table<T> {
         Turn::new(&self.list.stripes, guard)
     }
 
-    /// Removes the first entry between two places, whatever its state; false if there is none.
-    fn end_first<'g>(&'g self, start: SplitKey, last: Order, turn: &mut Turn<'g>) -> bool {
-        let any = |_, _: &_| Ok::<_, Infallible>(true);
-        let Ok(Found::At(mut first)) = self.list.find(start, last, turn, any) else {
-            return false;
-        };
-        while !first.state.is_terminal() {
-            if first.advance(State::DEAD) {
-                self.end(&first, turn);
-            }
-        }
-        true
-    }
-
     /// Whether an entry in this state, which is not terminal, is visible now. The word was loaded before.
-    fn is_visible(&self, state: State) -> bool {
+    pub(super) fn is_visible(&self, state: State) -> bool {
         state.is_never() || state.is_visible_at(self.clock.reading_for(state))
     }
 
-    /// After our step to a state that ends an entry for good: counts it and takes it off the list.
-    pub(super) fn end<'g>(&'g self, old: &Located<'g, T>, turn: &mut Turn<'g>) {
+    /// After our step to a state that ends an entry for good: counts it, takes it off the list, and tells.
+    pub(super) fn end<'g>(
+        &'g self,
+        old: &Located<'g, T>,
+        cause: RemovalCause,
+        turn: &mut Turn<'g>,
+    ) {
         turn.count_entries(-1);
         old.finish(&self.list, turn);
+        self.tell(old, cause, turn);
+    }
+
+    /// Tells the listener that our step has ended an entry. In no turn: it is the user's code.
+    #[inline]
+    pub(super) fn tell<'g>(
+        &'g self,
+        old: &Located<'g, T>,
+        cause: RemovalCause,
+        turn: &mut Turn<'g>,
+    ) {
+        if self.listener.is_some() {
+            turn.leave();
+            self.listener.tell(old.entry(), cause);
+        }
     }
 
     /// Notes the deadline of an entry that was published in a slot, so that sweeps come to it.
-    fn note_deadline(&self, slot: SlotIndex, state: State) {
+    pub(super) fn note_deadline(&self, slot: SlotIndex, state: State) {
         if state.is_never() {
             return;
         }

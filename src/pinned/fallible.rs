@@ -1,0 +1,81 @@
+//! Operations whose comparison can fail, for bindings to languages with their own idea of equality.
+
+use crate::raw::SplitKey;
+
+use super::Pinned;
+
+impl<K, V, S> Pinned<'_, K, V, S> {
+    /// Returns the value of the key with this hash that `is_match` accepts; `None` if there is none, or it is
+    /// expired. Otherwise as [`Pinned::get`].
+    ///
+    /// The map's hasher is not asked: all calls for one key must bring one hash.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `is_match`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::<String, u32>::new();
+    /// let pinned = map.pin();
+    /// let equal = |key: &String| if key.is_empty() { Err("an empty key") } else { Ok(key == "a") };
+    /// assert_eq!(pinned.insert_by(7, "a".into(), 1, equal), Ok(None));
+    /// assert_eq!(pinned.get_by(7, equal), Ok(Some(&1)));
+    /// pinned.insert_by(8, String::new(), 2, equal).unwrap();
+    /// assert_eq!(pinned.get_by(8, equal), Err("an empty key"));
+    /// ```
+    pub fn get_by<E>(
+        &self,
+        hash: u64,
+        mut is_match: impl FnMut(&K) -> Result<bool, E>,
+    ) -> Result<Option<&V>, E> {
+        let key = SplitKey::from_hash(hash);
+        let found = self.map.table.get(key, &self.guard, |(key, _)| is_match(key))?;
+        Ok(found.map(|(_, value)| value))
+    }
+
+    /// Puts a value, in the place of that of the key with this hash that `is_match` accepts if there is one,
+    /// with the map's default TTL. Otherwise as [`Pinned::insert`]; the hash as for [`Pinned::get_by`].
+    ///
+    /// # Errors
+    ///
+    /// The first error of `is_match`; then nothing is changed, and key and value are dropped.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::insert`].
+    pub fn insert_by<E>(
+        &self,
+        hash: u64,
+        key: K,
+        value: V,
+        mut is_match: impl FnMut(&K) -> Result<bool, E>,
+    ) -> Result<Option<&V>, E> {
+        let state = self.map.default_state();
+        let (table, split_key) = (&self.map.table, SplitKey::from_hash(hash));
+        let put = table
+            .insert(split_key, (key, value), state, &self.guard, |_, (met, _)| is_match(met))?;
+        Ok(put.map(|(_, value)| value))
+    }
+
+    /// Removes the key with this hash that `is_match` accepts and returns its value. Otherwise as
+    /// [`Pinned::remove`]; the hash as for [`Pinned::get_by`].
+    ///
+    /// # Errors
+    ///
+    /// The first error of `is_match`; then nothing is changed.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::remove`].
+    pub fn remove_by<E>(
+        &self,
+        hash: u64,
+        mut is_match: impl FnMut(&K) -> Result<bool, E>,
+    ) -> Result<Option<&V>, E> {
+        let key = SplitKey::from_hash(hash);
+        let removed = self.map.table.remove(key, &self.guard, |(key, _)| is_match(key))?;
+        Ok(removed.map(|(_, value)| value))
+    }
+}

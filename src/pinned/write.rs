@@ -1,0 +1,258 @@
+//! Putting entries in and taking them out.
+
+use core::{
+    fmt,
+    hash::{BuildHasher, Hash},
+    time::Duration,
+};
+
+use equivalent::Equivalent;
+
+use crate::{clock::Deadline, raw::State};
+
+use super::{Pinned, infallible, matches, same_key};
+
+/// A key had a visible value already. From [`Pinned::try_insert`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct OccupiedError<'p, V> {
+    /// The value that is there.
+    pub current: &'p V,
+    /// The value that was not inserted.
+    pub not_inserted: V,
+}
+
+impl<V: fmt::Debug> fmt::Display for OccupiedError<'_, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the key has the value {:?} already", self.current)
+    }
+}
+
+impl<V: fmt::Debug> core::error::Error for OccupiedError<'_, V> {}
+
+impl<K, V, S> Pinned<'_, K, V, S>
+where
+    K: Hash + Eq,
+    S: BuildHasher,
+{
+    /// Puts a value, in the place of the key's value if it has one, with the map's default TTL.
+    ///
+    /// Returns the value that was replaced; `None` if the key was absent or expired. The key itself
+    /// is replaced as well. At no moment is the key without a value.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free, the allocator apart. A write also does a bounded share of the map's work: growth,
+    /// sweeping, dropping keys and values that were removed earlier.
+    ///
+    /// # Panics
+    ///
+    /// If the map is at its limit of slots; nothing is changed. If the `Hash` or `Eq` of a key panics;
+    /// nothing is changed. If the `Drop` of an earlier key or value panics; the value is in the map
+    /// then, except on a map at its limit, where room is made first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::new();
+    /// let pinned = map.pin();
+    /// assert_eq!(pinned.insert("a", 1), None);
+    /// assert_eq!(pinned.insert("a", 2), Some(&1));
+    /// assert_eq!(pinned.get("a"), Some(&2));
+    /// ```
+    pub fn insert(&self, key: K, value: V) -> Option<&V> {
+        self.put(key, value, self.map.default_state())
+    }
+
+    /// Puts a value that expires after `ttl`, as [`Pinned::insert`] otherwise.
+    ///
+    /// With a TTL of zero the key is absent at once; one past the clock's range means "never".
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::insert`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{ManualClock, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let map = TtlMap::<&str, i32>::builder().clock(clock.clone()).build()?;
+    /// map.pin().insert_with_ttl("a", 1, Duration::from_millis(5));
+    /// clock.advance(Duration::from_nanos(4_999_999));
+    /// assert_eq!(map.pin().get("a"), Some(&1));
+    /// clock.advance(Duration::from_nanos(1));
+    /// assert_eq!(map.pin().get("a"), None);
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
+    #[doc(alias = "SETEX")]
+    pub fn insert_with_ttl(&self, key: K, value: V, ttl: Duration) -> Option<&V> {
+        self.put(key, value, self.map.table.clock.state_after(ttl))
+    }
+
+    /// Puts a value that expires at `deadline`, as [`Pinned::insert`] otherwise.
+    ///
+    /// With a deadline that has passed the key is absent at once.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::insert`].
+    pub fn insert_with_deadline(&self, key: K, value: V, deadline: Deadline) -> Option<&V> {
+        self.put(key, value, deadline.state())
+    }
+
+    /// Puts a value if the key is absent or expired, with the map's default TTL, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// If the key has a value: that one, and the one not inserted.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::insert`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::new();
+    /// let pinned = map.pin();
+    /// assert_eq!(pinned.try_insert("a", 1), Ok(&1));
+    /// let refused = pinned.try_insert("a", 2).unwrap_err();
+    /// assert_eq!((refused.current, refused.not_inserted), (&1, 2));
+    /// ```
+    #[doc(alias = "SETNX")]
+    pub fn try_insert(&self, key: K, value: V) -> Result<&V, OccupiedError<'_, V>> {
+        self.try_put(key, value, self.map.default_state())
+    }
+
+    /// Puts a value that expires after `ttl` if the key is absent or expired; otherwise as
+    /// [`Pinned::try_insert`].
+    ///
+    /// # Errors
+    ///
+    /// If the key has a value: that one, and the one not inserted.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::insert`].
+    pub fn try_insert_with_ttl(
+        &self,
+        key: K,
+        value: V,
+        ttl: Duration,
+    ) -> Result<&V, OccupiedError<'_, V>> {
+        self.try_put(key, value, self.map.table.clock.state_after(ttl))
+    }
+
+    /// Returns the value of `key`, after putting what `make` returns, with the map's default TTL, if
+    /// the key is absent or expired.
+    ///
+    /// `make` runs once at most. If another thread puts a value meanwhile, that one is returned and
+    /// the one made is dropped. Where the value made is expired at once, by a default TTL of zero,
+    /// it is returned all the same.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::insert`], and if `make` panics; then nothing is changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::new();
+    /// let pinned = map.pin();
+    /// assert_eq!(pinned.get_or_insert_with("a", || 1), &1);
+    /// assert_eq!(pinned.get_or_insert_with("a", || 2), &1);
+    /// ```
+    pub fn get_or_insert_with(&self, key: K, make: impl FnOnce() -> V) -> &V {
+        match self.get(&key) {
+            Some(value) => value,
+            None => self.try_insert(key, make()).unwrap_or_else(|occupied| occupied.current),
+        }
+    }
+
+    /// Returns the value of `key`, after putting what `make` returns, to expire after `ttl`, if the key is
+    /// absent or expired; otherwise as [`Pinned::get_or_insert_with`]. The time counts from when `make` has
+    /// returned.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::insert`], and if `make` panics; then nothing is changed.
+    pub fn get_or_insert_with_ttl(&self, key: K, ttl: Duration, make: impl FnOnce() -> V) -> &V {
+        match self.get(&key) {
+            Some(value) => value,
+            None => self
+                .try_insert_with_ttl(key, make(), ttl)
+                .unwrap_or_else(|occupied| occupied.current),
+        }
+    }
+
+    /// Removes `key` and returns its value; `None` if it was absent or expired.
+    ///
+    /// The value is dropped when no pinned thread may see it any more, by a later write or sweep.
+    ///
+    /// # Progress
+    ///
+    /// Lock-free, with a bounded share of the map's work, as [`Pinned::insert`].
+    ///
+    /// # Panics
+    ///
+    /// If the `Hash` or `Eq` of a key panics; then nothing is changed. If the `Drop` of an earlier
+    /// key or value panics; then the key is removed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::new();
+    /// let pinned = map.pin();
+    /// pinned.insert("a", 1);
+    /// assert_eq!(pinned.remove("a"), Some(&1));
+    /// assert_eq!(pinned.remove("a"), None);
+    /// ```
+    #[doc(alias = "invalidate")]
+    pub fn remove<Q>(&self, key: &Q) -> Option<&V>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let removed = self.map.table.remove(self.split_key(key), &self.guard, matches(key));
+        infallible(removed).map(|(_, value)| value)
+    }
+
+    /// Removes `key` and returns the key that was in the map, and its value; `None` if it was absent or
+    /// expired. Otherwise as [`Pinned::remove`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::remove`].
+    pub fn remove_entry<Q>(&self, key: &Q) -> Option<(&K, &V)>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let removed = self.map.table.remove(self.split_key(key), &self.guard, matches(key));
+        infallible(removed).map(|(key, value)| (key, value))
+    }
+
+    fn put(&self, key: K, value: V, state: State) -> Option<&V> {
+        let split_key = self.split_key(&key);
+        let table = &self.map.table;
+        let put = table.insert(split_key, (key, value), state, &self.guard, same_key);
+        infallible(put).map(|(_, value)| value)
+    }
+
+    fn try_put(&self, key: K, value: V, state: State) -> Result<&V, OccupiedError<'_, V>> {
+        let split_key = self.split_key(&key);
+        let table = &self.map.table;
+        let put = table.try_insert(split_key, (key, value), state, &self.guard, same_key);
+        match infallible(put) {
+            Ok((_, value)) => Ok(value),
+            Err(occupied) => {
+                let (_, current) = occupied.current;
+                let (key, not_inserted) = occupied.rejected;
+                // Before the answer is made: a panic in here drops the value as well.
+                drop(key);
+                Err(OccupiedError { current, not_inserted })
+            }
+        }
+    }
+}
