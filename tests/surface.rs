@@ -1,0 +1,325 @@
+//! What the calls beyond get, insert and remove answer, in every case.
+
+mod common;
+
+use common::{assert_slots_accounted, builder, exclusive, ns, settle};
+use evanesce::{Budget, Compute, Deadline, ManualClock, Operation, RemovalCause, Ttl, TtlMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+type Map = TtlMap<u32, u32>;
+
+fn map() -> (Map, ManualClock) {
+    let clock = ManualClock::new();
+    (builder().clock(clock.clone()).build().expect("valid options"), clock)
+}
+
+/// A key without a value, and one whose value has expired and is not swept: absent for every call.
+#[test]
+fn absent_and_expired_are_one_for_every_call() {
+    exclusive(|| {
+        for expired in [false, true] {
+            let fresh = || {
+                let (map, clock) = map();
+                if expired {
+                    map.insert_with_ttl(1, 7, ns(10));
+                    clock.advance(ns(10));
+                }
+                map
+            };
+            let map = fresh();
+            let pin = map.pin();
+            assert_eq!((pin.get_key_value(&1), pin.get_entry(&1).is_none()), (None, true));
+            assert_eq!(
+                (map.view(&1, |v| *v), map.contains_key(&1), map.live_len()),
+                (None, false, 0)
+            );
+            assert_eq!(
+                (pin.keys().count(), pin.values().count(), pin.iter_entries().count()),
+                (0, 0, 0)
+            );
+            assert!(
+                !pin.set_deadline(&1, Deadline::NEVER)
+                    && !pin.extend_ttl(&1, ns(9))
+                    && !pin.persist(&1)
+            );
+            assert_eq!((pin.remove_entry(&1), pin.remove_if(&1, |_, _| true)), (None, None));
+            assert_eq!(pin.replace_if(1, 8, |_| true), Err(8));
+            assert_eq!(pin.update(1, |v| v + 1), None);
+            for operation in [Operation::Remove, Operation::Abort] {
+                let computed = pin.compute(1, |value| {
+                    assert_eq!(value, None);
+                    operation
+                });
+                assert_eq!(computed, Compute::Unchanged(None));
+            }
+            assert_eq!(pin.get_by(5, |_| Ok::<_, ()>(true)), Ok(None));
+            assert!(!map.remove(&1));
+            // And what puts a value there finds none.
+            assert_eq!(fresh().pin().compute(1, |_| Operation::Insert(2)), Compute::Inserted(&2));
+            assert_eq!(fresh().pin().update_or_insert_with(1, |_| 0, || 3), &3);
+            assert_eq!(fresh().pin().try_insert_with_ttl(1, 4, ns(5)), Ok(&4));
+            assert_eq!(fresh().pin().get_or_insert_with_ttl(1, ns(5), || 6), &6);
+            assert!(!fresh().insert(1, 5) && !fresh().insert_with_ttl(1, 5, ns(5)));
+        }
+    });
+}
+
+#[test]
+fn deadlines_are_told_set_lengthened_and_taken_off() {
+    exclusive(|| {
+        let (map, clock) = map();
+        let pin = map.pin();
+        clock.advance(ns(100));
+        pin.insert_with_ttl(1, 7, ns(50));
+        let entry = pin.get_entry(&1).unwrap();
+        assert_eq!((entry.key(), entry.value()), (&1, &7));
+        assert_eq!(
+            (entry.ttl(), entry.expires_at()),
+            (Ttl::Remaining(ns(50)), Some(Deadline::from_nanos(150)))
+        );
+        assert!(pin.extend_ttl(&1, ns(20)));
+        assert_eq!(pin.ttl(&1), Some(Ttl::Remaining(ns(50))), "never shorter");
+        assert!(pin.extend_ttl(&1, ns(70)));
+        assert_eq!(pin.ttl(&1), Some(Ttl::Remaining(ns(70))));
+        assert!(pin.set_deadline(&1, Deadline::from_nanos(110)));
+        assert_eq!(pin.iter_entries().next().unwrap().ttl(), Ttl::Remaining(ns(10)));
+        assert!(pin.persist(&1) && pin.extend_ttl(&1, ns(5)));
+        let entry = pin.get_entry(&1).unwrap();
+        assert_eq!((entry.ttl(), entry.expires_at()), (Ttl::Never, None));
+        assert!(pin.set_deadline(&1, Deadline::from_nanos(100)), "it was there");
+        assert_eq!(pin.get(&1), None, "its deadline is now");
+    });
+}
+
+/// What replaces a value keeps its deadline, unless it brings one; where there was none it gets the default.
+#[test]
+fn a_deadline_is_kept_by_what_changes_the_value() {
+    exclusive(|| {
+        let clock = ManualClock::new();
+        let map: Map =
+            builder().clock(clock.clone()).time_to_live(ns(1000)).build().expect("valid options");
+        let pin = map.pin();
+        let left = |key| pin.ttl(&key).unwrap();
+        pin.insert_with_ttl(1, 1, ns(50));
+        pin.update(1, |v| v + 1);
+        assert_eq!(pin.replace_if(1, 3, |v| *v == 2), Ok(&2));
+        assert_eq!(pin.compute(1, |_| Operation::Insert(4)), Compute::Updated { old: &3, new: &4 });
+        pin.update_or_insert_with(1, |v| v + 1, || 0);
+        assert_eq!((pin.get(&1), left(1)), (Some(&5), Ttl::Remaining(ns(50))));
+        pin.compute(1, |_| Operation::InsertWithTtl(6, ns(70)));
+        assert_eq!(left(1), Ttl::Remaining(ns(70)));
+        pin.compute(2, |_| Operation::Insert(1));
+        pin.update_or_insert_with(3, |v| *v, || 1);
+        assert_eq!((left(2), left(3)), (Ttl::Remaining(ns(1000)), Ttl::Remaining(ns(1000))));
+        clock.advance(ns(100));
+        pin.compute(1, |_| Operation::Insert(7));
+        assert_eq!(left(1), Ttl::Remaining(ns(1000)), "the old deadline had passed");
+    });
+}
+
+#[test]
+fn a_condition_that_fails_changes_nothing() {
+    exclusive(|| {
+        let (map, _) = map();
+        let pin = map.pin();
+        pin.insert(1, 7);
+        assert_eq!(pin.replace_if(1, 8, |v| *v == 1), Err(8));
+        assert_eq!(pin.remove_if(&1, |k, v| (*k, *v) == (1, 1)), None);
+        assert_eq!(pin.compute(1, |_| Operation::Abort), Compute::Unchanged(Some(&7)));
+        assert_eq!(pin.try_insert_with_ttl(1, 9, ns(1)).unwrap_err().not_inserted, 9);
+        assert_eq!(pin.get_or_insert_with_ttl(1, ns(1), || unreachable!()), &7);
+        assert_eq!(pin.compute(1, |_| Operation::Remove), Compute::Removed(&7));
+        assert_eq!((map.len(), pin.remove_entry(&1)), (0, None));
+    });
+}
+
+#[test]
+fn retain_asks_of_visible_entries_and_removes_what_is_not_wanted() {
+    exclusive(|| {
+        let (map, clock) = map();
+        (0..5000).for_each(|n| _ = map.insert(n, n));
+        (5000..6000).for_each(|n| _ = map.insert_with_ttl(n, n, ns(1)));
+        clock.advance(ns(1));
+        let mut asked = 0;
+        map.retain(|key, value| {
+            assert!(key == value && *key < 5000, "an expired one");
+            asked += 1;
+            key % 5 == 0
+        });
+        assert_eq!((asked, map.live_len()), (5000, 1000));
+        assert!((0..5000).all(|n| map.contains_key(&n) == (n % 5 == 0)));
+        settle(&map);
+        assert_eq!(map.len(), 1000);
+        let panics = catch_unwind(AssertUnwindSafe(|| {
+            map.retain(|key, _| *key != 2500 || panic!("as asked"))
+        }));
+        assert!(panics.is_err());
+        let left = map.live_len();
+        map.retain(|_, _| false);
+        settle(&map);
+        assert!(left <= 1000 && map.is_empty());
+        assert_slots_accounted(&map);
+    });
+}
+
+/// Each entry that ends is told of once, with the right cause, whoever ended it; and the listener may call the map
+/// and panic.
+#[test]
+fn the_listener_hears_of_each_end_once() {
+    exclusive(|| {
+        use RemovalCause::{Expired, Explicit, Replaced};
+        let clock = ManualClock::new();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let listening = Arc::clone(&log);
+        let map: Map = builder()
+            .clock(clock.clone())
+            .sweep_per_write(0)
+            .eviction_listener(move |key, value, cause| {
+                listening.lock().unwrap().push((*key, *value, cause));
+                assert_ne!(*value, 13, "a listener that panics");
+            })
+            .build()
+            .expect("valid options");
+        let heard = || std::mem::take(&mut *log.lock().unwrap());
+        let pin = map.pin();
+        pin.insert(1, 10);
+        pin.insert(1, 11);
+        pin.update(1, |_| 12);
+        assert_eq!(heard(), [(1, 10, Replaced), (1, 11, Replaced)]);
+        pin.compute(1, |_| Operation::Insert(13));
+        assert_eq!(pin.remove(&1), Some(&13), "the panic is the listener's own");
+        assert_eq!(heard(), [(1, 12, Replaced), (1, 13, Explicit)]);
+        pin.insert_with_ttl(2, 20, ns(1));
+        pin.insert_with_ttl(3, 30, ns(1));
+        clock.advance(ns(1));
+        assert_eq!((pin.insert(2, 21), pin.remove(&3)), (None, None));
+        assert_eq!(heard(), [(2, 20, Expired)]);
+        assert_eq!(map.sweep(Budget::full_pass()).removed, 1);
+        assert_eq!(heard(), [(3, 30, Expired)]);
+        pin.insert_with_ttl(4, 40, ns(1));
+        clock.advance(ns(1));
+        map.retain(|_, _| false);
+        assert_eq!(heard(), [(2, 21, Explicit)]);
+        map.clear();
+        assert_eq!(heard(), [(4, 40, Expired)]);
+        assert_eq!((pin.try_insert(5, 50), pin.remove_if(&5, |_, _| true)), (Ok(&50), Some(&50)));
+        pin.insert_with_ttl(5, 51, ns(0));
+        pin.insert(5, 52);
+        assert_eq!(heard(), [(5, 50, Explicit), (5, 51, Expired)]);
+        drop(pin);
+        drop(map);
+        assert_eq!(heard(), [], "what is there at the end of the map is not told of");
+    });
+}
+
+#[test]
+fn the_listener_may_call_the_map() {
+    exclusive(|| {
+        let map: Arc<std::sync::OnceLock<Map>> = Arc::default();
+        let theirs = Arc::clone(&map);
+        let built = builder()
+            .eviction_listener(move |key, value, _| {
+                if *key < 1000 {
+                    theirs.get().unwrap().insert(key + 1000, *value);
+                }
+            })
+            .build();
+        let map = map.get_or_init(|| built.expect("valid options"));
+        for key in 0..1000 {
+            map.insert(key, 1);
+            map.insert(key, 2);
+            map.remove(&key);
+        }
+        assert_eq!(map.len(), 1000);
+        assert!((1000..2000).all(|key| map.pin().get(&key) == Some(&2)));
+    });
+}
+
+/// Sixteen threads count in one entry, and none of the steps is lost; a listener hears of each.
+#[test]
+fn compute_loses_no_step_under_contention() {
+    const THREADS: u32 = 16;
+    const STEPS: u32 = 2000;
+    exclusive(|| {
+        let replaced = Arc::new(Mutex::new(0));
+        let hearing = Arc::clone(&replaced);
+        let map: Map = builder()
+            .eviction_listener(move |_, _, _| *hearing.lock().unwrap() += 1)
+            .build()
+            .expect("valid options");
+        thread::scope(|scope| {
+            for n in 0..THREADS {
+                let map = &map;
+                scope.spawn(move || {
+                    for _ in 0..STEPS {
+                        match n % 2 {
+                            0 => _ = map.pin().update_or_insert_with(1, |v| v + 1, || 1),
+                            _ => {
+                                _ = map
+                                    .pin()
+                                    .compute(1, |v| Operation::Insert(v.map_or(1, |v| v + 1)));
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(map.pin().get(&1), Some(&(THREADS * STEPS)));
+        assert_eq!(*replaced.lock().unwrap(), THREADS * STEPS - 1);
+    });
+}
+
+#[test]
+fn a_panic_in_a_closure_changes_nothing() {
+    exclusive(|| {
+        let (map, _) = map();
+        map.insert(1, 7);
+        let panics = |f: &dyn Fn()| assert!(catch_unwind(AssertUnwindSafe(f)).is_err());
+        panics(&|| _ = map.pin().compute(1, |_| panic!()));
+        panics(&|| _ = map.pin().compute(2, |_| panic!()));
+        panics(&|| _ = map.pin().replace_if(1, 8, |_| panic!()));
+        panics(&|| _ = map.pin().remove_if(&1, |_, _| panic!()));
+        panics(&|| _ = map.pin().update_or_insert_with(2, |v| *v, || panic!()));
+        panics(&|| _ = map.pin().get_or_insert_with_ttl(2, ns(1), || panic!()));
+        assert_eq!((map.len(), map.pin().get(&1)), (1, Some(&7)));
+        settle(&map);
+        assert_slots_accounted(&map);
+    });
+}
+
+/// An error of the comparison comes back, and the map is as it was.
+#[test]
+fn errors_of_a_comparison_come_back_and_change_nothing() {
+    exclusive(|| {
+        let (map, _) = map();
+        let pin = map.pin();
+        let fails = |_: &u32| Err("no");
+        assert_eq!(pin.insert_by(9, 1, 7, fails), Ok(None), "nothing to compare with");
+        assert_eq!(pin.insert_by(9, 1, 8, fails), Err("no"));
+        assert_eq!(pin.get_by(9, fails), Err("no"));
+        assert_eq!(pin.remove_by(9, fails), Err("no"));
+        assert_eq!(pin.get_by(9, |k| Ok::<_, ()>(*k == 1)), Ok(Some(&7)));
+        assert_eq!(pin.insert_by(9, 1, 8, |k| Ok::<_, ()>(*k == 1)), Ok(Some(&7)));
+        assert_eq!(pin.insert_by(9, 2, 9, |k| Ok::<_, ()>(*k == 2)), Ok(None));
+        assert_eq!(pin.remove_by(9, |k| Ok::<_, ()>(*k == 1)), Ok(Some(&8)));
+        assert_eq!(map.len(), 1);
+    });
+}
+
+#[test]
+fn maps_are_collected_extended_and_compared() {
+    exclusive(|| {
+        let mut map: Map = (0..10).map(|n| (n, n)).collect();
+        let same: Map = (0..10).rev().map(|n| (n, n)).collect();
+        assert_eq!(map, same);
+        map.extend([(3, 4), (10, 10)]);
+        assert_ne!(map, same);
+        assert_eq!((map.len(), map.pin().get(&3)), (11, Some(&4)));
+        same.insert_with_ttl(11, 0, ns(0));
+        map.pin().remove(&10);
+        map.pin().insert(3, 3);
+        assert_eq!(map, same, "expired entries do not count");
+    });
+}
