@@ -54,7 +54,7 @@ loom links_unfenced             racy_34_get_many_vs_insert_and_replace
 loom unlinked_without_freezing  racy_21_shrink_vs_insert_behind_a_sentinel_that_goes
 loom cleared_without_grace      racy_21b_shrink_vs_get
 loom unlinked_without_freezing  racy_21c_shrink_vs_remove_behind_a_sentinel_that_goes
-loom unlinking_ends_early       racy_21d_grow_vs_shrink
+loom share_claimed_blindly      racy_21d_grow_vs_shrink
 loom unlinked_without_grace     directory_a_level_rests_and_is_left_for_a_grace_period_each
 loom unlinked_without_freezing  racy_21e_shrink_vs_get_vs_insert
 loom unlinking_ends_early       racy_21f_shrink_vs_two_helping_inserts_and_a_get
@@ -63,7 +63,10 @@ loom note_taken_after_the_scan  racy_26b_insert_vs_sweep_of_its_block
 loom renewed_entry_not_noted    racy_26c_set_ttl_to_a_longer_one_vs_sweep_that_saw_it_due
 loom turn_left_relaxed          limbo_each_slot_comes_back_once
 loom turn_shared                limbo_each_slot_comes_back_once
+loom unlinked_without_grace     list_21g_late_find_vs_level_given_up
+loom unlinked_without_grace     list_21h_late_insert_vs_level_given_up
 loom release_without_taking     slab_release_vs_take
+loom released_twice             slab_release_vs_release
 loom block_left_behind          slab_no_block_with_free_slots_is_left_behind
 
 epoch relaxed_publish           epoch_01_insert_vs_insert_one_wins

@@ -40,7 +40,7 @@ impl Budget {
         Self(Limit::Time(time))
     }
 
-    /// Goes once round, finishes an index that is half grown, drops all keys and values of removed entries
+    /// Goes once round (a write that is in progress, or another sweep, may keep an entry from it until the next), finishes an index that is half grown, drops all keys and values of removed entries
     /// that no pinned thread may see, and gives memory back that is worth it.
     #[must_use]
     pub const fn full_pass() -> Self {

@@ -153,7 +153,7 @@ fn retain_asks_of_visible_entries_and_removes_what_is_not_wanted() {
         settle(&map);
         assert_eq!(map.len(), 1000);
         let panics = catch_unwind(AssertUnwindSafe(|| {
-            map.retain(|key, _| *key != 2500 || panic!("as asked"))
+            map.retain(|key, _| *key != 2500 || panic!("as asked"));
         }));
         assert!(panics.is_err());
         let left = map.live_len();

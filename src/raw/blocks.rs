@@ -23,8 +23,19 @@ pub(super) const FIRST_BLOCK_SLOTS: u32 = if MODEL { BLOCK_SLOTS } else { 16 };
 /// The slots that the first block lacks.
 const MISSING: u32 = BLOCK_SLOTS - FIRST_BLOCK_SLOTS;
 
-/// Blocks whose memory goes back together: of any size of slot they fill whole pages of 4 KiB.
-pub(super) const RUN_BLOCKS: u32 = if MODEL { 2 } else { 8 };
+/// Blocks whose memory goes back together, at most: of any size of slot they fill whole pages of 4 KiB.
+const MAX_RUN_BLOCKS: u32 = if MODEL { 2 } else { 8 };
+/// Bytes that are worth a call of the system.
+const RUN_BYTES: usize = 16 << 10;
+
+/// How many blocks are a run, of slots of this size.
+fn run_len(slot_bytes: usize) -> u32 {
+    let fits = |blocks: &u32| {
+        let bytes = (blocks * BLOCK_SLOTS) as usize * slot_bytes;
+        bytes >= RUN_BYTES && bytes.is_multiple_of(4096)
+    };
+    [1, 2, 4].into_iter().find(fits).filter(|_| !MODEL).unwrap_or(MAX_RUN_BLOCKS)
+}
 
 /// A block's number is that of its chunk, then its place there.
 pub(super) type BlockNumbers = Prefixed<{ super::slab::OFFSET_BITS - BLOCK_SLOTS.ilog2() }, 1>;
@@ -67,6 +78,8 @@ pub(super) struct Blocks {
     /// Made for the first block, since an empty map is to be small; and away from what readers load.
     kept: OnceLock<Box<Kept>>,
     max_slots: u32,
+    /// Blocks a run, a power of two.
+    run_len: u32,
 }
 
 struct Kept {
@@ -75,6 +88,8 @@ struct Kept {
     handed_out: AtomicU32,
     /// Runs whose memory is given back at the moment.
     released: AtomicU32,
+    /// Runs that threads have taken to give their memory back.
+    in_hand: AtomicU32,
     /// The run above the next one to look at.
     run_cursor: AtomicU32,
     /// The first slot that is not to be used again before lower ones; see [`Blocks::drain`].
@@ -90,6 +105,7 @@ impl Kept {
             records,
             handed_out: AtomicU32::new(0),
             released: AtomicU32::new(0),
+            in_hand: AtomicU32::new(0),
             run_cursor: AtomicU32::new(0),
             drained_from: AtomicU32::new(u32::MAX),
         })
@@ -109,15 +125,15 @@ pub(super) fn block_of(slot: SlotIndex) -> u32 {
 }
 
 impl Blocks {
-    /// For up to `max_slots` slots, 1 to [`MAX_SLOTS`].
-    pub(super) fn new(max_slots: u32) -> Self {
+    /// For up to `max_slots` slots, 1 to [`MAX_SLOTS`], of so many bytes.
+    pub(super) fn new(max_slots: u32, slot_bytes: usize) -> Self {
         debug_assert!((1..=MAX_SLOTS).contains(&max_slots));
         let kept = OnceLock::new();
         if MODEL {
             // A model checker would not see the threads meet there.
             kept.get_or_init(Kept::new);
         }
-        Self { kept, max_slots }
+        Self { kept, max_slots, run_len: run_len(slot_bytes) }
     }
 
     pub(super) fn max_slots(&self) -> u32 {
@@ -396,9 +412,11 @@ impl Blocks {
         slot.0 >= self.kept().drained_from.load(Ordering::Relaxed)
     }
 
-    /// The runs that the blocks handed out make up; the first one is in pieces.
+    /// The runs that the blocks handed out make up.
     pub(super) fn runs(&self) -> core::ops::Range<u32> {
-        1..(self.handed_out() / RUN_BLOCKS).max(1)
+        // The runs of the first chunks would be in pieces.
+        let first = MAX_RUN_BLOCKS / self.run_len;
+        first..(self.handed_out() / self.run_len).max(first)
     }
 
     /// The run of `runs`, which is not empty, to look at next: from the highest down, and again.
@@ -411,15 +429,26 @@ impl Blocks {
         next
     }
 
-    /// How many runs have given their memory back.
-    pub(super) fn released_runs(&self) -> u32 {
-        self.kept.get().map_or(0, |kept| kept.released.load(Ordering::Relaxed))
+    /// The number of the first slot of a run.
+    pub(super) fn run_start(&self, run: u32) -> u32 {
+        BlockNumbers::nth(run * self.run_len) * BLOCK_SLOTS
+    }
+
+    /// The slots of a run.
+    pub(super) fn run_slots(&self) -> u32 {
+        self.run_len * BLOCK_SLOTS
+    }
+
+    /// How many slots have given their memory back.
+    pub(super) fn released_slots(&self) -> u32 {
+        self.kept.get().map_or(0, |kept| kept.released.load(Ordering::Relaxed)) * self.run_slots()
     }
 
     /// If all slots of the `run`-th run are free, takes all of them for as long as `release` runs, which gives
-    /// their memory back if it can. False if there was nothing to give back.
+    /// their memory back. False if there was nothing to give back.
     pub(super) fn release_run(&self, run: u32, release: impl FnOnce(u32) -> bool) -> bool {
-        let counts = run * RUN_BLOCKS..(run + 1) * RUN_BLOCKS;
+        let kept = self.kept();
+        let counts = run * self.run_len..(run + 1) * self.run_len;
         let blocks = counts.clone().map(BlockNumbers::nth);
         let first = BlockNumbers::nth(counts.start);
         let is_released = &self.record(first).released;
@@ -428,6 +457,8 @@ impl Blocks {
         {
             return false;
         }
+        // Relaxed: for a writer that finds no slot, to wait a little.
+        kept.in_hand.fetch_add(1, Ordering::Relaxed);
         let take = |block: &u32| {
             let all = self.slots_of(*block);
             // Acquire (O4): the last users of the slots are done with them.
@@ -435,24 +466,30 @@ impl Blocks {
             self.record(*block).taken.compare_exchange(0, all, order, lost).is_ok()
                 || planted!(release_without_taking)
         };
-        let mine: Vec<u32> = blocks.take_while(take).collect();
-        let done = mine.len() == RUN_BLOCKS as usize && release(first);
-        if done {
-            is_released.store(true, Ordering::Relaxed);
-            self.kept().released.fetch_add(1, Ordering::Relaxed);
+        let mine = blocks.clone().take_while(take).count();
+        let done = mine == self.run_len as usize && release(first);
+        // Another thread may have done it just before: it is counted once.
+        if done && (!is_released.swap(true, Ordering::Relaxed) || planted!(released_twice)) {
+            kept.released.fetch_add(1, Ordering::Relaxed);
         }
-        for block in mine {
+        for block in blocks.take(mine) {
             // Release (O4): as in `give_back`.
             self.record(block).taken.fetch_and(!self.slots_of(block), Ordering::Release);
             self.list(block);
         }
+        kept.in_hand.fetch_sub(1, Ordering::Relaxed);
         done
+    }
+
+    /// Whether some slots that are free are in the hands of a thread that gives their memory back.
+    pub(super) fn is_releasing(&self) -> bool {
+        self.kept.get().is_some_and(|kept| kept.in_hand.load(Ordering::Relaxed) != 0)
     }
 
     /// Slots were taken from a block: the run it is in uses its memory again.
     #[inline]
     fn note_reuse(&self, block: u32, slots: u64) -> u64 {
-        let is_released = &self.record(block - block % RUN_BLOCKS).released;
+        let is_released = &self.record(block - block % self.run_len).released;
         // Relaxed: it was set by whoever had all slots of the run, before this one was given back.
         if is_released.load(Ordering::Relaxed) && is_released.swap(false, Ordering::Relaxed) {
             self.kept().released.fetch_sub(1, Ordering::Relaxed);

@@ -225,6 +225,21 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
         unsafe { give_back::<T>(base, chunk_len, number as usize - start, len as usize) }
     }
 
+    /// Whether [`Chunked::give_back`] of these elements would do anything.
+    ///
+    /// # Safety
+    ///
+    /// - As for `get`, and they are of one chunk.
+    pub(super) unsafe fn can_give_back(&self, number: u32, len: u32) -> bool {
+        let c = N::chunk_of(number);
+        let (start, chunk_len) = N::span(c);
+        // SAFETY: as the caller says.
+        let chunk = unsafe { self.chunk(c) };
+        let Some(base) = NonNull::new(chunk.wrapping_add(start).cast_mut()) else { return false };
+        // SAFETY: `ensure` allocated the chunk with this length.
+        unsafe { pages::<T>(base, chunk_len, number as usize - start, len as usize) }.is_some()
+    }
+
     /// Bytes taken from the system, pages not touched yet included.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
@@ -247,9 +262,9 @@ impl<T, N: Numbering> Drop for Chunked<T, N> {
 }
 
 #[cfg(not(any(loom, shuttle)))]
-use heap_or_pages::{allocate, give_back, release};
+use heap_or_pages::{allocate, give_back, pages, release};
 #[cfg(any(loom, shuttle))]
-use one_by_one::{allocate, give_back, release};
+use one_by_one::{allocate, give_back, pages, release};
 
 #[cfg(not(any(loom, shuttle)))]
 mod heap_or_pages {
@@ -299,8 +314,38 @@ mod heap_or_pages {
         (base.cast(), layout.size())
     }
 
-    /// Gives the pages of some elements back, if they are whole pages, and the system is one whose pages are
-    /// known to be usable on (Linux and Android: fresh zeros at the next touch).
+    /// The mapping that some elements are in, and where: if they are whole pages, and the system is one whose
+    /// pages are known to be usable on (Linux and Android: fresh zeros at the next touch).
+    ///
+    /// # Safety
+    ///
+    /// - `base` came from `allocate::<T>(len)` and is not released while the answer is used.
+    pub(super) unsafe fn pages<'p, T>(
+        base: NonNull<T>,
+        len: usize,
+        from: usize,
+        count: usize,
+    ) -> Option<(&'p MmapMut, usize, usize)> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let page = rustix::param::page_size();
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let page = usize::MAX;
+        let (_, owner_at) = layout::<T>(len);
+        let (offset, bytes) = (from * size_of::<T>(), count * size_of::<T>());
+        // SAFETY: `owner_at` was laid out inside this memory.
+        let record = unsafe { base.byte_add(owner_at) }.cast::<Owner>();
+        // SAFETY: `allocate` wrote it there, and only `release` changes it.
+        match unsafe { record.as_ref() } {
+            Owner::Pages(pages)
+                if offset % page == 0 && bytes % page == 0 && offset + bytes <= owner_at =>
+            {
+                Some((pages, offset, bytes))
+            }
+            _ => None,
+        }
+    }
+
+    /// Gives the pages of some elements back, if they can be.
     ///
     /// # Safety
     ///
@@ -312,26 +357,16 @@ mod heap_or_pages {
         from: usize,
         count: usize,
     ) -> bool {
+        // SAFETY: as the caller says.
+        let pages = unsafe { pages::<T>(base, len, from, count) };
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        {
+        if let Some((pages, offset, bytes)) = pages {
             use memmap2::UncheckedAdvice::DontNeed;
 
-            let (_, owner_at) = layout::<T>(len);
-            let (offset, bytes) = (from * size_of::<T>(), count * size_of::<T>());
-            let page = rustix::param::page_size();
-            // SAFETY: `owner_at` was laid out inside this memory.
-            let record = unsafe { base.byte_add(owner_at) }.cast::<Owner>();
-            // SAFETY: `allocate` wrote it there, and only `release` changes it.
-            if let Owner::Pages(pages) = unsafe { record.as_ref() }
-                && offset % page == 0
-                && bytes % page == 0
-                && offset + bytes <= owner_at
-            {
-                // SAFETY: nobody uses them, as the caller says.
-                return unsafe { pages.unchecked_advise_range(DontNeed, offset, bytes) }.is_ok();
-            }
+            // SAFETY: nobody uses them, as the caller says.
+            return unsafe { pages.unchecked_advise_range(DontNeed, offset, bytes) }.is_ok();
         }
-        let _ = (base, len, from, count);
+        let _ = pages;
         false
     }
 
@@ -363,6 +398,15 @@ mod one_by_one {
         let elements: Box<[T]> = (0..len).map(|_| T::zeroed()).collect();
         let bytes = Layout::for_value(&*elements).size().max(mem::size_of::<T>());
         (NonNull::from(Box::leak(elements)).cast(), bytes)
+    }
+
+    /// All can be given back, in a model.
+    ///
+    /// # Safety
+    ///
+    /// - None needed.
+    pub(super) unsafe fn pages<T>(_: NonNull<T>, _: usize, _: usize, _: usize) -> Option<()> {
+        Some(())
     }
 
     /// Gives nothing back, and says that it did, so that models go on from there.

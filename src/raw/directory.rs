@@ -27,8 +27,12 @@ const DEEPEST: u32 = 29;
 /// the prototype, readers met half-linked levels for long. Neighbours share a cache line of cells.
 const SHARE_SENTINELS: u32 = if MODEL { 1 } else { 16 };
 
-/// Cells that are cleared together after their level was given up: a page.
-const SHARE_CELLS: u32 = if MODEL { 4 } else { 1024 };
+/// Cells that are cleared together after their level was given up: as much as is worth a call of the system.
+const SHARE_CELLS: u32 = if MODEL { 4 } else { 16 << 10 };
+
+/// Levels go no lower than this by themselves: 65,536 buckets, a quarter of a megabyte. A thread that parks
+/// while one is unlinked keeps the index from growing until it leaves, so it is not worth it for less.
+const LOWEST_BY_ITSELF: u32 = if MODEL { MIN_LEVEL } else { 16 };
 
 /// A level is given up when the map has fewer entries than one in so many buckets: it then has at most half of
 /// what it is meant for, and four times as many make it grow again.
@@ -122,7 +126,7 @@ enum Phase {
     Unlinking,
     /// None is in the list any more. Who pinned before may stand on one.
     Unlinked,
-    /// Its cells are cleared, a share at a time; last their memory is given back.
+    /// Its cells are cleared, a share at a time, by giving their memory back where that can be.
     Clearing,
 }
 
@@ -369,7 +373,7 @@ impl Directory {
         }
         let is_too_large = entries.saturating_mul(BUCKETS_AN_ENTRY) < 1 << step.level;
         if step.phase != Phase::Idle
-            || step.level <= floor.load(Ordering::Relaxed).max(MIN_LEVEL)
+            || step.level <= if exactly { MIN_LEVEL } else { self.floor() }
             || !(if exactly { lowest < step.level } else { is_too_large })
         {
             return;
@@ -417,31 +421,19 @@ impl Directory {
                     Share::Done
                 })
             }
-            Phase::Clearing => {
-                let shares = step.shares(SHARE_CELLS);
-                if step.next < shares {
-                    if self.take(step, claimed) {
-                        step.share(SHARE_CELLS).for_each(|id| {
-                            // Relaxed: published by the count of what is done.
-                            self.cell(id).store(Link::UNSET, Ordering::Relaxed);
-                        });
-                        self.finish();
-                    }
-                } else if step.next == shares && done() == shares {
-                    // One thread gives the memory back, and the level cannot be begun before it is done.
-                    if self.take(step, claimed) {
-                        self.give_back(step);
-                        self.finish();
-                    }
-                } else if done() > shares {
-                    if self.take(step, step.to(Phase::Idle, 0)) {
-                        self.plan.done.fetch_sub(step.next, Ordering::Relaxed);
-                    }
-                } else {
-                    return None;
+            Phase::Clearing if step.next < step.shares(SHARE_CELLS) => {
+                if self.take(step, claimed) {
+                    self.clear(step.share(SHARE_CELLS), step);
+                    self.finish();
                 }
                 Some(Share::Done)
             }
+            Phase::Clearing => (done() == step.next).then(|| {
+                if self.take(step, step.to(Phase::Idle, 0)) {
+                    self.plan.done.fetch_sub(step.next, Ordering::Relaxed);
+                }
+                Share::Done
+            }),
         }
     }
 
@@ -476,13 +468,22 @@ impl Directory {
             && id.0 >= step.ids()
     }
 
-    /// The cells of the level above, all cleared.
-    fn give_back(&self, step: Step) {
+    /// Unsets some cells of the level above.
+    fn clear(&self, ids: Ids, step: Step) {
+        let (first, len) = (ids.0.start, ids.0.len() as u32);
         // SAFETY: I7: no link names one of them, no walk starts from one, and the level is not begun before
-        // this is over. They are all of a chunk.
-        if unsafe { self.cells.give_back(step.ids(), step.ids()) } {
+        // this is over. They are all of a chunk. (A load of a stale shift may look, and finds them unready.)
+        if unsafe { self.cells.give_back(first, len) } && !MODEL {
             self.plan.given_back.fetch_or(2 << step.level, Ordering::Relaxed);
+        } else {
+            // Relaxed: published by the count of what is done.
+            ids.for_each(|id| self.cell(id).store(Link::UNSET, Ordering::Relaxed));
         }
+    }
+
+    /// The level below which none is given up without being asked for.
+    fn floor(&self) -> u32 {
+        self.plan.floor.load(Ordering::Relaxed).max(LOWEST_BY_ITSELF)
     }
 
     /// The present step; what readers load has followed.

@@ -644,3 +644,6 @@ impl<T> Drop for List<T> {
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
+
+#[cfg(all(test, loom, not(crossbeam_loom)))]
+mod models;

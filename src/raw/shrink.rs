@@ -3,11 +3,11 @@
 //! A write does a little of it now and then; a full sweep does all that is worth it, and
 //! [`Table::shrink_to_fit`] all there is (DESIGN.md, sections 3 and 6).
 
-use super::{guard, list::List, stripe::Turn, table::Table, upkeep::PATIENT_ROUNDS};
+use super::{guard, list::List, slab::Node, stripe::Turn, table::Table, upkeep::PATIENT_ROUNDS};
 
-/// Free slots that are kept, beside one for eight entries: memory that is given back and touched again costs a
-/// page fault for 100 entries or so.
-const KEPT_SLOTS: usize = 4096;
+/// Free slots that are kept, in bytes, beside one for eight entries: memory that is given back and touched
+/// again costs a page fault for 100 entries or so.
+const KEPT_BYTES: usize = 128 << 10;
 
 /// Runs that a write looks at, at most; it gives back one.
 const RUNS_PER_WRITE: u32 = 8;
@@ -69,7 +69,7 @@ impl<T> Table<T> {
     /// How many of them are spare, that is, more than is kept. If any, the slots of high blocks are not to be
     /// used again before those of low ones: so high blocks drain, where entries are put and replaced.
     fn drain(&self, entries: usize) -> usize {
-        let kept = entries / 8 + KEPT_SLOTS;
+        let kept = entries / 8 + KEPT_BYTES / size_of::<Node<T>>();
         let spare = self.idle_slots(entries).saturating_sub(kept);
         self.list.slab.blocks.drain(if spare > 0 { (entries + kept) as u32 } else { u32::MAX });
         spare

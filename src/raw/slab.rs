@@ -12,7 +12,7 @@ use crate::sync::DebugWord;
 use crate::sync::{AtomicU32, Ordering, UnsafeCell, planted};
 
 use super::{
-    blocks::{BLOCK_SLOTS, Blocks, FIRST_BLOCK_SLOTS, RUN_BLOCKS, block_of, slot_of},
+    blocks::{BLOCK_SLOTS, Blocks, FIRST_BLOCK_SLOTS, block_of, slot_of},
     chunked::{Chunked, Numbering, Prefixed, Zeroed},
     link::{AtomicLink, SlotIndex},
     poison,
@@ -170,7 +170,7 @@ impl<T> Slab<T> {
         let share = share.min((MAGAZINE_BYTES / size_of::<Node<T>>()) as u32);
         Self {
             nodes: Chunked::new(),
-            blocks: Blocks::new(max_slots),
+            blocks: Blocks::new(max_slots, size_of::<Node<T>>()),
             magazine_slots: share.clamp(1, MAGAZINE_SLOTS),
         }
     }
@@ -200,7 +200,7 @@ impl<T> Slab<T> {
 
     /// Slots whose memory was given back.
     pub(super) fn released_slots(&self) -> usize {
-        (self.blocks.released_runs() * Self::RUN_SLOTS) as usize
+        self.blocks.released_slots() as usize
     }
 
     /// The memory in use, as far as blocks were handed out.
@@ -256,21 +256,23 @@ impl<T> Slab<T> {
         turn.take_slot_of_another().or_else(from_blocks).ok_or(Full)
     }
 
-    const RUN_SLOTS: u32 = RUN_BLOCKS * BLOCK_SLOTS;
-
-    /// Gives the memory of a run of blocks back to the system if all its slots are free.
+    /// Gives the memory of a run of blocks back to the system, if all its slots are free and it can be.
     pub(super) fn release_run(&self, run: u32) -> bool {
-        self.blocks.release_run(run, |first_block| {
-            let first = first_block * BLOCK_SLOTS;
-            #[cfg(loom)] // so that the model sees a use of these slots meanwhile
-            for slot in first..first + Self::RUN_SLOTS {
-                self.node(SlotIndex(slot)).entry.with_mut(|_| ());
-            }
-            // SAFETY: all slots of the run are ours: free, so nobody reads their entries or follows their
-            // links (I5), and taken, so nobody fills them. A sweep may load their states, and expects
-            // [`State::FREE`], which is zero. The run is in one chunk.
-            unsafe { self.nodes.give_back(first, Self::RUN_SLOTS) }
-        })
+        let slots = self.blocks.run_slots();
+        // SAFETY: a run of blocks that were handed out is in one chunk.
+        let can_give_back = |first| unsafe { self.nodes.can_give_back(first, slots) };
+        can_give_back(self.blocks.run_start(run))
+            && self.blocks.release_run(run, |first_block| {
+                let first = first_block * BLOCK_SLOTS;
+                #[cfg(loom)] // so that the model sees a use of these slots meanwhile
+                for slot in first..first + slots {
+                    self.node(SlotIndex(slot)).entry.with_mut(|_| ());
+                }
+                // SAFETY: all slots of the run are ours: free, so nobody reads their entries or follows their
+                // links (I5), and taken, so nobody fills them. A sweep may load their states, and expects
+                // [`State::FREE`], which is zero. The run is in one chunk.
+                unsafe { self.nodes.give_back(first, slots) }
+            })
     }
 
     /// Takes the entry out of a slot that no list ever held and gives the slot back.

@@ -138,7 +138,8 @@ impl<T> Table<T> {
         }
         for _ in 0..PATIENT_ROUNDS {
             // A writer that was interrupted in its turn may have free slots.
-            if self.list.stripes.free_slots() == 0 {
+            // So may one that gives the memory of some back.
+            if self.list.stripes.free_slots() == 0 && !self.list.slab.blocks.is_releasing() {
                 break;
             }
             thread::yield_now();

@@ -88,3 +88,32 @@ fn slab_release_vs_take() {
     println!("model slab_release_vs_take: {executions} executions");
     assert!(executions >= 560, "{executions} executions, at least 560 expected");
 }
+
+/// Two threads give one run back: it counts once.
+#[test]
+fn slab_release_vs_release() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.max_branches = 20_000;
+    let executions = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&executions);
+    builder.check(move || {
+        count.fetch_add(1, Relaxed);
+        let shared = Arc::new((Slab::<u32>::new(15, 1), Stripes::new()));
+        let (slab, stripes) = &*shared;
+        let guard = guard::pin();
+        let mut turn = Turn::new(stripes, &guard);
+        let slots: Vec<_> = (0..15).map(|_| slab.take(&mut turn).unwrap()).collect();
+        slots[7..].iter().for_each(|slot| slab.blocks.give_back(*slot));
+        turn.leave();
+        let theirs = Arc::clone(&shared);
+        let other = thread::spawn(move || theirs.0.release_run(1));
+        slab.release_run(1);
+        other.join().unwrap();
+        while slab.blocks.take_from_first(1).is_some() {}
+        assert_eq!(slab.released_slots(), 0, "all are in use again");
+    });
+    let executions = executions.load(Relaxed);
+    println!("model slab_release_vs_release: {executions} executions");
+    assert!(executions >= 120, "{executions} executions, at least 120 expected");
+}
