@@ -1,7 +1,7 @@
 //! Building a map with options.
 
 use core::{fmt, time::Duration};
-use std::hash::RandomState;
+use std::{hash::RandomState, sync::Arc};
 
 use crate::{
     clock::{Clock, ClockSource},
@@ -89,7 +89,7 @@ impl<K, V, S> Builder<K, V, S> {
 
     /// Sets the clock. Default: [`MonotonicClock`](crate::MonotonicClock).
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = ClockSource::Custom(Box::new(clock));
+        self.clock = ClockSource::Custom(Arc::new(clock));
         self
     }
 

@@ -231,10 +231,11 @@ pub enum Ttl {
     Remaining(Duration),
 }
 
-/// The clock of one map. The default costs no dynamic call.
+/// The clock of one map, or of several. The default costs no dynamic call.
+#[derive(Clone)]
 pub(crate) enum ClockSource {
     Monotonic { origin: Instant, coarse: Coarse },
-    Custom(Box<dyn Clock>),
+    Custom(Arc<dyn Clock>),
 }
 
 impl ClockSource {

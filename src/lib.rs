@@ -16,7 +16,7 @@ pub use builder::{BuildError, Builder};
 pub use clock::{Clock, Deadline, ManualClock, MonotonicClock, Ttl};
 pub use iter::{Entries, Iter, Keys, Values};
 pub use listener::RemovalCause;
-pub use map::TtlMap;
+pub use map::{TryReserveError, TtlMap};
 pub use pinned::{Compute, EntryRef, OccupiedError, Operation, Pinned};
 pub use stats::Stats;
 pub use sweep::{Budget, SweepReport, Sweeper};

@@ -1,7 +1,10 @@
 //! Who is told when an entry ends.
 
 use core::fmt;
-use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 /// Why an entry ended. For [`Builder::eviction_listener`](crate::Builder::eviction_listener).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -18,7 +21,7 @@ pub enum RemovalCause {
 }
 
 /// The map's listener, if it has one.
-pub(crate) struct Listener<T>(Option<Box<Told<T>>>);
+pub(crate) struct Listener<T>(Option<Arc<Told<T>>>);
 
 type Told<T> = dyn Fn(&T, RemovalCause) + Send + Sync;
 
@@ -30,7 +33,7 @@ impl<T> Listener<T> {
     pub(crate) const NONE: Self = Self(None);
 
     pub(crate) fn new(told: impl Fn(&T, RemovalCause) + Send + Sync + 'static) -> Self {
-        Self(Some(Box::new(told)))
+        Self(Some(Arc::new(told)))
     }
 
     #[inline]
@@ -46,6 +49,12 @@ impl<T> Listener<T> {
             // What was panicked with may panic when dropped, and the panic hook has told of it.
             core::mem::forget(panic);
         }
+    }
+}
+
+impl<T> Clone for Listener<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 

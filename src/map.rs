@@ -11,7 +11,7 @@ use equivalent::Equivalent;
 
 use crate::{
     builder::{Builder, SWEEP_PER_WRITE},
-    clock::ClockSource,
+    clock::{ClockSource, Deadline},
     listener::Listener,
     pinned::Pinned,
     raw::{self, MAX_SLOTS, State, Table},
@@ -135,6 +135,51 @@ impl<K, V, S> TtlMap<K, V, S> {
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.table.capacity()
+    }
+
+    /// Checks that `additional` entries more fit into the slots of the map. An insert that finds none free
+    /// panics; this tells beforehand, as far as other writers let it. It reserves nothing: memory is taken when
+    /// it is needed, without a pause.
+    ///
+    /// # Errors
+    ///
+    /// [`TryReserveError`] if they do not fit; it names the limit and how many do.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::<u32, u32>::builder().max_slots(100).build()?;
+    /// map.insert(1, 1);
+    /// assert!(map.try_reserve(99).is_ok());
+    /// let refused = map.try_reserve(100).unwrap_err();
+    /// assert_eq!(refused.to_string(), "100 more entries do not fit: 99 of the map's 100 slots are free");
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
+    pub fn try_reserve(&self, additional: usize) -> Result<(), TryReserveError> {
+        let (free, slots) = (self.table.room(), self.max_slots());
+        if additional <= free { Ok(()) } else { Err(TryReserveError { additional, free, slots }) }
+    }
+
+    /// Returns a point in time before which no entry expires, to sweep at, say; `None` if no entry has a
+    /// deadline. It may be too early: an entry whose deadline was put off, or that is gone, counts until a
+    /// sweep has come by. A look at a word for every 64 slots.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{Deadline, ManualClock, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// let map = TtlMap::<u32, u32>::builder().clock(ManualClock::new()).build()?;
+    /// assert_eq!(map.next_deadline(), None);
+    /// map.insert_with_ttl(1, 1, Duration::from_nanos(70));
+    /// map.insert_with_ttl(2, 2, Duration::from_nanos(50));
+    /// assert_eq!(map.next_deadline(), Some(Deadline::from_nanos(50)));
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Deadline> {
+        self.table.next_deadline().and_then(Deadline::of)
     }
 
     /// Removes the visible entries for which `keep` returns false. An entry that is put while this runs may be
@@ -313,6 +358,60 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         self.pin().remove(key).is_some()
+    }
+}
+
+/// There is no room for so many more entries. From [`TtlMap::try_reserve`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TryReserveError {
+    additional: usize,
+    free: usize,
+    slots: usize,
+}
+
+impl fmt::Display for TryReserveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { additional, free, slots } = self;
+        write!(
+            f,
+            "{additional} more entries do not fit: {free} of the map's {slots} slots are free"
+        )
+    }
+}
+
+impl core::error::Error for TryReserveError {}
+
+impl<K, V, S> Clone for TtlMap<K, V, S>
+where
+    K: Clone + Hash + Eq,
+    V: Clone,
+    S: Clone + BuildHasher,
+{
+    /// A map of the visible entries, with their deadlines, and with the same options, clock and listener.
+    fn clone(&self) -> Self {
+        let map = Self {
+            table: self.table.like(self.len()),
+            hasher: self.hasher.clone(),
+            time_to_live: self.time_to_live,
+        };
+        let mut pinned = map.pin();
+        for entry in self.pin().iter_entries() {
+            let deadline = entry.expires_at().unwrap_or(Deadline::NEVER);
+            pinned.insert_with_deadline(entry.key().clone(), entry.value().clone(), deadline);
+            pinned.repin();
+        }
+        drop(pinned);
+        map
+    }
+}
+
+impl<K, V, S> IntoIterator for TtlMap<K, V, S> {
+    type Item = (K, V);
+    type IntoIter = std::vec::IntoIter<(K, V)>;
+
+    /// The visible entries, in no useful order.
+    fn into_iter(mut self) -> Self::IntoIter {
+        self.table.take_entries().collect::<Vec<_>>().into_iter()
     }
 }
 

@@ -323,3 +323,64 @@ fn maps_are_collected_extended_and_compared() {
         assert_eq!(map, same, "expired entries do not count");
     });
 }
+
+#[test]
+fn a_clone_has_the_visible_entries_with_their_deadlines() {
+    exclusive(|| {
+        let clock = ManualClock::new();
+        let options = builder().clock(clock.clone()).time_to_live(ns(500)).max_slots(5000);
+        let map: Map = options.build().expect("valid options");
+        (0..1000).for_each(|n| _ = map.insert_with_ttl(n, n, ns(10 + u64::from(n % 2) * 100)));
+        clock.advance(ns(10));
+        let copy = map.clone();
+        assert_eq!((copy.len(), copy.max_slots()), (500, 5000));
+        assert_eq!(copy, map);
+        assert_eq!(copy.pin().ttl(&1), Some(Ttl::Remaining(ns(100))));
+        copy.insert(7, 8);
+        assert_eq!(
+            (map.pin().get(&7), copy.pin().ttl(&7)),
+            (Some(&7), Some(Ttl::Remaining(ns(500))))
+        );
+        clock.advance(ns(100));
+        assert_eq!((copy.live_len(), map.live_len()), (1, 0), "they share a clock");
+    });
+}
+
+#[test]
+fn a_map_is_taken_apart_into_its_visible_entries() {
+    exclusive(|| {
+        let (map, clock) = map();
+        (0..1000).for_each(|n| _ = map.insert(n, n));
+        (1000..2000).for_each(|n| _ = map.insert_with_ttl(n, n, ns(1)));
+        (0..500).for_each(|n| _ = map.insert(n, n + 1));
+        (900..1000).for_each(|n| _ = map.remove(&n));
+        clock.advance(ns(1));
+        let mut entries: Vec<_> = map.into_iter().collect();
+        entries.sort_unstable();
+        let expected = (0..900).map(|n| (n, if n < 500 { n + 1 } else { n }));
+        assert!(entries.into_iter().eq(expected));
+        assert_eq!(self::map().0.into_iter().count(), 0);
+    });
+}
+
+#[test]
+fn the_next_deadline_is_no_later_than_any() {
+    exclusive(|| {
+        let (map, clock) = map();
+        map.insert(1, 1);
+        assert_eq!(map.next_deadline(), None);
+        map.insert_with_ttl(2, 2, ns(50));
+        map.insert_with_ttl(3, 3, ns(40));
+        assert_eq!(map.next_deadline(), Some(Deadline::from_nanos(40)));
+        map.pin().set_ttl(&1, ns(30));
+        assert_eq!(map.next_deadline(), Some(Deadline::from_nanos(30)));
+        clock.advance(ns(30));
+        map.sweep(Budget::full_pass());
+        assert_eq!(map.next_deadline(), Some(Deadline::from_nanos(40)));
+        map.pin().persist(&3);
+        assert_eq!(map.next_deadline(), Some(Deadline::from_nanos(40)), "until a sweep comes by");
+        clock.advance(ns(20));
+        map.sweep(Budget::full_pass());
+        assert_eq!((map.next_deadline(), map.len()), (None, 1));
+    });
+}

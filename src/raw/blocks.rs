@@ -385,6 +385,13 @@ impl Blocks {
         None
     }
 
+    /// The earliest deadline of all that are noted; "never" if there is none.
+    pub(super) fn earliest(&self) -> State {
+        // Relaxed: a look.
+        let earliest = |block| self.record(block).earliest.load(Ordering::Relaxed);
+        State::from_inverted(self.all().map(earliest).max().unwrap_or(0))
+    }
+
     /// Takes the note of a block off: its entries are going to be looked at, and those that stay noted again.
     pub(super) fn take_note(&self, block: u32) {
         // Acquire (O9): the entries that were noted before.

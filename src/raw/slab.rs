@@ -310,6 +310,23 @@ impl<T> Slab<T> {
     }
 }
 
+impl<T> Slab<T> {
+    /// Takes out the entries whose state is one that `wanted` picks, in slab order; the others stay.
+    pub(super) fn take_entries(
+        &mut self,
+        wanted: impl Fn(State) -> bool,
+    ) -> impl Iterator<Item = T> {
+        let slab = &*self;
+        let slots = slab.blocks.all().flat_map(|block| slab.taken_slots(block));
+        slots.filter_map(move |slot| {
+            let node = slab.node(slot);
+            let state = node.state.load(Ordering::Acquire);
+            // SAFETY: not free, so filled; `&mut` of the slab: no one else is left; and it is free then.
+            (state != State::FREE && wanted(state)).then(|| unsafe { node.empty() })
+        })
+    }
+}
+
 impl<T> Drop for Slab<T> {
     /// Drops every entry that is left, linked or waiting: every slot that is not free. No recursion
     /// whatever the list looks like. If an entry's drop panics, the rest are dropped all the same.

@@ -40,6 +40,11 @@ impl SweepRate {
         Some(Self { mask: writes - 1, slots: sweep_per_write * writes })
     }
 
+    /// The slots a write, on average.
+    pub(super) fn per_write(&self) -> u32 {
+        self.slots / (self.mask + 1)
+    }
+
     /// How many slots the stripe's write of this number sweeps.
     #[inline]
     pub(super) fn at(&self, write: u32) -> Option<u32> {

@@ -69,6 +69,14 @@ impl<T> Table<T> {
         }
     }
 
+    /// An empty table with the same options, clock and listener, laid out for so many entries.
+    pub(crate) fn like(&self, capacity: usize) -> Self {
+        let (max_slots, rate) = (self.max_slots(), self.sweep_rate.as_ref());
+        let sweep_per_write = rate.map_or(0, SweepRate::per_write);
+        let (clock, listener) = (self.clock.clone(), self.listener.clone());
+        Self::new(capacity, max_slots, sweep_per_write, clock, listener)
+    }
+
     pub(crate) fn entries(&self) -> usize {
         self.list.stripes.entries()
     }
@@ -83,6 +91,24 @@ impl<T> Table<T> {
 
     pub(crate) fn max_slots(&self) -> u32 {
         self.list.slab.blocks.max_slots()
+    }
+
+    /// The earliest deadline, or one before it: that of an entry that was renewed or ended since a sweep last
+    /// looked. `None` if no entry has one. Looks at every block.
+    pub(crate) fn next_deadline(&self) -> Option<State> {
+        let earliest = self.list.slab.blocks.earliest();
+        (!earliest.is_never()).then_some(earliest)
+    }
+
+    /// How many more entries fit, if none has to wait for reclamation.
+    pub(crate) fn room(&self) -> usize {
+        (self.max_slots() as usize).saturating_sub(self.entries() + self.pending())
+    }
+
+    /// Takes the visible entries out; the map is not to be used any more.
+    pub(crate) fn take_entries(&mut self) -> impl Iterator<Item = T> {
+        let now = self.clock.now();
+        self.list.slab.take_entries(move |state| state.is_visible_at(now))
     }
 
     /// Finds the visible entry of `key` that `is_match` accepts. Wait-free; writes nothing; reads

@@ -14,7 +14,8 @@ const MANY: usize = 1_000_000;
 /// Links entries of one key one behind the other without searching.
 fn one_chain(clock: ManualClock) -> Table<usize> {
     let deadline = State::until(clock.now() + 1);
-    let table = Table::new(0, 1 << 21, 0, ClockSource::Custom(Box::new(clock)), Listener::NONE);
+    let table =
+        Table::new(0, 1 << 21, 0, ClockSource::Custom(std::sync::Arc::new(clock)), Listener::NONE);
     link_chain(&table, deadline);
     table
 }
