@@ -20,7 +20,7 @@ use small::{A, A_TWIN, World, model, race};
 race!(
     epoch_01_insert_vs_insert_one_wins,
     1,
-    6974,
+    3390,
     World::new(),
     |_: &World| {},
     |w: &World| w.insert(A, 1),
