@@ -7,6 +7,7 @@ mod iter;
 mod listener;
 mod map;
 mod pinned;
+mod policy;
 mod raw;
 mod stats;
 mod sweep;
@@ -18,6 +19,7 @@ pub use iter::{Entries, Iter, Keys, Values};
 pub use listener::RemovalCause;
 pub use map::{TryReserveError, TtlMap};
 pub use pinned::{Compute, EntryRef, OccupiedError, Operation, Pinned};
+pub use policy::Policy;
 pub use stats::Stats;
 pub use sweep::{Budget, SweepReport, Sweeper};
 
