@@ -9,6 +9,7 @@ mod map;
 mod pinned;
 mod policy;
 mod raw;
+mod set;
 mod stats;
 mod sweep;
 mod sync;
@@ -20,6 +21,7 @@ pub use listener::RemovalCause;
 pub use map::{TryReserveError, TtlMap};
 pub use pinned::{Compute, EntryRef, OccupiedError, Operation, Pinned};
 pub use policy::Policy;
+pub use set::{PinnedSet, TtlSet};
 pub use stats::Stats;
 pub use sweep::{Budget, SweepReport, Sweeper};
 

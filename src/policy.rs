@@ -59,10 +59,10 @@ impl Policy {
         if self.ttl_jitter == 0.0 || ttl.is_zero() {
             return Some(ttl);
         }
-        let nanos = u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX);
-        // A nanosecond at least: zero would be absent at once.
-        let drawn = (nanos as f64 * (1.0 - self.ttl_jitter * random())) as u64;
-        Some(Duration::from_nanos(drawn.max(1)))
+        // As far as a clock reaches; and a nanosecond at least, since zero would be absent at once.
+        let drawn =
+            ttl.min(Duration::from_nanos(u64::MAX)).mul_f64(1.0 - self.ttl_jitter * random());
+        Some(drawn.max(Duration::from_nanos(1)))
     }
 }
 
@@ -109,9 +109,9 @@ fn random() -> f64 {
         }
         state.set(state.get().wrapping_add(0x9E37_79B9_7F4A_7C15));
         let z = state.get();
-        let z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ z >> 31) >> 11
+        let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z >> 32) as u32
     };
-    RANDOM.with(|state| next(state)) as f64 / (1_u64 << 53) as f64
+    f64::from(RANDOM.with(next)) / f64::from(2.0_f32.powi(32))
 }
