@@ -7,16 +7,9 @@ use crate::{
     clock::{Clock, ClockSource},
     listener::{Listener, RemovalCause},
     map::TtlMap,
+    policy::{Live, Policy},
     raw::{MAX_SLOTS, Table},
 };
-
-/// Slots that each write sweeps by default. A whole pass then takes a quarter as many writes as
-/// there are slots, so at a steady rate of inserts at most a quarter more slots are in use than
-/// there are live entries; it costs a write about 10 ns, and nothing on a map without deadlines.
-pub(crate) const SWEEP_PER_WRITE: usize = 4;
-
-/// The largest useful value: at 1,024 a write looks at some kilobytes of slots.
-const MAX_SWEEP_PER_WRITE: usize = 1024;
 
 /// Options for a new [`TtlMap`], from [`TtlMap::builder`].
 ///
@@ -41,8 +34,7 @@ const MAX_SWEEP_PER_WRITE: usize = 1024;
 pub struct Builder<K, V, S = RandomState> {
     capacity: usize,
     hasher: S,
-    time_to_live: Option<Duration>,
-    sweep_per_write: usize,
+    policy: Policy,
     clock: ClockSource,
     max_slots: usize,
     listener: Listener<(K, V)>,
@@ -53,8 +45,7 @@ impl<K, V, S> Builder<K, V, S> {
         Self {
             capacity: 0,
             hasher,
-            time_to_live: None,
-            sweep_per_write: SWEEP_PER_WRITE,
+            policy: Policy::default(),
             clock: ClockSource::monotonic(),
             max_slots: MAX_SLOTS as usize,
             listener: Listener::NONE,
@@ -69,21 +60,27 @@ impl<K, V, S> Builder<K, V, S> {
 
     /// Sets the hasher. Default: [`RandomState`].
     pub fn hasher<H>(self, hasher: H) -> Builder<K, V, H> {
-        let Self { capacity, hasher: _, time_to_live, sweep_per_write, clock, max_slots, listener } =
-            self;
-        Builder { capacity, hasher, time_to_live, sweep_per_write, clock, max_slots, listener }
+        let Self { capacity, hasher: _, policy, clock, max_slots, listener } = self;
+        Builder { capacity, hasher, policy, clock, max_slots, listener }
     }
 
     /// Sets the time to live of entries that are put without one. Default: they never expire.
     pub fn time_to_live(mut self, ttl: Duration) -> Self {
-        self.time_to_live = Some(ttl);
+        self.policy.time_to_live = Some(ttl);
+        self
+    }
+
+    /// Sets by which share of the default time to live it is shortened at most, at random for each entry, so that
+    /// those that were put together do not expire at one instant: 0.0 to 1.0. Default: 0.0.
+    pub fn ttl_jitter(mut self, share: f64) -> Self {
+        self.policy.ttl_jitter = share;
         self
     }
 
     /// Sets how many slots each write checks for expired entries, on average: 0 to 1,024. With 0
     /// only [`TtlMap::sweep`] and a [`Sweeper`](crate::Sweeper) give their memory back. Default: 4.
     pub fn sweep_per_write(mut self, slots: usize) -> Self {
-        self.sweep_per_write = slots;
+        self.policy.sweep_per_write = slots;
         self
     }
 
@@ -148,21 +145,22 @@ impl<K, V, S> Builder<K, V, S> {
     /// range.
     pub fn build(self) -> Result<TtlMap<K, V, S>, BuildError> {
         let max_slots = check("max_slots", self.max_slots, 1, MAX_SLOTS as usize)?;
-        let sweep_per_write =
-            check("sweep_per_write", self.sweep_per_write, 0, MAX_SWEEP_PER_WRITE)?;
-        let capacity = check("capacity", self.capacity, 0, self.max_slots)? as usize;
-        let table = Table::new(capacity, max_slots, sweep_per_write, self.clock, self.listener);
-        Ok(TtlMap { table, hasher: self.hasher, time_to_live: self.time_to_live })
+        let capacity = check("capacity", self.capacity, 0, self.max_slots)?;
+        let policy = self.policy.checked()?;
+        let sweep_per_write = policy.sweep_per_write as u32;
+        // No range goes beyond 32 bits.
+        let table =
+            Table::new(capacity, max_slots as u32, sweep_per_write, self.clock, self.listener);
+        Ok(TtlMap { table, hasher: self.hasher, policy: Live::new(policy) })
     }
 }
 
 impl<K, V, S> fmt::Debug for Builder<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { capacity, time_to_live, sweep_per_write, clock, max_slots, listener, .. } = self;
+        let Self { capacity, hasher: _, policy, clock, max_slots, listener } = self;
         f.debug_struct("Builder")
             .field("capacity", capacity)
-            .field("time_to_live", time_to_live)
-            .field("sweep_per_write", sweep_per_write)
+            .field("policy", policy)
             .field("clock", clock)
             .field("max_slots", max_slots)
             .field("eviction_listener", listener)
@@ -170,22 +168,26 @@ impl<K, V, S> fmt::Debug for Builder<K, V, S> {
     }
 }
 
-/// The value, if it is in its range; no range goes beyond 32 bits.
-fn check(option: &'static str, value: usize, min: usize, max: usize) -> Result<u32, BuildError> {
-    if (min..=max).contains(&value) {
-        Ok(value as u32)
+/// The value, if it is in its range.
+pub(crate) fn check<T>(option: &'static str, value: T, min: T, max: T) -> Result<T, BuildError>
+where
+    T: PartialOrd + fmt::Debug,
+{
+    if (&min..=&max).contains(&&value) {
+        Ok(value)
     } else {
+        let [value, min, max] = [value, min, max].map(|value| format!("{value:?}").into());
         Err(BuildError { option, value, min, max })
     }
 }
 
-/// An option of a [`Builder`] was out of its range.
+/// An option of a [`Builder`] or [`Policy`] was out of its range.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BuildError {
     option: &'static str,
-    value: usize,
-    min: usize,
-    max: usize,
+    value: Box<str>,
+    min: Box<str>,
+    max: Box<str>,
 }
 
 impl fmt::Display for BuildError {

@@ -7,7 +7,9 @@ mod iter;
 mod listener;
 mod map;
 mod pinned;
+mod policy;
 mod raw;
+mod set;
 mod stats;
 mod sweep;
 mod sync;
@@ -18,6 +20,8 @@ pub use iter::{Entries, Iter, Keys, Values};
 pub use listener::RemovalCause;
 pub use map::{TryReserveError, TtlMap};
 pub use pinned::{Compute, EntryRef, OccupiedError, Operation, Pinned};
+pub use policy::Policy;
+pub use set::{PinnedSet, TtlSet};
 pub use stats::Stats;
 pub use sweep::{Budget, SweepReport, Sweeper};
 

@@ -10,10 +10,11 @@ use core::time::Duration;
 use equivalent::Equivalent;
 
 use crate::{
-    builder::{Builder, SWEEP_PER_WRITE},
+    builder::{BuildError, Builder},
     clock::{ClockSource, Deadline},
     listener::Listener,
     pinned::Pinned,
+    policy::{Live, Policy},
     raw::{self, MAX_SLOTS, State, Table},
     stats::Stats,
     sweep::{Budget, SweepReport},
@@ -44,7 +45,7 @@ use crate::{
 pub struct TtlMap<K, V, S = RandomState> {
     pub(crate) table: Table<(K, V)>,
     pub(crate) hasher: S,
-    pub(crate) time_to_live: Option<Duration>,
+    pub(crate) policy: Live,
 }
 
 impl<K, V> TtlMap<K, V> {
@@ -79,9 +80,10 @@ impl<K, V, S> TtlMap<K, V, S> {
     pub fn with_capacity_and_hasher(capacity: usize, hasher: S) -> Self {
         let capacity = capacity.min(MAX_SLOTS as usize);
         let clock = ClockSource::monotonic();
-        let sweep_per_write = SWEEP_PER_WRITE as u32;
+        let policy = Policy::default();
+        let sweep_per_write = policy.sweep_per_write as u32;
         let table = Table::new(capacity, MAX_SLOTS, sweep_per_write, clock, Listener::NONE);
-        Self { table, hasher, time_to_live: None }
+        Self { table, hasher, policy: Live::new(policy) }
     }
 
     /// Pins the current thread and returns the view through which entries are read and written.
@@ -261,6 +263,43 @@ impl<K, V, S> TtlMap<K, V, S> {
         self.table.shrink_to_fit();
     }
 
+    /// Returns what the map does by itself at the moment.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.policy.get()
+    }
+
+    /// Changes what the map does by itself, from now on: the default TTL and its jitter for entries that are put
+    /// later, and how much each write sweeps. Reads do not look at it.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if a value is out of its range; nothing is changed then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{ManualClock, Ttl, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// let map = TtlMap::<&str, i32>::builder().clock(ManualClock::new()).build()?;
+    /// let mut policy = map.policy();
+    /// policy.time_to_live = Some(Duration::from_secs(60));
+    /// map.set_policy(policy.clone())?;
+    /// map.insert("a", 1);
+    /// assert_eq!(map.pin().ttl("a"), Some(Ttl::Remaining(Duration::from_secs(60))));
+    /// policy.ttl_jitter = 1.5;
+    /// let refused = map.set_policy(policy).unwrap_err();
+    /// assert_eq!(refused.to_string(), "ttl_jitter is 1.5, but must be from 0.0 to 1.0");
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
+    pub fn set_policy(&self, policy: Policy) -> Result<(), BuildError> {
+        let policy = policy.checked()?;
+        self.table.set_sweep_per_write(policy.sweep_per_write as u32);
+        self.policy.set(policy);
+        Ok(())
+    }
+
     /// Returns the map's figures. Walks all slots; exact when no write is running.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -282,7 +321,7 @@ impl<K, V, S> TtlMap<K, V, S> {
 
     /// The state of an entry that is put without a TTL.
     pub(crate) fn default_state(&self) -> State {
-        self.time_to_live.map_or(State::NEVER, |ttl| self.table.clock.state_after(ttl))
+        self.policy.draw_ttl().map_or(State::NEVER, |ttl| self.table.clock.state_after(ttl))
     }
 }
 
@@ -392,7 +431,7 @@ where
         let map = Self {
             table: self.table.like(self.len()),
             hasher: self.hasher.clone(),
-            time_to_live: self.time_to_live,
+            policy: Live::new(self.policy()),
         };
         let mut pinned = map.pin();
         for entry in self.pin().iter_entries() {

@@ -23,6 +23,9 @@ pub(crate) use shuttle::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
 
+/// A setting of a map, the standard word in models too: no model changes one.
+pub(crate) use core::sync::atomic::AtomicU64 as SettingWord;
+
 /// A word of bookkeeping for debug assertions, the standard one in models too: no part of what they
 /// explore.
 #[cfg(debug_assertions)]

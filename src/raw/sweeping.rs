@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use crate::{
     listener::RemovalCause,
-    sync::{AtomicU32, AtomicU64, MODEL, Ordering, planted},
+    sync::{AtomicU32, AtomicU64, MODEL, Ordering, SettingWord, planted},
 };
 
 use super::{
@@ -24,31 +24,41 @@ use super::{
 /// removing. In slots, a block in which nothing is due counting as one, as everywhere here.
 const SLOTS_PER_PIN: u32 = 1024;
 
-/// How often writes sweep, and how much.
-pub(super) struct SweepRate {
-    /// One less than the writes of a stripe between two steps, a power of two.
-    mask: u32,
-    slots: u32,
-}
+/// How often writes sweep, and how much: slots a step, above one less than the writes of a stripe between two
+/// steps, which are a power of two. Zero slots: never.
+pub(super) struct SweepRate(SettingWord);
 
 impl SweepRate {
-    /// For `sweep_per_write` slots a write, on average: a block at a time where that is more, since any block
-    /// may have all entries due, and so that the shared cursor is touched rarely. `None` for none.
-    pub(super) fn new(sweep_per_write: u32) -> Option<Self> {
-        let writes = (if MODEL { 1 } else { BLOCK_SLOTS }).checked_div(sweep_per_write)?.max(1);
-        let writes = 1 << writes.ilog2();
-        Some(Self { mask: writes - 1, slots: sweep_per_write * writes })
+    /// For `sweep_per_write` slots a write, on average.
+    pub(super) fn new(sweep_per_write: u32) -> Self {
+        let rate = Self(SettingWord::new(0));
+        rate.set(sweep_per_write);
+        rate
+    }
+
+    /// A block at a time where that is more, since any block may have all entries due, and so that the shared
+    /// cursor is touched rarely.
+    pub(super) fn set(&self, sweep_per_write: u32) {
+        let block = if MODEL { 1 } else { BLOCK_SLOTS };
+        let writes =
+            block.checked_div(sweep_per_write).map_or(1, |writes| 1 << writes.max(1).ilog2());
+        let slots = sweep_per_write * writes;
+        // Relaxed: which write is the first to see it does not matter.
+        self.0.store(u64::from(slots) << 32 | u64::from(writes - 1), Ordering::Relaxed);
     }
 
     /// The slots a write, on average.
     pub(super) fn per_write(&self) -> u32 {
-        self.slots / (self.mask + 1)
+        let rate = self.0.load(Ordering::Relaxed);
+        (rate >> 32) as u32 / (rate as u32 + 1)
     }
 
-    /// How many slots the stripe's write of this number sweeps.
+    /// How many slots the stripe's write of this number sweeps, if any.
     #[inline]
     pub(super) fn at(&self, write: u32) -> Option<u32> {
-        (write & self.mask == 0).then_some(self.slots)
+        let rate = self.0.load(Ordering::Relaxed);
+        let slots = (rate >> 32) as u32;
+        (write & rate as u32 == 0 && slots > 0).then_some(slots)
     }
 }
 

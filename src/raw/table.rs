@@ -29,7 +29,7 @@ use super::{
 pub(crate) struct Table<T> {
     pub(super) list: List<T>,
     pub(crate) clock: ClockSource,
-    pub(super) sweep_rate: Option<SweepRate>,
+    pub(super) sweep_rate: SweepRate,
     /// Whether any entry ever had a deadline: until then writes do not sweep.
     pub(super) has_deadlines: AtomicBool,
     pub(super) sweeping: Box<Sweeping>,
@@ -71,10 +71,14 @@ impl<T> Table<T> {
 
     /// An empty table with the same options, clock and listener, laid out for so many entries.
     pub(crate) fn like(&self, capacity: usize) -> Self {
-        let (max_slots, rate) = (self.max_slots(), self.sweep_rate.as_ref());
-        let sweep_per_write = rate.map_or(0, SweepRate::per_write);
+        let (max_slots, sweep_per_write) = (self.max_slots(), self.sweep_rate.per_write());
         let (clock, listener) = (self.clock.clone(), self.listener.clone());
         Self::new(capacity, max_slots, sweep_per_write, clock, listener)
+    }
+
+    /// Sets how many slots a write sweeps, on average.
+    pub(crate) fn set_sweep_per_write(&self, slots: u32) {
+        self.sweep_rate.set(slots);
     }
 
     pub(crate) fn entries(&self) -> usize {

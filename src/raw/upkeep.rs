@@ -177,7 +177,7 @@ impl<T> Table<T> {
         if directory.is_busy() {
             self.help_directory(turn);
         }
-        if let Some(slots) = self.sweep_rate.as_ref().and_then(|rate| rate.at(writes))
+        if let Some(slots) = self.sweep_rate.at(writes)
             && self.has_deadlines.load(Ordering::Relaxed)
         {
             self.sweep_step(slots, turn);
