@@ -108,37 +108,6 @@ fn drops_that_write_twice_do_not_nest() {
     });
 }
 
-/// Removed entries waited in half-full batches, or for the epoch, which one thread that does
-/// nothing but write could not move: it found its map full of garbage.
-#[test]
-fn a_writer_alone_reuses_the_slots_of_what_it_removed() {
-    exclusive(|| {
-        let map = limited(100);
-        for n in 0..10_000 {
-            assert_eq!(map.pin().insert(n, n), None);
-            assert_eq!(map.pin().remove(&n), Some(&n));
-        }
-        assert_eq!(map.len(), 0);
-        assert_slots_accounted(&map);
-    });
-}
-
-/// As above. Beside the value and the next one there must be room for two that wait: a grace period
-/// may take two writes that begin after it.
-#[test]
-fn a_writer_alone_reuses_the_slots_of_what_it_replaced() {
-    exclusive(|| {
-        for limit in [4, 5, 100] {
-            let map = limited(limit);
-            for n in 0..10_000_u64 {
-                assert_eq!(map.pin().insert(7, n).copied(), n.checked_sub(1));
-            }
-            assert_eq!(map.len(), 1);
-            assert_slots_accounted(&map);
-        }
-    });
-}
-
 /// An insert into a map full of expired entries panicked, and so did every one after it: only a
 /// sweep by hand made room.
 #[test]
