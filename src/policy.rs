@@ -95,7 +95,12 @@ impl Live {
     #[inline]
     pub(crate) fn draw_ttl(&self) -> Option<Duration> {
         // Acquire: as above.
-        if self.had_ttl.load(Ordering::Acquire) { self.policy.load().draw() } else { None }
+        if self.had_ttl.load(Ordering::Acquire) { self.load_and_draw() } else { None }
+    }
+
+    #[inline(never)]
+    fn load_and_draw(&self) -> Option<Duration> {
+        self.policy.load().draw()
     }
 }
 

@@ -103,7 +103,7 @@ fn sweep_with_nothing_due(map: Map) -> Map {
     map
 }
 
-#[library_benchmark(config = limited(12_300_000))]
+#[library_benchmark(config = limited(4_880_000))]
 #[bench::of_10000(args = (true), setup = on_a_manual_clock)]
 fn sweep_with_all_due(map: Map) -> Map {
     map.sweep(Budget::full_pass());
