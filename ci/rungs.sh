@@ -34,7 +34,7 @@ rung() {
         tests) flags="" suites=(--test model --test reclaim --test reads --test iter --test peers --test size --test regressions) ;;
         threads) flags="" suites=(--test stress --test presence --test linearizable --test soak) ;;
         # Without debug assertions, so that it is the sanitizer that speaks.
-        tsan) flags="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" checks=false
+        tsan) flags="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer --cfg tsan" checks=false
             suites=(--test stress --test presence --test linearizable) ;;
         asan) flags="-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer --cfg crossbeam_sanitize --cfg asan"
             checks=false

@@ -184,7 +184,8 @@ impl<T> List<T> {
         }
         let mut links = [Link::UNSET; TOGETHER];
         for (link, cell) in links.iter_mut().zip(&cells[..len]) {
-            *link = cell.load(Ordering::Relaxed);
+            // ThreadSanitizer knows no fences: for it each load acquires.
+            *link = cell.load(if cfg!(tsan) { Ordering::Acquire } else { Ordering::Relaxed });
         }
         if !planted!(links_unfenced) {
             // Acquire (O1): the fields of what the links lead to. One for all: an Acquire load each
