@@ -1,16 +1,13 @@
 //! What a map does by itself, changeable while it is in use.
 
 use core::{cell::Cell, time::Duration};
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::hash::{BuildHasher, RandomState};
 
 use arc_swap::ArcSwap;
 
 use crate::{
     builder::{BuildError, check},
-    sync::per_thread,
+    sync::{Ordering, SettingWord, per_thread},
 };
 
 /// Slots that each write sweeps by default. Where all has expired, a whole pass then takes a quarter as many
@@ -70,12 +67,12 @@ impl Policy {
 pub(crate) struct Live {
     policy: ArcSwap<Policy>,
     /// Whether it ever had a time to live: until then a write does not load it.
-    had_ttl: AtomicBool,
+    had_ttl: SettingWord,
 }
 
 impl Live {
     pub(crate) fn new(policy: Policy) -> Self {
-        let had_ttl = AtomicBool::new(policy.time_to_live.is_some());
+        let had_ttl = SettingWord::new(policy.time_to_live.is_some().into());
         Self { policy: ArcSwap::from_pointee(policy), had_ttl }
     }
 
@@ -86,7 +83,7 @@ impl Live {
     pub(crate) fn set(&self, policy: Policy) {
         if policy.time_to_live.is_some() {
             // Release, and before the policy: a write that misses it came before this one.
-            self.had_ttl.store(true, Ordering::Release);
+            self.had_ttl.store(1, Ordering::Release);
         }
         self.policy.store(policy.into());
     }
@@ -95,7 +92,7 @@ impl Live {
     #[inline]
     pub(crate) fn draw_ttl(&self) -> Option<Duration> {
         // Acquire: as above.
-        if self.had_ttl.load(Ordering::Acquire) { self.load_and_draw() } else { None }
+        if self.had_ttl.load(Ordering::Acquire) != 0 { self.load_and_draw() } else { None }
     }
 
     #[inline(never)]
