@@ -130,7 +130,8 @@ impl<T> Table<T> {
             while step.examined < SLOTS_PER_PIN as usize && swept.blocks + step.blocks < end {
                 let from = swept.blocks + step.blocks;
                 let to = end.min(from + SLOTS_PER_PIN);
-                step.add(self.sweep_stretch(from, to, now, turn));
+                let due = self.list.slab.blocks.first_due(from..to, now);
+                step.add(self.sweep_stretch(from, to, due, now, turn));
             }
             swept.add(step);
             self.after_sweep(turn);
@@ -151,14 +152,14 @@ impl<T> Table<T> {
             let cursor = self.sweeping.cursor.load(Ordering::Relaxed);
             let from = if cursor < end { cursor } else { 0 };
             let to = end.min(from + (count - swept.examined as u32));
-            // As far as one block that is due.
-            let behind = blocks.first_due(from..to, now).map_or(to, |n| n + 1);
+            let due = blocks.first_due(from..to, now);
+            let behind = due.map_or(to, |n| n + 1);
             // Relaxed: each step gets a stretch of its own; nothing else hangs on it.
             let order = Ordering::Relaxed;
             if self.sweeping.cursor.compare_exchange(cursor, behind, order, order).is_err() {
                 break;
             }
-            swept.add(self.sweep_stretch(from, behind, now, turn));
+            swept.add(self.sweep_stretch(from, to, due, now, turn));
             swept.wrapped = behind == end;
         }
         swept
@@ -166,8 +167,14 @@ impl<T> Table<T> {
 
     /// Passes the blocks in which nothing is due, and sweeps the first one in which something is, if there is
     /// one. The reading of the clock is from before their words: what it calls due stays due.
-    fn sweep_stretch<'g>(&'g self, from: u32, to: u32, now: Now, turn: &mut Turn<'g>) -> Swept {
-        let due = self.list.slab.blocks.first_due(from..to, now);
+    fn sweep_stretch<'g>(
+        &'g self,
+        from: u32,
+        to: u32,
+        due: Option<u32>,
+        now: Now,
+        turn: &mut Turn<'g>,
+    ) -> Swept {
         let passed = due.unwrap_or(to) - from;
         let mut swept = Swept { examined: passed as usize, blocks: passed, ..Swept::default() };
         if let Some(n) = due {

@@ -10,19 +10,39 @@ use loom::thread;
 use super::{Slab, Turn};
 use crate::raw::{guard, stripe::Stripes};
 
-/// Half of what was seen first.
-const FLOOR: usize = 3200;
+/// Explores `f`; fails below `floor` executions, half of what was seen first.
+fn model(name: &str, preemptions: usize, floor: usize, f: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.max_branches = 20_000;
+    let executions = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&executions);
+    builder.check(move || {
+        count.fetch_add(1, Relaxed);
+        f();
+    });
+    let executions = executions.load(Relaxed);
+    println!("model {name}: {executions} executions");
+    assert!(executions >= floor, "{name}: {executions} executions, at least {floor} expected");
+}
+
+/// A slab of 15 slots, in blocks of 3, 4, 4 and 4: the last two are a run, and free; the others are taken.
+fn with_a_free_run() -> Arc<(Slab<u32>, Stripes)> {
+    let shared = Arc::new((Slab::<u32>::new(15, 1), Stripes::new()));
+    let (slab, stripes) = &*shared;
+    let guard = guard::pin();
+    let mut turn = Turn::new(stripes, &guard);
+    let slots: Vec<_> = (0..15).map(|_| slab.take(&mut turn).unwrap()).collect();
+    slots[7..].iter().for_each(|slot| slab.blocks.give_back(*slot));
+    drop(turn);
+    shared
+}
 
 /// While one thread takes slots, another takes them as well and gives some back; blocks go out of the tree and
 /// come in again. Every free slot can still be taken.
 #[test]
 fn slab_no_block_with_free_slots_is_left_behind() {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
-    let executions = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&executions);
-    builder.check(move || {
-        count.fetch_add(1, Relaxed);
+    model("slab_no_block_with_free_slots_is_left_behind", 2, 3200, || {
         // Magazines of two.
         let shared = Arc::new((Slab::<u32>::new(11, 2), Stripes::new()));
         let (slab, stripes) = &*shared;
@@ -44,29 +64,14 @@ fn slab_no_block_with_free_slots_is_left_behind() {
         let free = core::iter::from_fn(|| slab.blocks.take_from_first(1)).count();
         assert_eq!(free + stripes.free_slots() + fresh, 10 - taken, "slots out of reach");
     });
-    let executions = executions.load(Relaxed);
-    println!("model slab_no_block_with_free_slots_is_left_behind: {executions} executions");
-    assert!(executions >= FLOOR, "{executions} executions, at least {FLOOR} expected");
 }
 
 /// A run whose memory is given back meanwhile is not used, and every slot of it can be taken afterwards.
 #[test]
 fn slab_release_vs_take() {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    builder.max_branches = 20_000;
-    let executions = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&executions);
-    builder.check(move || {
-        count.fetch_add(1, Relaxed);
-        // Blocks of 3, 4, 4 and 4 slots; the last two are a run.
-        let shared = Arc::new((Slab::<u32>::new(15, 1), Stripes::new()));
+    model("slab_release_vs_take", 3, 560, || {
+        let shared = with_a_free_run();
         let (slab, stripes) = &*shared;
-        let guard = guard::pin();
-        let mut turn = Turn::new(stripes, &guard);
-        let slots: Vec<_> = (0..15).map(|_| slab.take(&mut turn).unwrap()).collect();
-        slots[7..].iter().for_each(|slot| slab.blocks.give_back(*slot));
-        turn.leave();
         let theirs = Arc::clone(&shared);
         let other = thread::spawn(move || {
             let guard = guard::pin();
@@ -84,28 +89,14 @@ fn slab_release_vs_take() {
         // Used again, it counts as released no more.
         assert_eq!(slab.released_slots(), 0, "{released}");
     });
-    let executions = executions.load(Relaxed);
-    println!("model slab_release_vs_take: {executions} executions");
-    assert!(executions >= 560, "{executions} executions, at least 560 expected");
 }
 
 /// Two threads give one run back: it counts once.
 #[test]
 fn slab_release_vs_release() {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
-    builder.max_branches = 20_000;
-    let executions = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&executions);
-    builder.check(move || {
-        count.fetch_add(1, Relaxed);
-        let shared = Arc::new((Slab::<u32>::new(15, 1), Stripes::new()));
-        let (slab, stripes) = &*shared;
-        let guard = guard::pin();
-        let mut turn = Turn::new(stripes, &guard);
-        let slots: Vec<_> = (0..15).map(|_| slab.take(&mut turn).unwrap()).collect();
-        slots[7..].iter().for_each(|slot| slab.blocks.give_back(*slot));
-        turn.leave();
+    model("slab_release_vs_release", 2, 120, || {
+        let shared = with_a_free_run();
+        let slab = &shared.0;
         let theirs = Arc::clone(&shared);
         let other = thread::spawn(move || theirs.0.release_run(1));
         slab.release_run(1);
@@ -113,7 +104,4 @@ fn slab_release_vs_release() {
         while slab.blocks.take_from_first(1).is_some() {}
         assert_eq!(slab.released_slots(), 0, "all are in use again");
     });
-    let executions = executions.load(Relaxed);
-    println!("model slab_release_vs_release: {executions} executions");
-    assert!(executions >= 120, "{executions} executions, at least 120 expected");
 }
