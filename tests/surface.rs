@@ -15,6 +15,48 @@ fn map() -> (Map, ManualClock) {
     (builder().clock(clock.clone()).build().expect("valid options"), clock)
 }
 
+#[test]
+fn lookups_are_counted_where_the_map_is_to_record_them() {
+    exclusive(|| {
+        for record in [false, true] {
+            let map: Map = builder().record_stats(record).build().expect("valid options");
+            map.insert_with_ttl(1, 7, ns(0));
+            map.insert(2, 8);
+            thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        let pin = map.pin();
+                        for key in 0..3 {
+                            let found = [
+                                pin.get(&key).is_some(),
+                                pin.get_key_value(&key).is_some(),
+                                pin.get_entry(&key).is_some(),
+                                pin.contains_key(&key),
+                                pin.get_many([&key])[0].is_some(),
+                                pin.get_or_refresh(&key, ns(1)).value().is_some(),
+                                map.view(&key, |_| ()).is_some(),
+                                map.get_cloned(&key).is_some(),
+                            ];
+                            assert_eq!(found, [key == 2; 8]);
+                        }
+                        assert_eq!(pin.get_by(0, |_| Ok::<_, ()>(true)), Ok(None));
+                        let mut many = Vec::new();
+                        pin.get_many_into(&[2, 2, 3], &mut many);
+                        // Not counted: they look for no value.
+                        assert!(pin.ttl(&2).is_some() && pin.iter().count() == 1);
+                        pin.set_ttl(&3, ns(5));
+                    });
+                }
+            });
+            let stats = map.clone().stats();
+            assert_eq!((stats.hits, stats.misses), (0, 0), "a clone counts its own");
+            let stats = map.stats();
+            let expected = if record { (4 * (8 + 2), 4 * (16 + 2)) } else { (0, 0) };
+            assert_eq!((stats.hits, stats.misses), expected);
+        }
+    });
+}
+
 /// A key without a value, and one whose value has expired and is not swept: absent for every call.
 #[test]
 fn absent_and_expired_are_one_for_every_call() {

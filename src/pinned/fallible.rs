@@ -31,8 +31,10 @@ impl<K, V, S> Pinned<'_, K, V, S> {
         mut is_match: impl FnMut(&K) -> Result<bool, E>,
     ) -> Result<Option<&V>, E> {
         let key = SplitKey::from_hash(hash);
-        let found = self.map.table.get(key, &self.guard, |(key, _)| is_match(key))?;
-        Ok(found.map(|(_, value)| value))
+        let found =
+            self.map.table.get(key, &self.guard, |(key, _)| is_match(key), |(_, value)| value)?;
+        self.map.lookups.count(found.is_some());
+        Ok(found)
     }
 
     /// Puts a value, in the place of that of the key with this hash that `is_match` accepts if there is one,

@@ -88,7 +88,9 @@ where
     {
         let (key, is_match) = (self.split_key(key), matches(key));
         let found = self.map.table.get_or_refresh(key, nanos(early), &self.guard, is_match);
-        match infallible(found) {
+        let found = infallible(found);
+        self.map.lookups.count(found.is_some());
+        match found {
             Some(((_, value), Freshness::Fresh)) => Lookup::Fresh(value),
             Some(((_, value), Freshness::Due(token))) => Lookup::Refresh(value, token),
             Some(((_, value), Freshness::Taken)) => Lookup::Stale(value),

@@ -31,7 +31,7 @@ impl<T> Table<T> {
         let is_fresh = |state: State| self.is_visible(state.earlier_by(early));
         loop {
             let reading = |state| self.clock.reading_for(state);
-            let Some(hit) = self.list.lookup(key, guard, reading, &mut is_match)? else {
+            let Some(hit) = self.list.lookup(key, guard, reading, &mut is_match, |hit| hit)? else {
                 return Ok(None);
             };
             let state = hit.state();
