@@ -335,7 +335,7 @@ fn a_panic_in_a_closure_changes_nothing() {
 #[test]
 fn errors_of_a_comparison_come_back_and_change_nothing() {
     exclusive(|| {
-        let (map, _) = map();
+        let (map, clock) = map();
         let pin = map.pin();
         let fails = |_: &u32| Err("no");
         assert_eq!(pin.insert_by(9, 1, 7, fails), Ok(None), "nothing to compare with");
@@ -345,6 +345,23 @@ fn errors_of_a_comparison_come_back_and_change_nothing() {
         assert_eq!(pin.get_by(9, |k| Ok::<_, ()>(*k == 1)), Ok(Some(&7)));
         assert_eq!(pin.insert_by(9, 1, 8, |k| Ok::<_, ()>(*k == 1)), Ok(Some(&7)));
         assert_eq!(pin.insert_by(9, 2, 9, |k| Ok::<_, ()>(*k == 2)), Ok(None));
+        let one = |k: &u32| Ok::<_, ()>(*k == 1);
+        assert_eq!(pin.try_insert_by(9, 1, 7, fails).unwrap_err(), "no");
+        let refused = pin.try_insert_by(9, 1, 7, one).unwrap().unwrap_err();
+        assert_eq!((refused.current, refused.not_inserted), (&8, 7));
+        assert_eq!(
+            (pin.set_ttl_by(9, ns(5), fails), pin.set_ttl_by(9, ns(5), one)),
+            (Err("no"), Ok(true))
+        );
+        assert_eq!(pin.get_entry_by(9, fails).err(), Some("no"));
+        let entry = pin.get_entry_by(9, one).unwrap().expect("it is there");
+        assert_eq!((*entry.value(), entry.ttl()), (8, Ttl::Remaining(ns(5))));
+        assert_eq!(pin.insert_with_ttl_by(9, 1, 7, ns(4), fails), Err("no"));
+        assert_eq!(pin.insert_with_ttl_by(9, 1, 7, ns(4), one), Ok(Some(&8)));
+        clock.advance(ns(4));
+        assert_eq!((pin.get_by(9, one), pin.set_ttl_by(9, ns(5), one)), (Ok(None), Ok(false)));
+        assert!(pin.get_entry_by(9, one).unwrap().is_none());
+        assert_eq!(pin.try_insert_with_ttl_by(9, 1, 8, ns(3), one), Ok(Ok(&8)));
         assert_eq!(pin.remove_by(9, |k| Ok::<_, ()>(*k == 1)), Ok(Some(&8)));
         assert_eq!(map.len(), 1);
     });

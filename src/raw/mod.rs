@@ -64,6 +64,6 @@ pub(crate) use list::TOGETHER;
 pub(crate) use refresh::Freshness;
 pub(crate) use state::{Now, State};
 pub(crate) use stripe::{chain_count, thread_number};
-pub(crate) use table::{Position, Table};
+pub(crate) use table::{Occupied, Position, Table};
 pub use tokens::RefreshToken;
 pub(crate) use upkeep::Figures;
