@@ -3,6 +3,7 @@
 
 mod builder;
 mod clock;
+mod external;
 mod iter;
 mod listener;
 mod map;
