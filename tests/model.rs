@@ -3,6 +3,7 @@
 mod common;
 
 use arbitrary::{Arbitrary, Unstructured};
+use common::changes::Change;
 use common::exclusive;
 use common::hashers::Hashing;
 use common::ops::{Case, Op, Setup, run};
@@ -38,8 +39,35 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(Op::IterCheck),
         2 => Just(Op::Stats),
         1 => any::<u8>().prop_map(Op::Fill),
+        24 => change().prop_map(Op::Change),
         3 => Just(Op::Repin),
         3 => Just(Op::Unpin),
+    ]
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let timed = || (key(), any::<u8>());
+    let choice = || (key(), any::<bool>());
+    prop_oneof![
+        3 => key().prop_map(Change::ComputeInsert),
+        3 => timed().prop_map(|(k, t)| Change::ComputeInsertTtl(k, t)),
+        2 => key().prop_map(Change::ComputeRemove),
+        1 => key().prop_map(Change::ComputeAbort),
+        2 => key().prop_map(Change::UpdateOrInsert),
+        2 => choice().prop_map(|(k, accept)| Change::ReplaceIf(k, accept)),
+        2 => choice().prop_map(|(k, accept)| Change::RemoveIf(k, accept)),
+        2 => timed().prop_map(|(k, t)| Change::TryInsertTtl(k, t)),
+        2 => timed().prop_map(|(k, t)| Change::ExtendTtl(k, t)),
+        2 => (key(), -3..9_i8).prop_map(|(k, d)| Change::SetDeadline(k, d)),
+        1 => key().prop_map(Change::Persist),
+        2 => key().prop_map(Change::GetEntry),
+        6 => timed().prop_map(|(k, t)| Change::GetOrRefresh(k, t)),
+        3 => Just(Change::Refresh),
+        1 => Just(Change::GiveBack),
+        1 => (0..5_u8).prop_map(Change::Retain),
+        1 => Just(Change::NextDeadline),
+        1 => Just(Change::IterEntries),
+        1 => Just(Change::Shrink),
     ]
 }
 

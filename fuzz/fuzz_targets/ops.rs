@@ -1,6 +1,8 @@
 //! Operation sequences against the model of `tests/model.rs`, with the hash function and the options chosen too.
 #![no_main]
 
+#[path = "../../tests/common/changes.rs"]
+mod changes;
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../../tests/common/hashers.rs"]
 mod hashers;

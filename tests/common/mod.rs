@@ -1,7 +1,9 @@
-//! What the integration tests share. The fuzz target includes `hashers.rs`, `ops.rs` and `tally.rs` by path.
+//! What the integration tests share. The fuzz target includes `changes.rs`, `hashers.rs`, `ops.rs` and
+//! `tally.rs` by path.
 #![allow(dead_code, reason = "each test crate uses its own part")]
 
 pub(crate) mod books;
+pub(crate) mod changes;
 pub(crate) mod hashers;
 pub(crate) mod history;
 pub(crate) mod ops;

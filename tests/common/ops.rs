@@ -1,6 +1,7 @@
 //! Sequences of operations, checked one by one against a model on a manual clock. One interpreter serves the
 //! property test, the replay of the committed corpus on stable, and the fuzz target.
 
+use super::changes::{Change, HeldToken};
 use super::hashers::Hashing;
 use super::tally::{Tally, Token, reading};
 use arbitrary::Arbitrary;
@@ -10,7 +11,7 @@ use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 /// Keys are numbers below this; [`Op::Fill`] uses the numbers from here on.
-const KEYS: u8 = 32;
+pub(super) const KEYS: u8 = 32;
 
 /// One step. `u8`s are keys (modulo [`KEYS`]), spans (see [`span`]) or counts.
 #[derive(Arbitrary, Clone, Debug)]
@@ -36,6 +37,8 @@ pub(crate) enum Op {
     Stats,
     /// Inserts this many keys that no other operation uses, so that the map grows.
     Fill(u8),
+    /// The calls beyond those.
+    Change(Change),
     /// `repin`: references taken before end here.
     Repin,
     /// Drops the pin and takes another.
@@ -59,7 +62,7 @@ pub(crate) struct Case {
 }
 
 /// Mostly a few ticks, so that deadlines are met exactly; sometimes an hour, sometimes for ever.
-fn span(byte: u8) -> Duration {
+pub(super) fn span(byte: u8) -> Duration {
     match byte {
         0..=223 => Duration::from_nanos(u64::from(byte % 14)),
         224..=239 => Duration::from_secs(3600),
@@ -67,8 +70,8 @@ fn span(byte: u8) -> Duration {
     }
 }
 
-struct Key {
-    n: u8,
+pub(super) struct Key {
+    pub(super) n: u8,
     _token: Token,
 }
 
@@ -93,38 +96,39 @@ impl std::borrow::Borrow<u8> for Key {
 }
 
 #[derive(Clone)]
-struct Val {
-    n: u64,
+pub(super) struct Val {
+    pub(super) n: u64,
     token: Token,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    n: u64,
+pub(super) struct Entry {
+    /// The value: each is put once, so it tells entries apart.
+    pub(super) n: u64,
     /// `None` is never.
-    deadline: Option<u64>,
+    pub(super) deadline: Option<u64>,
 }
 
 /// What the map must answer.
 #[derive(Default)]
-struct Model {
-    now: u64,
+pub(super) struct Model {
+    pub(super) now: u64,
     last: u64,
-    entries: BTreeMap<u8, Entry>,
+    pub(super) entries: BTreeMap<u8, Entry>,
 }
 
 impl Model {
-    fn deadline(&self, ttl: Duration) -> Option<u64> {
+    pub(super) fn deadline(&self, ttl: Duration) -> Option<u64> {
         let ttl = u64::try_from(ttl.as_nanos()).ok()?;
         self.now.checked_add(ttl)
     }
 
-    fn live(&self, key: u8) -> Option<Entry> {
+    pub(super) fn live(&self, key: u8) -> Option<Entry> {
         let alive = |e: &Entry| e.deadline.is_none_or(|d| self.now < d);
         self.entries.get(&key).copied().filter(alive)
     }
 
-    fn all_live(&self) -> BTreeMap<u8, u64> {
+    pub(super) fn all_live(&self) -> BTreeMap<u8, u64> {
         let keys = self.entries.keys();
         keys.filter_map(|k| Some((*k, self.live(*k)?.n))).collect()
     }
@@ -136,14 +140,15 @@ impl Model {
     }
 }
 
-type Map = TtlMap<Key, Val, Hashing>;
+pub(super) type Map = TtlMap<Key, Val, Hashing>;
 
-struct Run<'a> {
-    map: &'a Map,
+pub(super) struct Run<'a> {
+    pub(super) map: &'a Map,
     clock: &'a ManualClock,
     tally: &'a Tally,
-    model: &'a mut Model,
-    time_to_live: Duration,
+    pub(super) model: &'a mut Model,
+    pub(super) time_to_live: Duration,
+    pub(super) tokens: Vec<HeldToken>,
 }
 
 /// Runs a case; panics at the first wrong answer. No guard may be held anywhere meanwhile.
@@ -166,6 +171,7 @@ pub(crate) fn run(case: &Case) {
         tally: &tally,
         model: &mut model,
         time_to_live: time_to_live.map_or(Duration::MAX, span),
+        tokens: Vec::new(),
     };
 
     let mut ops = case.ops.iter();
@@ -217,16 +223,16 @@ impl Run<'_> {
         more
     }
 
-    fn key(&self, n: u8) -> Key {
+    pub(super) fn key(&self, n: u8) -> Key {
         Key { n, _token: self.tally.token() }
     }
 
-    fn val(&mut self) -> Val {
+    pub(super) fn val(&mut self) -> Val {
         self.model.last += 1;
         Val { n: self.model.last, token: self.tally.token() }
     }
 
-    fn insert_model(&mut self, key: u8, n: u64, deadline: Option<u64>) -> Option<u64> {
+    pub(super) fn insert_model(&mut self, key: u8, n: u64, deadline: Option<u64>) -> Option<u64> {
         let old = self.model.live(key).map(|e| e.n);
         self.model.entries.insert(key, Entry { n, deadline });
         old
@@ -402,6 +408,7 @@ impl Run<'_> {
                 }
                 None
             }
+            Op::Change(change) => self.change(pin, change),
             Op::Repin | Op::Unpin => unreachable!("handled by until_repin"),
         }
     }
@@ -435,7 +442,11 @@ impl Run<'_> {
     }
 }
 
-fn same<'p>(got: Option<&'p Val>, expected: Option<u64>, op: &Op) -> Option<(&'p Val, u64)> {
+pub(super) fn same<'p>(
+    got: Option<&'p Val>,
+    expected: Option<u64>,
+    op: &impl std::fmt::Debug,
+) -> Option<(&'p Val, u64)> {
     assert_eq!(got.map(|v| v.n), expected, "{op:?}");
     got.zip(expected)
 }
