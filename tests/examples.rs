@@ -15,6 +15,8 @@ mod examples {
     pub(crate) mod flags;
     #[path = "../../examples/limiter.rs"]
     pub(crate) mod limiter;
+    #[path = "../../examples/sessions/main.rs"]
+    pub(crate) mod sessions;
 }
 
 #[path = "examples/dns.rs"]
@@ -23,6 +25,8 @@ mod dns;
 mod flags;
 #[path = "examples/limiter.rs"]
 mod limiter;
+#[path = "examples/sessions.rs"]
+mod sessions;
 
 use std::time::Duration;
 
