@@ -37,6 +37,11 @@ loom pending_not_dropped        racy_16_drop_of_the_map_with_work_deferred
 loom no_mark                    racy_17_clear_vs_insert
 loom length_below_zero          racy_18_length_is_never_below_zero
 loom no_grace_period            racy_19_slot_reuse_never_shows_another_key
+loom token_taken_blindly        racy_20_refresh_token_one_of_two_gets_it
+loom token_returned_relaxed     racy_20b_refresh_token_comes_back_vs_the_next
+loom refresh_without_identity   racy_20c_refresh_vs_insert_the_refresh_is_never_on_top
+loom token_returned_by_slot     racy_20d_late_refresh_token_vs_reuse_of_its_slot
+loom token_kept_by_the_slot     racy_20d_late_refresh_token_vs_reuse_of_its_slot
 loom renew_expired              racy_23_no_renewal_after_a_get_saw_it_expired
 loom renewal_lost_by_update     racy_24_set_ttl_vs_update_keeps_the_deadline
 loom iteration_follows_the_heir racy_25_iter_vs_replace_sees_each_key_once

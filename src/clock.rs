@@ -291,6 +291,6 @@ impl fmt::Debug for ClockSource {
 
 /// Whole nanoseconds, saturating at 584 years.
 #[inline]
-fn nanos(duration: Duration) -> u64 {
+pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -3,6 +3,7 @@
 
 mod builder;
 mod clock;
+mod external;
 mod iter;
 mod listener;
 mod map;
@@ -19,8 +20,9 @@ pub use clock::{Clock, Deadline, ManualClock, MonotonicClock, Ttl};
 pub use iter::{Entries, Iter, Keys, Values};
 pub use listener::RemovalCause;
 pub use map::{TryReserveError, TtlMap};
-pub use pinned::{Compute, EntryRef, OccupiedError, Operation, Pinned};
+pub use pinned::{Compute, EntryRef, Lookup, OccupiedError, Operation, Pinned};
 pub use policy::Policy;
+pub use raw::RefreshToken;
 pub use set::{PinnedSet, TtlSet};
 pub use stats::Stats;
 pub use sweep::{Budget, SweepReport, Sweeper};

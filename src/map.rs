@@ -16,7 +16,7 @@ use crate::{
     pinned::Pinned,
     policy::{Live, Policy},
     raw::{self, MAX_SLOTS, State, Table},
-    stats::Stats,
+    stats::{Lookups, Stats},
     sweep::{Budget, SweepReport},
 };
 
@@ -46,6 +46,7 @@ pub struct TtlMap<K, V, S = RandomState> {
     pub(crate) table: Table<(K, V)>,
     pub(crate) hasher: S,
     pub(crate) policy: Live,
+    pub(crate) lookups: Lookups,
 }
 
 impl<K, V> TtlMap<K, V> {
@@ -83,7 +84,7 @@ impl<K, V, S> TtlMap<K, V, S> {
         let policy = Policy::default();
         let sweep_per_write = policy.sweep_per_write as u32;
         let table = Table::new(capacity, MAX_SLOTS, sweep_per_write, clock, Listener::NONE);
-        Self { table, hasher, policy: Live::new(policy) }
+        Self { table, hasher, policy: Live::new(policy), lookups: Lookups::new(false) }
     }
 
     /// Pins the current thread and returns the view through which entries are read and written.
@@ -303,7 +304,7 @@ impl<K, V, S> TtlMap<K, V, S> {
     /// Returns the map's figures. Walks all slots; exact when no write is running.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::of(&self.table.figures())
+        Stats::of(&self.table.figures(), &self.lookups)
     }
 
     /// Returns how many slots the map may have, for entries and for what waits for reclamation.
@@ -432,6 +433,7 @@ where
             table: self.table.like(self.len()),
             hasher: self.hasher.clone(),
             policy: Live::new(self.policy()),
+            lookups: Lookups::new(self.lookups.are_recorded()),
         };
         let mut pinned = map.pin();
         for entry in self.pin().iter_entries() {

@@ -1,8 +1,13 @@
 //! What a map tells about itself.
 
-use core::time::Duration;
+use core::{fmt, time::Duration};
 
-use crate::raw::Figures;
+use crossbeam_utils::CachePadded;
+
+use crate::{
+    raw::{Figures, chain_count, thread_number},
+    sync::{AtomicU64, Ordering},
+};
 
 /// The figures of a map, from [`TtlMap::stats`](crate::TtlMap::stats).
 ///
@@ -30,10 +35,15 @@ pub struct Stats {
     /// Bytes that the map itself takes from the allocator and the system, pages not touched yet
     /// included, what keys and values own not included.
     pub bytes_allocated: usize,
+    /// Lookups that found a value. Zero unless the map [records](crate::Builder::record_stats) them.
+    pub hits: u64,
+    /// Lookups that found none. Zero unless the map records them.
+    pub misses: u64,
 }
 
 impl Stats {
-    pub(crate) fn of(figures: &Figures) -> Self {
+    pub(crate) fn of(figures: &Figures, lookups: &Lookups) -> Self {
+        let (hits, misses) = lookups.totals();
         Self {
             len: figures.entries,
             expired_unswept: figures.expired_unswept,
@@ -43,7 +53,67 @@ impl Stats {
             slots: figures.slots,
             free_slots: figures.free_slots,
             growths: figures.growths,
-            bytes_allocated: figures.bytes,
+            bytes_allocated: figures.bytes + lookups.bytes(),
+            hits,
+            misses,
         }
+    }
+}
+
+/// How lookups ended, if the map is to know: counted by stripes, so that readers do not share a line.
+pub(crate) struct Lookups(Option<Box<Stripes>>);
+
+/// One for each of the threads that read at a time; a power of two of them.
+struct Stripes(Box<[CachePadded<Counts>]>);
+
+struct Counts {
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl Lookups {
+    pub(crate) fn new(are_recorded: bool) -> Self {
+        let counts = || Counts { hits: AtomicU64::new(0), misses: AtomicU64::new(0) };
+        let stripes = || Stripes((0..chain_count()).map(|_| counts().into()).collect());
+        Self(are_recorded.then(|| stripes().into()))
+    }
+
+    pub(crate) fn are_recorded(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Counts a lookup. Where nothing is recorded it is one comparison.
+    #[inline]
+    pub(crate) fn count(&self, is_hit: bool) {
+        if let Some(stripes) = &self.0 {
+            stripes.count(is_hit);
+        }
+    }
+
+    fn totals(&self) -> (u64, u64) {
+        let stripes = self.0.iter().flat_map(|stripes| &stripes.0);
+        stripes.fold((0, 0), |(hits, misses), counts| {
+            let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+            (hits + load(&counts.hits), misses + load(&counts.misses))
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |stripes| size_of::<Stripes>() + size_of_val(&*stripes.0))
+    }
+}
+
+impl Stripes {
+    #[inline(never)]
+    fn count(&self, is_hit: bool) {
+        let counts = &self.0[thread_number() & (self.0.len() - 1)];
+        // Relaxed: only the sums mean anything.
+        (if is_hit { &counts.hits } else { &counts.misses }).fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Lookups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Lookups").field(&self.are_recorded()).finish()
     }
 }

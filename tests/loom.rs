@@ -420,6 +420,84 @@ race!(
     }
 );
 
+race!(
+    racy_20_refresh_token_one_of_two_gets_it,
+    5,
+    4300,
+    World::new(),
+    |w: &World| {
+        w.insert_until(A, 1, 10);
+    },
+    |w: &World| w.token(A),
+    |w: &World| w.token(A),
+    |_: &World, a: Option<_>, b: Option<_>| {
+        assert_eq!(usize::from(a.is_some()) + usize::from(b.is_some()), 1);
+    }
+);
+
+/// What the last holder did, the next one sees.
+#[test]
+fn racy_20b_refresh_token_comes_back_vs_the_next() {
+    model("racy_20b_refresh_token_comes_back_vs_the_next", 5, 3, || {
+        let w = World::new();
+        w.insert_until(A, 1, 10);
+        let token = w.token(A).expect("the first to ask");
+        let record = Arc::new(loom::cell::UnsafeCell::new(0));
+        let theirs = Arc::clone(&record);
+        let holder = thread::spawn(move || {
+            theirs.with_mut(|_| ());
+            drop(token);
+        });
+        if let Some(next) = w.token(A) {
+            record.with_mut(|_| ());
+            drop(next);
+        }
+        holder.join().unwrap();
+        assert!(w.token(A).is_some());
+        w.end();
+    });
+}
+
+/// Whichever comes first: the inserted value is newer than the one that was made from the old.
+#[test]
+fn racy_20c_refresh_vs_insert_the_refresh_is_never_on_top() {
+    model("racy_20c_refresh_vs_insert_the_refresh_is_never_on_top", 3, 1600, || {
+        let w = World::new();
+        w.insert_until(A, 1, 10);
+        let token = w.token(A).expect("the first to ask");
+        let theirs = Arc::clone(&w);
+        let other = thread::spawn(move || {
+            let old = theirs.insert(A, 3);
+            drop(theirs);
+            old
+        });
+        let is_put = w.refresh(token, A, 2);
+        assert_eq!(other.join().unwrap(), Some(if is_put { 2 } else { 1 }));
+        assert_eq!((w.get(A), w.map.len()), (Some(3), 1));
+        w.end();
+    });
+}
+
+/// A token that outlived its entry is nothing to the next entry in its slot.
+#[test]
+fn racy_20d_late_refresh_token_vs_reuse_of_its_slot() {
+    model("racy_20d_late_refresh_token_vs_reuse_of_its_slot", 5, 13, || {
+        let w = World::with_slots(1, 1);
+        w.insert_until(A, 1, 10);
+        let token = w.token(A).expect("the first to ask");
+        let holder = thread::spawn(move || drop(token));
+        w.remove(A);
+        w.sweep();
+        w.insert_until(A_TWIN, 2, 10);
+        let next = w.token(A_TWIN);
+        holder.join().unwrap();
+        assert!(next.is_some());
+        assert!(w.token(A_TWIN).is_none(), "two holders");
+        drop(next);
+        w.end();
+    });
+}
+
 #[test]
 fn racy_23_no_renewal_after_a_get_saw_it_expired() {
     model("racy_23_no_renewal_after_a_get_saw_it_expired", 5, 72, || {

@@ -15,6 +15,48 @@ fn map() -> (Map, ManualClock) {
     (builder().clock(clock.clone()).build().expect("valid options"), clock)
 }
 
+#[test]
+fn lookups_are_counted_where_the_map_is_to_record_them() {
+    exclusive(|| {
+        for record in [false, true] {
+            let map: Map = builder().record_stats(record).build().expect("valid options");
+            map.insert_with_ttl(1, 7, ns(0));
+            map.insert(2, 8);
+            thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        let pin = map.pin();
+                        for key in 0..3 {
+                            let found = [
+                                pin.get(&key).is_some(),
+                                pin.get_key_value(&key).is_some(),
+                                pin.get_entry(&key).is_some(),
+                                pin.contains_key(&key),
+                                pin.get_many([&key])[0].is_some(),
+                                pin.get_or_refresh(&key, ns(1)).value().is_some(),
+                                map.view(&key, |_| ()).is_some(),
+                                map.get_cloned(&key).is_some(),
+                            ];
+                            assert_eq!(found, [key == 2; 8]);
+                        }
+                        assert_eq!(pin.get_by(0, |_| Ok::<_, ()>(true)), Ok(None));
+                        let mut many = Vec::new();
+                        pin.get_many_into(&[2, 2, 3], &mut many);
+                        // Not counted: they look for no value.
+                        assert!(pin.ttl(&2).is_some() && pin.iter().count() == 1);
+                        pin.set_ttl(&3, ns(5));
+                    });
+                }
+            });
+            let stats = map.clone().stats();
+            assert_eq!((stats.hits, stats.misses), (0, 0), "a clone counts its own");
+            let stats = map.stats();
+            let expected = if record { (4 * (8 + 2), 4 * (16 + 2)) } else { (0, 0) };
+            assert_eq!((stats.hits, stats.misses), expected);
+        }
+    });
+}
+
 /// A key without a value, and one whose value has expired and is not swept: absent for every call.
 #[test]
 fn absent_and_expired_are_one_for_every_call() {
@@ -293,7 +335,7 @@ fn a_panic_in_a_closure_changes_nothing() {
 #[test]
 fn errors_of_a_comparison_come_back_and_change_nothing() {
     exclusive(|| {
-        let (map, _) = map();
+        let (map, clock) = map();
         let pin = map.pin();
         let fails = |_: &u32| Err("no");
         assert_eq!(pin.insert_by(9, 1, 7, fails), Ok(None), "nothing to compare with");
@@ -303,6 +345,23 @@ fn errors_of_a_comparison_come_back_and_change_nothing() {
         assert_eq!(pin.get_by(9, |k| Ok::<_, ()>(*k == 1)), Ok(Some(&7)));
         assert_eq!(pin.insert_by(9, 1, 8, |k| Ok::<_, ()>(*k == 1)), Ok(Some(&7)));
         assert_eq!(pin.insert_by(9, 2, 9, |k| Ok::<_, ()>(*k == 2)), Ok(None));
+        let one = |k: &u32| Ok::<_, ()>(*k == 1);
+        assert_eq!(pin.try_insert_by(9, 1, 7, fails).unwrap_err(), "no");
+        let refused = pin.try_insert_by(9, 1, 7, one).unwrap().unwrap_err();
+        assert_eq!((refused.current, refused.not_inserted), (&8, 7));
+        assert_eq!(
+            (pin.set_ttl_by(9, ns(5), fails), pin.set_ttl_by(9, ns(5), one)),
+            (Err("no"), Ok(true))
+        );
+        assert_eq!(pin.get_entry_by(9, fails).err(), Some("no"));
+        let entry = pin.get_entry_by(9, one).unwrap().expect("it is there");
+        assert_eq!((*entry.value(), entry.ttl()), (8, Ttl::Remaining(ns(5))));
+        assert_eq!(pin.insert_with_ttl_by(9, 1, 7, ns(4), fails), Err("no"));
+        assert_eq!(pin.insert_with_ttl_by(9, 1, 7, ns(4), one), Ok(Some(&8)));
+        clock.advance(ns(4));
+        assert_eq!((pin.get_by(9, one), pin.set_ttl_by(9, ns(5), one)), (Ok(None), Ok(false)));
+        assert!(pin.get_entry_by(9, one).unwrap().is_none());
+        assert_eq!(pin.try_insert_with_ttl_by(9, 1, 8, ns(3), one), Ok(Ok(&8)));
         assert_eq!(pin.remove_by(9, |k| Ok::<_, ()>(*k == 1)), Ok(Some(&8)));
         assert_eq!(map.len(), 1);
     });

@@ -7,7 +7,7 @@ use core::{
 
 use equivalent::Equivalent;
 
-use crate::raw::{Computed, Decision};
+use crate::raw::{Computed, Decision, Met};
 
 use super::{Pinned, infallible};
 
@@ -144,7 +144,9 @@ where
             &self.guard,
             |(key, _), (met, _)| Ok(key == met),
             |new, met| match met {
-                Some((_, met)) if is_expected(met) => Decision::Put(new, None),
+                Some(Met { entry: (_, value), .. }) if is_expected(value) => {
+                    Decision::Put(new, None)
+                }
                 _ => Decision::Leave(new),
             },
             |new| new,
@@ -220,7 +222,9 @@ where
             &self.guard,
             |(), (met, _)| Ok(key.equivalent(met)),
             |(), met| match met {
-                Some((key, value)) if is_expected(key, value) => Decision::Remove(()),
+                Some(Met { entry: (key, value), .. }) if is_expected(key, value) => {
+                    Decision::Remove(())
+                }
                 _ => Decision::Leave(()),
             },
             |_| unreachable!("nothing is put"),
@@ -240,9 +244,10 @@ where
             &self.guard,
             |key, (met, _)| Ok(key == met),
             |key, met| {
-                let operation = f(met.map(|(_, value)| value));
                 // The default is for a key that has no deadline to keep.
-                let default = || met.is_none().then(|| self.map.default_state());
+                let is_absent = met.is_none();
+                let default = || is_absent.then(|| self.map.default_state());
+                let operation = f(met.map(|met| &met.entry.1));
                 match operation {
                     Operation::Insert(value) => Decision::Put((key, value), default()),
                     Operation::InsertWithTtl(value, ttl) => {

@@ -1,8 +1,13 @@
 //! Operations whose comparison can fail, for bindings to languages with their own idea of equality.
 
-use crate::raw::SplitKey;
+use core::time::Duration;
 
-use super::Pinned;
+use crate::{
+    clock::Deadline,
+    raw::{SplitKey, State},
+};
+
+use super::{EntryRef, OccupiedError, Pinned};
 
 impl<K, V, S> Pinned<'_, K, V, S> {
     /// Returns the value of the key with this hash that `is_match` accepts; `None` if there is none, or it is
@@ -31,8 +36,27 @@ impl<K, V, S> Pinned<'_, K, V, S> {
         mut is_match: impl FnMut(&K) -> Result<bool, E>,
     ) -> Result<Option<&V>, E> {
         let key = SplitKey::from_hash(hash);
-        let found = self.map.table.get(key, &self.guard, |(key, _)| is_match(key))?;
-        Ok(found.map(|(_, value)| value))
+        let found =
+            self.map.table.get(key, &self.guard, |(key, _)| is_match(key), |(_, value)| value)?;
+        self.map.lookups.count(found.is_some());
+        Ok(found)
+    }
+
+    /// Returns the entry of the key with this hash that `is_match` accepts, as [`Pinned::get_entry`]; the hash as for
+    /// [`Pinned::get_by`].
+    ///
+    /// # Errors
+    ///
+    /// The first error of `is_match`.
+    pub fn get_entry_by<E>(
+        &self,
+        hash: u64,
+        mut is_match: impl FnMut(&K) -> Result<bool, E>,
+    ) -> Result<Option<EntryRef<'_, K, V>>, E> {
+        let key = SplitKey::from_hash(hash);
+        let found = self.map.table.get_timed(key, &self.guard, |(key, _)| is_match(key))?;
+        self.map.lookups.count(found.is_some());
+        Ok(found.map(|(entry, state, ttl)| EntryRef::new(entry, Deadline::of(state), ttl)))
     }
 
     /// Puts a value, in the place of that of the key with this hash that `is_match` accepts if there is one,
@@ -50,13 +74,120 @@ impl<K, V, S> Pinned<'_, K, V, S> {
         hash: u64,
         key: K,
         value: V,
+        is_match: impl FnMut(&K) -> Result<bool, E>,
+    ) -> Result<Option<&V>, E> {
+        self.put_by(hash, key, value, self.map.default_state(), is_match)
+    }
+
+    /// Puts a value that expires after `ttl`; otherwise as [`Pinned::insert_by`].
+    ///
+    /// # Errors
+    ///
+    /// The first error of `is_match`; then nothing is changed, and key and value are dropped.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::insert`].
+    pub fn insert_with_ttl_by<E>(
+        &self,
+        hash: u64,
+        key: K,
+        value: V,
+        ttl: Duration,
+        is_match: impl FnMut(&K) -> Result<bool, E>,
+    ) -> Result<Option<&V>, E> {
+        self.put_by(hash, key, value, self.map.table.clock.state_after(ttl), is_match)
+    }
+
+    fn put_by<E>(
+        &self,
+        hash: u64,
+        key: K,
+        value: V,
+        state: State,
         mut is_match: impl FnMut(&K) -> Result<bool, E>,
     ) -> Result<Option<&V>, E> {
-        let state = self.map.default_state();
         let (table, split_key) = (&self.map.table, SplitKey::from_hash(hash));
         let put = table
             .insert(split_key, (key, value), state, &self.guard, |_, (met, _)| is_match(met))?;
         Ok(put.map(|(_, value)| value))
+    }
+
+    /// Puts a value if the key with this hash that `is_match` accepts is absent or expired, with the map's default
+    /// TTL. Otherwise as [`Pinned::try_insert`], whose answer is inside; the hash as for [`Pinned::get_by`].
+    ///
+    /// # Errors
+    ///
+    /// The first error of `is_match`; then nothing is changed, and key and value are dropped.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::insert`].
+    pub fn try_insert_by<E>(
+        &self,
+        hash: u64,
+        key: K,
+        value: V,
+        is_match: impl FnMut(&K) -> Result<bool, E>,
+    ) -> Result<Result<&V, OccupiedError<'_, V>>, E> {
+        self.try_put_by(hash, key, value, self.map.default_state(), is_match)
+    }
+
+    /// Puts a value that expires after `ttl`; otherwise as [`Pinned::try_insert_by`].
+    ///
+    /// # Errors
+    ///
+    /// The first error of `is_match`; then nothing is changed, and key and value are dropped.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::insert`].
+    pub fn try_insert_with_ttl_by<E>(
+        &self,
+        hash: u64,
+        key: K,
+        value: V,
+        ttl: Duration,
+        is_match: impl FnMut(&K) -> Result<bool, E>,
+    ) -> Result<Result<&V, OccupiedError<'_, V>>, E> {
+        self.try_put_by(hash, key, value, self.map.table.clock.state_after(ttl), is_match)
+    }
+
+    fn try_put_by<E>(
+        &self,
+        hash: u64,
+        key: K,
+        value: V,
+        state: State,
+        mut is_match: impl FnMut(&K) -> Result<bool, E>,
+    ) -> Result<Result<&V, OccupiedError<'_, V>>, E> {
+        let (table, split_key) = (&self.map.table, SplitKey::from_hash(hash));
+        let put =
+            table.try_insert(split_key, (key, value), state, &self.guard, |_, (met, _)| {
+                is_match(met)
+            })?;
+        Ok(put.map(|(_, value)| value).map_err(OccupiedError::of))
+    }
+
+    /// Lets the value of the key with this hash that `is_match` accepts expire after `ttl` from now. Otherwise as
+    /// [`Pinned::set_ttl`]; the hash as for [`Pinned::get_by`].
+    ///
+    /// # Errors
+    ///
+    /// The first error of `is_match`; then nothing is changed.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::set_ttl`].
+    pub fn set_ttl_by<E>(
+        &self,
+        hash: u64,
+        ttl: Duration,
+        mut is_match: impl FnMut(&K) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let (table, split_key) = (&self.map.table, SplitKey::from_hash(hash));
+        let state = table.clock.state_after(ttl);
+        table.renew(split_key, |_| state, &self.guard, |(key, _)| is_match(key))
     }
 
     /// Removes the key with this hash that `is_match` accepts and returns its value. Otherwise as

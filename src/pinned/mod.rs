@@ -17,11 +17,13 @@ use crate::{
 mod change;
 mod fallible;
 mod read;
+mod refresh;
 mod time;
 mod write;
 
 pub use change::{Compute, Operation};
 pub use read::EntryRef;
+pub use refresh::Lookup;
 pub use write::OccupiedError;
 
 /// A map, seen by a pinned thread. From [`TtlMap::pin`].

@@ -84,8 +84,7 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let found = self.map.table.get(self.split_key(key), &self.guard, matches(key));
-        infallible(found).map(|(_, value)| value)
+        self.look_up(key, |(_, value)| value)
     }
 
     /// Returns the key that is in the map, and its value; `None` if the key is absent or expired. Otherwise as
@@ -94,8 +93,29 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let found = self.map.table.get(self.split_key(key), &self.guard, matches(key));
-        infallible(found).map(|(key, value)| (key, value))
+        self.look_up(key, |(key, value)| (key, value))
+    }
+
+    #[inline]
+    fn look_up<'p, Q, R>(&'p self, key: &Q, answer: impl Fn(&'p (K, V)) -> R) -> Option<R>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        if self.map.lookups.are_recorded() {
+            return self.look_up_and_count(key, answer);
+        }
+        infallible(self.map.table.get(self.split_key(key), &self.guard, matches(key), answer))
+    }
+
+    #[cold]
+    fn look_up_and_count<'p, Q, R>(&'p self, key: &Q, answer: impl Fn(&'p (K, V)) -> R) -> Option<R>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let found = self.map.table.get(self.split_key(key), &self.guard, matches(key), answer);
+        let found = infallible(found);
+        self.map.lookups.count(found.is_some());
+        found
     }
 
     /// Returns the entry of `key`, with its deadline and the time it has left; `None` if the key is absent or
@@ -128,7 +148,9 @@ where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let found = self.map.table.get_timed(self.split_key(key), &self.guard, matches(key));
-        infallible(found).map(|(entry, state, ttl)| EntryRef::new(entry, Deadline::of(state), ttl))
+        let found = infallible(found);
+        self.map.lookups.count(found.is_some());
+        found.map(|(entry, state, ttl)| EntryRef::new(entry, Deadline::of(state), ttl))
     }
 
     /// Returns whether `key` has a value: false if it is absent or expired.
@@ -227,7 +249,10 @@ where
                 &split_keys[..len],
                 &self.guard,
                 |i, (met, _)| Ok(group[i].equivalent(met)),
-                |entry| tell(entry.map(|(_, value)| value)),
+                |entry| {
+                    self.map.lookups.count(entry.is_some());
+                    tell(entry.map(|(_, value)| value));
+                },
             );
             infallible(looked_up);
         }

@@ -8,7 +8,10 @@ use core::{
 
 use equivalent::Equivalent;
 
-use crate::{clock::Deadline, raw::State};
+use crate::{
+    clock::Deadline,
+    raw::{Occupied, State},
+};
 
 use super::{Pinned, infallible, matches, same_key};
 
@@ -20,6 +23,15 @@ pub struct OccupiedError<'p, V> {
     pub current: &'p V,
     /// The value that was not inserted.
     pub not_inserted: V,
+}
+
+impl<'p, V> OccupiedError<'p, V> {
+    pub(super) fn of<K>(occupied: Occupied<'p, (K, V)>) -> Self {
+        let ((_, current), (key, not_inserted)) = (occupied.current, occupied.rejected);
+        // Before the answer is made: a panic in here drops the value as well.
+        drop(key);
+        Self { current, not_inserted }
+    }
 }
 
 impl<V: fmt::Debug> fmt::Display for OccupiedError<'_, V> {
@@ -244,15 +256,6 @@ where
         let split_key = self.split_key(&key);
         let table = &self.map.table;
         let put = table.try_insert(split_key, (key, value), state, &self.guard, same_key);
-        match infallible(put) {
-            Ok((_, value)) => Ok(value),
-            Err(occupied) => {
-                let (_, current) = occupied.current;
-                let (key, not_inserted) = occupied.rejected;
-                // Before the answer is made: a panic in here drops the value as well.
-                drop(key);
-                Err(OccupiedError { current, not_inserted })
-            }
-        }
+        infallible(put).map(|(_, value)| value).map_err(OccupiedError::of)
     }
 }

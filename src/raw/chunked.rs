@@ -123,6 +123,14 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
         unsafe { &*chunk.wrapping_add(number as usize) }
     }
 
+    /// The element `number`, if an `ensure` has made it available.
+    pub(super) fn get_if_there(&self, number: u32) -> Option<&T> {
+        // Acquire (O6): pairs with the Release of `ensure`.
+        let chunk = self.chunks[N::chunk_of(number)].load(Ordering::Acquire);
+        // SAFETY: the chunk is allocated and holds the element; it is freed with `self` only.
+        (!chunk.is_null()).then(|| unsafe { &*chunk.wrapping_add(number as usize) })
+    }
+
     /// The elements from `number` on, up to `len` of them: as far as its chunk goes, at least one.
     ///
     /// # Safety

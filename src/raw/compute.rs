@@ -5,7 +5,7 @@ use crate::{listener::RemovalCause, sync::planted};
 use super::{
     draft::Draft,
     guard::Guard,
-    link::{Link, SplitKey},
+    link::{Link, SlotIndex, SplitKey},
     list::{Found, Located},
     state::State,
     table::Table,
@@ -19,6 +19,12 @@ pub(crate) enum Decision<C, T> {
     Remove(C),
     /// Nothing.
     Leave(C),
+}
+
+/// The visible entry that a decision is about.
+pub(crate) struct Met<'g, T> {
+    pub(crate) entry: &'g T,
+    pub(super) slot: SlotIndex,
 }
 
 /// What happened.
@@ -39,7 +45,7 @@ impl<T> Table<T> {
         mut carry: C,
         guard: &'g Guard,
         mut is_match: impl FnMut(&C, &T) -> Result<bool, E>,
-        mut decide: impl FnMut(C, Option<&'g T>) -> Decision<C, T>,
+        mut decide: impl FnMut(C, Option<Met<'g, T>>) -> Decision<C, T>,
         unmake: impl Fn(T) -> C,
     ) -> Result<Computed<'g, C, T>, E> {
         let turn = &mut self.turn(guard);
@@ -73,7 +79,8 @@ impl<T> Table<T> {
             let first = old.state;
             let seen = self.is_visible(old.state).then(|| old.entry());
             turn.leave();
-            let (entry, deadline) = match decide(carry, seen) {
+            let met = seen.map(|entry| Met { entry, slot: old.slot() });
+            let (entry, deadline) = match decide(carry, met) {
                 Decision::Put(entry, deadline) => (entry, deadline),
                 Decision::Remove(back) if seen.is_some() => {
                     // As long as it is the entry that was seen, renewed or not.

@@ -84,32 +84,35 @@ enum Look {
 }
 
 impl<T> List<T> {
-    /// Finds the visible entry of `key` that `is_match` accepts.
+    /// Finds the visible entry of `key` that `is_match` accepts, and gives `answer` of it. (Made where the entry is
+    /// found: of a `None` no part is taken then, which `map` outside would test for again.)
     ///
     /// Wait-free: forward through the bucket, then at most one step to a replacement and three
     /// loads of each of the two state words.
     #[inline]
-    pub(super) fn lookup<'g, E>(
+    pub(super) fn lookup<'g, R, E>(
         &'g self,
         key: SplitKey,
         guard: &'g Guard,
         reading: impl Fn(State) -> Now,
         is_match: impl FnMut(&T) -> Result<bool, E>,
-    ) -> Result<Option<Hit<'g, T>>, E> {
+        answer: impl Fn(Hit<'g, T>) -> R,
+    ) -> Result<Option<R>, E> {
         let (_, link) = self.directory.start(key);
-        self.lookup_from(link, key, guard, reading, is_match)
+        self.lookup_from(link, key, guard, reading, is_match, answer)
     }
 
     /// The lookup from a ready link of the bucket of `key` or of one before it.
     #[inline]
-    fn lookup_from<'g, E>(
+    fn lookup_from<'g, R, E>(
         &'g self,
         mut link: Link,
         key: SplitKey,
         guard: &'g Guard,
         reading: impl Fn(State) -> Now,
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
-    ) -> Result<Option<Hit<'g, T>>, E> {
+        answer: impl Fn(Hit<'g, T>) -> R,
+    ) -> Result<Option<R>, E> {
         let node_key = key.node_key();
         loop {
             let node = match link.target() {
@@ -130,7 +133,7 @@ impl<T> List<T> {
                 }
                 // SAFETY: I4: reached by links under the guard.
                 if is_match(unsafe { node.entry() })? {
-                    return Ok(self.judge(node, guard, reading));
+                    return Ok(self.judge(node, guard, reading, answer));
                 }
             }
             // Acquire (O1): the fields of what it leads to.
@@ -166,7 +169,14 @@ impl<T> List<T> {
         self.step(&mut links, keys);
         for (i, (key, link)) in keys.iter().zip(links).enumerate() {
             let link = if link.is_ready() { link } else { self.directory.start(*key).1 };
-            tell(self.lookup_from(link, *key, guard, &reading, |entry| is_match(i, entry))?);
+            tell(self.lookup_from(
+                link,
+                *key,
+                guard,
+                &reading,
+                |entry| is_match(i, entry),
+                |hit| hit,
+            )?);
         }
         Ok(())
     }
@@ -230,18 +240,19 @@ impl<T> List<T> {
     ///
     /// That of an entry without a deadline is told here, in line; the rest apart from it.
     #[inline]
-    fn judge<'g>(
+    fn judge<'g, R>(
         &'g self,
         node: &'g Node<T>,
         guard: &'g Guard,
         reading: impl Fn(State) -> Now,
-    ) -> Option<Hit<'g, T>> {
+        answer: impl Fn(Hit<'g, T>) -> R,
+    ) -> Option<R> {
         // Acquire (O2): the fields of the slot that it may name.
         let state = node.state.load(Ordering::Acquire);
         if state.is_never() {
-            return Some(Hit(node));
+            return Some(answer(Hit(node)));
         }
-        self.judge_mortal(node, state, guard, reading)
+        self.judge_mortal(node, state, guard, reading).map(answer)
     }
 
     /// Judges a node that was met in a state with a deadline, or over.
@@ -555,7 +566,7 @@ impl<T> List<T> {
             match at.target() {
                 Target::Node(slot) => {
                     let node = self.slab.node(slot);
-                    hit = self.judge(node, guard, &reading);
+                    hit = self.judge(node, guard, &reading, |hit| hit);
                     let heir = || self.heir(node.state.load(Ordering::Acquire));
                     let bug = planted!(iteration_follows_the_heir).then(heir).flatten();
                     at = bug.unwrap_or(node).next.load(Ordering::Acquire);

@@ -40,6 +40,7 @@ mod link;
 mod list;
 #[allow(unsafe_code)] // overwrites emptied entries in debug builds
 mod poison;
+mod refresh;
 mod retain;
 #[allow(unsafe_code)] // owns boxes through raw links
 mod retire;
@@ -51,13 +52,18 @@ mod state;
 mod stripe;
 mod sweeping;
 mod table;
+#[allow(unsafe_code)] // names its words zeroed
+mod tokens;
 mod upkeep;
 
 pub(crate) use blocks::MAX_SLOTS;
-pub(crate) use compute::{Computed, Decision};
+pub(crate) use compute::{Computed, Decision, Met};
 pub(crate) use guard::{Guard, pin};
 pub(crate) use link::SplitKey;
 pub(crate) use list::TOGETHER;
+pub(crate) use refresh::Freshness;
 pub(crate) use state::{Now, State};
-pub(crate) use table::{Position, Table};
+pub(crate) use stripe::{chain_count, thread_number};
+pub(crate) use table::{Occupied, Position, Table};
+pub use tokens::RefreshToken;
 pub(crate) use upkeep::Figures;

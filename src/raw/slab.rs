@@ -18,6 +18,7 @@ use super::{
     poison,
     state::{AtomicState, State},
     stripe::{MAGAZINE_SLOTS, Turn},
+    tokens::Tokens,
 };
 
 /// What the slots of a magazine may take: many large ones would lie idle.
@@ -28,7 +29,7 @@ const MAGAZINE_BYTES: usize = 64 << 10;
 pub(super) const OFFSET_BITS: u32 = 25;
 
 /// The numbers of slots: as those of blocks, but that the first block has fewer.
-struct SlotNumbers;
+pub(super) struct SlotNumbers;
 
 impl Numbering for SlotNumbers {
     #[inline]
@@ -154,6 +155,7 @@ pub(super) struct Full;
 pub(super) struct Slab<T> {
     nodes: Chunked<Node<T>, SlotNumbers>,
     pub(super) blocks: Blocks,
+    pub(super) tokens: Tokens,
     /// How many slots a magazine holds at most, and a stripe takes from a block at once.
     magazine_slots: u32,
 }
@@ -171,6 +173,7 @@ impl<T> Slab<T> {
         Self {
             nodes: Chunked::new(),
             blocks: Blocks::new(max_slots, size_of::<Node<T>>()),
+            tokens: Tokens::new(),
             magazine_slots: share.clamp(1, MAGAZINE_SLOTS),
         }
     }
@@ -207,7 +210,7 @@ impl<T> Slab<T> {
     pub(super) fn bytes(&self) -> usize {
         let given_back = self.released_slots() * size_of::<Node<T>>();
         let handed_out = self.blocks.slots() as usize * size_of::<Node<T>>();
-        handed_out.saturating_sub(given_back) + self.blocks.bytes()
+        handed_out.saturating_sub(given_back) + self.blocks.bytes() + self.tokens.bytes()
     }
 
     /// Takes a free slot. Lock-free, the allocation of a chunk apart; no user code.
@@ -296,6 +299,7 @@ impl<T> Slab<T> {
     ///   is over.
     /// - It is reclaimed this once.
     pub(super) unsafe fn reclaim(&self, slot: SlotIndex, turn: &mut Turn<'_>) -> T {
+        self.tokens.forget(slot);
         // SAFETY: filled and unread, as the caller says.
         let entry = unsafe { self.node(slot).empty() };
         debug_assert!(

@@ -13,7 +13,7 @@ use super::link::SlotIndex;
 /// | 0 | free: no entry; the zero of fresh memory |
 /// | 1 | dead: removed or expired and claimed |
 /// | `n << 2 \| 2 \| live` | moved: replaced by slot `n`; `live` when its replacer found it alive |
-/// | `(tick + 2^30) << 2 \| flags` | visible while `now < tick`; the two flags are reserved |
+/// | `(tick + 2^30) << 2 \| flags` | visible while `now < tick`; the two flags are reserved: zero |
 /// | all ones above the flags | never expires |
 ///
 /// Every special word is below every stored tick, so liveness is one comparison.
@@ -28,7 +28,7 @@ impl State {
     /// so no step from such a judgement can succeed on it, as it could on the present tick come back.
     pub(crate) const OVER: Self = Self(Self::FIRST_TICK);
 
-    /// Two low bits: one for the refresh token, one for a validated hint (DESIGN.md, section 9).
+    /// Two low bits, zero in living states (DESIGN.md, section 9).
     const FLAGS: u64 = 3;
     const MOVED: u64 = 2;
     const LIVE: u64 = 1;
@@ -85,6 +85,12 @@ impl State {
     #[inline]
     pub(crate) fn later(self, other: Self) -> Self {
         Self(self.0.max(other.0))
+    }
+
+    /// The state of an entry whose deadline is so many nanoseconds earlier; of one that never expires, the same.
+    pub(super) fn earlier_by(self, nanos: u64) -> Self {
+        debug_assert!(!self.is_terminal());
+        self.tick().map_or(Self::NEVER, |tick| Self::until(tick.saturating_sub(nanos)))
     }
 
     /// All bits turned over: the earlier the deadline, the larger; and small for "never".

@@ -378,7 +378,7 @@ impl Drop for Stripes {
 
 /// Chains of stripes: four a processor, so that threads that take turns on it seldom share one, and 64
 /// at most, rounded up to a power of two.
-fn chain_count() -> usize {
+pub(crate) fn chain_count() -> usize {
     static COUNT: OnceLock<usize> = OnceLock::new();
     if MODEL {
         return 1;
@@ -395,7 +395,7 @@ per_thread! { static NUMBER: Cell<Option<usize>> = Cell::new(None) }
 /// A small number of the current thread, dealt in turn.
 #[cfg(not(any(loom, shuttle)))]
 #[inline]
-fn thread_number() -> usize {
+pub(crate) fn thread_number() -> usize {
     NUMBER.get().unwrap_or_else(new_thread_number)
 }
 
@@ -410,7 +410,7 @@ fn new_thread_number() -> usize {
 }
 
 #[cfg(any(loom, shuttle))]
-fn thread_number() -> usize {
+pub(crate) fn thread_number() -> usize {
     0
 }
 

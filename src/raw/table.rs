@@ -118,18 +118,19 @@ impl<T> Table<T> {
     /// Finds the visible entry of `key` that `is_match` accepts. Wait-free; writes nothing; reads
     /// the clock only for an entry with a deadline.
     #[inline]
-    pub(crate) fn get<'g, E>(
+    pub(crate) fn get<'g, R, E>(
         &'g self,
         key: SplitKey,
         guard: &'g Guard,
         is_match: impl FnMut(&T) -> Result<bool, E>,
-    ) -> Result<Option<&'g T>, E> {
+        answer: impl Fn(&'g T) -> R,
+    ) -> Result<Option<R>, E> {
+        let answer = |hit: Hit<'g, T>| answer(hit.entry());
         if planted!(clock_read_before_the_word) {
             let early = self.clock.now();
-            return Ok(self.list.lookup(key, guard, |_| early, is_match)?.map(Hit::entry));
+            return self.list.lookup(key, guard, |_| early, is_match, answer);
         }
-        let hit = self.list.lookup(key, guard, |state| self.clock.reading_for(state), is_match)?;
-        Ok(hit.map(Hit::entry))
+        self.list.lookup(key, guard, |state| self.clock.reading_for(state), is_match, answer)
     }
 
     /// The same for several keys, [`TOGETHER`] at most, side by side; `tell` is given the answers in
@@ -158,7 +159,7 @@ impl<T> Table<T> {
     ) -> Result<Option<(&'g T, State, Ttl)>, E> {
         loop {
             let reading = |state| self.clock.reading_for(state);
-            let Some(hit) = self.list.lookup(key, guard, reading, &mut is_match)? else {
+            let Some(hit) = self.list.lookup(key, guard, reading, &mut is_match, |hit| hit)? else {
                 return Ok(None);
             };
             if let Some((state, ttl)) = self.time_left(&hit) {

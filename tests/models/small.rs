@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use evanesce::{Budget, ManualClock, TtlMap};
+use evanesce::{Budget, Lookup, ManualClock, RefreshToken, TtlMap};
 
 /// A key: its place in split order above, its identity below.
 pub(crate) type Key = u64;
@@ -124,6 +124,19 @@ impl World {
 
     pub(crate) fn set_ttl(&self, key: Key, ttl: u64) -> bool {
         self.map.pin().set_ttl(&key, NS(ttl))
+    }
+
+    /// The token of an entry that has ten nanoseconds at most to live.
+    pub(crate) fn token(&self, key: Key) -> Option<RefreshToken> {
+        match self.map.pin().get_or_refresh(&key, NS(10)) {
+            Lookup::Refresh(_, token) => Some(token),
+            _ => None,
+        }
+    }
+
+    /// Whether the value was put.
+    pub(crate) fn refresh(&self, token: RefreshToken, key: Key, number: u32) -> bool {
+        self.map.pin().refresh(token, key, self.value(number)).is_ok()
     }
 
     pub(crate) fn sweep(&self) -> usize {

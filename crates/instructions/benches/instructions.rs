@@ -60,19 +60,19 @@ fn limited(instructions: u64) -> LibraryBenchmarkConfig {
     config
 }
 
-#[library_benchmark(config = limited(68_000))]
+#[library_benchmark(config = limited(66_300))]
 #[bench::of_1000(setup = immortal)]
 fn get_hit(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(n * 9))));
 }
 
-#[library_benchmark(config = limited(75_000))]
+#[library_benchmark(config = limited(70_800))]
 #[bench::of_1000(setup = immortal)]
 fn get_miss(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(ENTRIES + n))));
 }
 
-#[library_benchmark(config = limited(163_000))]
+#[library_benchmark(config = limited(161_000))]
 #[bench::of_1000(setup = mortal)]
 fn get_hit_with_deadline(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(n * 9))));
