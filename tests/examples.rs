@@ -3,6 +3,8 @@
 //! Their logic is compiled in here, with a clock that is set by hand; `kv` and `replay` have files of their own.
 #![cfg(not(any(loom, shuttle, planted, tsan, asan)))] // where what the examples need is not there
 
+mod common;
+
 #[path = "common/example.rs"]
 mod example;
 
@@ -17,6 +19,8 @@ mod examples {
     pub(crate) mod limiter;
     #[path = "../../examples/sessions/main.rs"]
     pub(crate) mod sessions;
+    #[path = "../../examples/tokens.rs"]
+    pub(crate) mod tokens;
 }
 
 #[path = "examples/dns.rs"]
@@ -27,6 +31,8 @@ mod flags;
 mod limiter;
 #[path = "examples/sessions.rs"]
 mod sessions;
+#[path = "examples/tokens.rs"]
+mod tokens;
 
 use std::time::Duration;
 
@@ -34,6 +40,8 @@ use evanesce::{Builder, ManualClock, TtlMap};
 
 const SECOND: Duration = Duration::from_secs(1);
 const NANOSECOND: Duration = Duration::from_nanos(1);
+/// After which what is waited for counts as broken.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// All but a nanosecond of it.
 fn nearly(time: Duration) -> Duration {
@@ -44,6 +52,11 @@ fn nearly(time: Duration) -> Duration {
 fn on_a_clock<K, V>(options: Builder<K, V>) -> (TtlMap<K, V>, ManualClock) {
     let clock = ManualClock::new();
     (options.clock(clock.clone()).build().expect("valid options"), clock)
+}
+
+/// Runs a test that waits for others, and fails when that takes too long.
+fn in_time<R: Send + 'static>(test: impl FnOnce() -> R + Send + 'static) -> R {
+    common::within(PATIENCE, test)
 }
 
 /// Runs the example as its docs say, and compares what it prints with the sample there. Numbers of five digits

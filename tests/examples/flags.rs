@@ -8,7 +8,7 @@ use std::time::Instant;
 use evanesce::{Budget, ManualClock};
 
 use crate::examples::flags::{Flags, Rule, Table};
-use crate::{NANOSECOND, SECOND, nearly, on_a_clock, prints_its_sample};
+use crate::{NANOSECOND, PATIENCE, SECOND, in_time, nearly, on_a_clock, prints_its_sample};
 
 fn flags() -> (Flags, ManualClock) {
     let (table, clock) = on_a_clock(Table::builder());
@@ -89,6 +89,10 @@ fn who_has_a_flag_keeps_it_while_its_share_grows() {
 /// Each reader, all the while: a rule is there, its parts belong together, and no older one comes back.
 #[test]
 fn readers_see_each_rule_whole_and_in_order_while_it_is_swapped() {
+    in_time(read_beside_a_writer);
+}
+
+fn read_beside_a_writer() {
     const SWAPS: u64 = 20_000;
     let (flags, _) = flags();
     flags.publish("flag", rule(0, 0));
@@ -126,7 +130,7 @@ fn a_reader_that_renews_its_pin_lets_replaced_rules_be_dropped() {
     (0..1000).for_each(|version| flags.publish("flag", rule(version, 0)));
     assert!(flags.table.stats().pending_reclaim > 0, "the reader holds them");
     // Other tests hold pins as well, for a moment each.
-    let patience = Instant::now() + 60 * SECOND;
+    let patience = Instant::now() + PATIENCE;
     while flags.table.stats().pending_reclaim > 0 {
         assert!(Instant::now() < patience, "{:?}", flags.table.stats());
         reader.next_request();

@@ -11,7 +11,7 @@ use evanesce::ManualClock;
 
 use crate::example::example;
 use crate::examples::sessions::server::{IDLE, Server, Store, store};
-use crate::{NANOSECOND, SECOND, nearly, prints_its_sample};
+use crate::{NANOSECOND, PATIENCE, nearly, prints_its_sample};
 
 struct World {
     clock: ManualClock,
@@ -42,7 +42,7 @@ struct Client {
 impl Client {
     fn of(base: &str) -> Self {
         let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
-        let agent = config.timeout_global(Some(60 * SECOND)).build().new_agent();
+        let agent = config.timeout_global(Some(PATIENCE)).build().new_agent();
         Self { agent, base: base.to_owned(), cookie: String::new() }
     }
 
@@ -210,7 +210,7 @@ fn abandoned_sessions_are_swept_away_though_no_one_asks() {
     (0..50).for_each(|_| ada.log_in("ada"));
     assert_eq!(world.store.len(), 50);
     world.clock.advance(IDLE);
-    let patience = Instant::now() + 60 * SECOND;
+    let patience = Instant::now() + PATIENCE;
     while !world.store.is_empty() {
         assert!(Instant::now() < patience, "{:?}", world.store.stats());
         thread::yield_now();
