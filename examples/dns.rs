@@ -25,7 +25,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use evanesce::{Clock, Deadline, EntryRef, Equivalent, ManualClock, Ttl, TtlMap};
+use evanesce::{Clock, EntryRef, Equivalent, ManualClock, Ttl, TtlMap};
 
 /// An answer is kept for a day at most, whatever its record says.
 const LONGEST: Duration = Duration::from_secs(86_400);
@@ -101,16 +101,14 @@ impl fmt::Display for Answer {
 pub(crate) type Cache = TtlMap<Question, Option<String>>;
 
 /// Answers from the cache, and asks upstream for what is not in it.
-pub(crate) struct Resolver<C, U> {
+pub(crate) struct Resolver<U> {
     cache: Cache,
-    /// The clock of `cache`, for deadlines. On the default clock `Instant::now() + ttl` makes one as well.
-    clock: C,
     upstream: U,
 }
 
-impl<C: Clock, U: Fn(&str, Kind) -> Record> Resolver<C, U> {
-    pub(crate) fn new(cache: Cache, clock: C, upstream: U) -> Self {
-        Self { cache, clock, upstream }
+impl<U: Fn(&str, Kind) -> Record> Resolver<U> {
+    pub(crate) fn new(cache: Cache, upstream: U) -> Self {
+        Self { cache, upstream }
     }
 
     pub(crate) fn resolve(&self, name: &str, kind: Kind) -> Answer {
@@ -118,17 +116,17 @@ impl<C: Clock, U: Fn(&str, Kind) -> Record> Resolver<C, U> {
             return kept(&entry);
         }
         // No pin is held while upstream takes its time. Two that miss at once both ask, and the later answer stays.
-        let asked_at = Deadline::after(&self.clock, Duration::ZERO);
+        let asked_at = self.cache.now();
         let (data, seconds) = (self.upstream)(name, kind);
         let longest = if data.is_some() { LONGEST } else { LONGEST_NEGATIVE };
         let ttl = Duration::from_secs(seconds.into()).min(longest);
         // The time counts from the question: a slow answer has aged on its way. A record with no time to live is
         // for this one answer: its deadline has passed, and the map never shows it.
-        let expires_at = Deadline::from_nanos(asked_at.as_nanos() + nanos(ttl));
+        let expires_at = asked_at + ttl;
         let question = Question { name: name.to_ascii_lowercase().into(), kind };
         self.cache.pin().insert_with_deadline(question, data.clone(), expires_at);
-        let left = expires_at.as_nanos().saturating_sub(self.clock.now());
-        Answer { data, seconds_left: left / 1_000_000_000, asked_upstream: true }
+        let left = expires_at.saturating_duration_since(self.cache.now());
+        Answer { data, seconds_left: left.as_secs(), asked_upstream: true }
     }
 
     /// How many answers are kept now, expired ones not counted.
@@ -147,10 +145,6 @@ fn kept(entry: &EntryRef<'_, Question, Option<String>>) -> Answer {
     Answer { data: entry.value().clone(), seconds_left, asked_upstream: false }
 }
 
-fn nanos(ttl: Duration) -> u64 {
-    u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX)
-}
-
 fn main() -> Result<(), evanesce::BuildError> {
     let clock = ManualClock::new();
     let cache = Cache::builder().clock(clock.clone()).build()?;
@@ -160,7 +154,7 @@ fn main() -> Result<(), evanesce::BuildError> {
         (("www.example.", Kind::Txt), record("\"hello\"", 3600)),
         (("once.example.", Kind::A), record("192.0.2.9", 0)),
     ]));
-    let resolver = Resolver::new(cache, clock.clone(), |name: &str, kind| {
+    let resolver = Resolver::new(cache, |name: &str, kind| {
         // Where there is no such name, its zone lets that be kept for an hour.
         zone.lock().expect("no panic").get(&(name, kind)).cloned().unwrap_or((None, 3600))
     });

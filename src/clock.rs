@@ -1,6 +1,6 @@
 //! Time: the clocks a map can run on, points in time, and what is left of it.
 
-use core::{fmt, time::Duration};
+use core::{fmt, ops::Add, time::Duration};
 use std::{sync::Arc, time::Instant};
 
 use crate::{
@@ -185,7 +185,25 @@ impl Deadline {
     /// ```
     #[must_use]
     pub fn after(clock: &impl Clock, ttl: Duration) -> Self {
-        Self(clock.now().saturating_add(nanos(ttl)))
+        Self(clock.now()) + ttl
+    }
+
+    /// The time from `earlier` to this point; zero if this is not the later one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::Deadline;
+    /// use std::time::Duration;
+    ///
+    /// let earlier = Deadline::from_nanos(40);
+    /// let later = earlier + Duration::from_nanos(2);
+    /// assert_eq!(later.saturating_duration_since(earlier), Duration::from_nanos(2));
+    /// assert_eq!(earlier.saturating_duration_since(later), Duration::ZERO);
+    /// ```
+    #[must_use]
+    pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
     /// The point, in nanoseconds after the origin of the map's clock.
@@ -201,6 +219,15 @@ impl Deadline {
     /// The deadline of a living state; `None` if it never expires.
     pub(crate) fn of(state: State) -> Option<Self> {
         state.tick().map(Self)
+    }
+}
+
+impl Add<Duration> for Deadline {
+    type Output = Self;
+
+    /// The point so much later; past the range it is [`Deadline::NEVER`].
+    fn add(self, later: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(later)))
     }
 }
 
@@ -245,7 +272,7 @@ impl ClockSource {
     }
 
     #[inline]
-    fn tick(&self) -> u64 {
+    pub(crate) fn tick(&self) -> u64 {
         match self {
             Self::Monotonic { origin, .. } => nanos(origin.elapsed()),
             Self::Custom(clock) => clock.now(),

@@ -1,6 +1,7 @@
 //! Iteration.
 
 use core::{fmt, iter::FusedIterator};
+use std::hash::RandomState;
 
 use crate::{
     clock::Deadline,
@@ -9,7 +10,7 @@ use crate::{
 };
 
 /// An iterator over the visible entries of a map, from [`Pinned::iter`].
-pub struct Iter<'p, K, V, S> {
+pub struct Iter<'p, K, V, S = RandomState> {
     pub(crate) pinned: &'p Pinned<'p, K, V, S>,
     pub(crate) position: Position,
 }
@@ -48,15 +49,15 @@ impl<K: fmt::Debug, V: fmt::Debug, S> fmt::Debug for Iter<'_, K, V, S> {
 }
 
 /// An iterator over the keys of the visible entries of a map, from [`Pinned::keys`].
-pub struct Keys<'p, K, V, S>(pub(crate) Iter<'p, K, V, S>);
+pub struct Keys<'p, K, V, S = RandomState>(pub(crate) Iter<'p, K, V, S>);
 
 /// An iterator over the values of the visible entries of a map, from [`Pinned::values`].
-pub struct Values<'p, K, V, S>(pub(crate) Iter<'p, K, V, S>);
+pub struct Values<'p, K, V, S = RandomState>(pub(crate) Iter<'p, K, V, S>);
 
 /// An iterator over the visible entries of a map with their deadlines, from [`Pinned::iter_entries`].
 ///
 /// An entry that ends, or is replaced, at the moment when the iterator stands on it may be passed over.
-pub struct Entries<'p, K, V, S>(pub(crate) Iter<'p, K, V, S>);
+pub struct Entries<'p, K, V, S = RandomState>(pub(crate) Iter<'p, K, V, S>);
 
 impl<'p, K, V, S> Iterator for Keys<'p, K, V, S> {
     type Item = &'p K;

@@ -123,6 +123,7 @@ impl<K, V, S> TtlMap<K, V, S> {
     /// # Panics
     ///
     /// If the `Drop` of a key or value panics; the map stays usable.
+    #[doc(alias = "invalidate_all")]
     pub fn clear(&self) {
         self.table.clear();
     }
@@ -161,6 +162,25 @@ impl<K, V, S> TtlMap<K, V, S> {
     pub fn try_reserve(&self, additional: usize) -> Result<(), TryReserveError> {
         let (free, slots) = (self.table.room(), self.max_slots());
         if additional <= free { Ok(()) } else { Err(TryReserveError { additional, free, slots }) }
+    }
+
+    /// Returns the present of the map's clock, to reckon deadlines from.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{Ttl, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// let map = TtlMap::new();
+    /// let asked = map.now();
+    /// let answer = "192.0.2.7"; // which took its time, and is valid for a minute from the question
+    /// map.pin().insert_with_deadline("www.example.", answer, asked + Duration::from_secs(60));
+    /// assert!(matches!(map.pin().ttl("www.example."), Some(Ttl::Remaining(_))));
+    /// ```
+    #[must_use]
+    pub fn now(&self) -> Deadline {
+        Deadline::from_nanos(self.table.clock.tick())
     }
 
     /// Returns a point in time before which no entry expires, to sweep at, say; `None` if no entry has a
@@ -229,6 +249,8 @@ impl<K, V, S> TtlMap<K, V, S> {
     /// assert!(map.is_empty());
     /// # Ok::<_, evanesce::BuildError>(())
     /// ```
+    #[doc(alias = "cleanUp")]
+    #[doc(alias = "run_pending_tasks")]
     pub fn sweep(&self, budget: Budget) -> SweepReport {
         budget.run(&self.table)
     }

@@ -38,7 +38,7 @@ use crate::{
 pub struct TtlSet<T, S = RandomState>(TtlMap<T, (), S>);
 
 /// A set, seen by a pinned thread, as [`Pinned`] is for a map. From [`TtlSet::pin`].
-pub struct PinnedSet<'s, T, S>(Pinned<'s, T, (), S>);
+pub struct PinnedSet<'s, T, S = RandomState>(Pinned<'s, T, (), S>);
 
 impl<T> TtlSet<T> {
     /// Creates an empty set whose elements never expire unless they are put with a TTL.
@@ -260,6 +260,42 @@ where
         Q: Hash + Equivalent<T> + ?Sized,
     {
         self.0.set_ttl(element, ttl)
+    }
+
+    /// Lets the element expire at `deadline`, as [`Pinned::set_deadline`] does.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::set_ttl`].
+    pub fn set_deadline<Q>(&self, element: &Q, deadline: Deadline) -> bool
+    where
+        Q: Hash + Equivalent<T> + ?Sized,
+    {
+        self.0.set_deadline(element, deadline)
+    }
+
+    /// Lets the element live for `ttl` from now if it would expire sooner, as [`Pinned::extend_ttl`] does.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::set_ttl`].
+    pub fn extend_ttl<Q>(&self, element: &Q, ttl: Duration) -> bool
+    where
+        Q: Hash + Equivalent<T> + ?Sized,
+    {
+        self.0.extend_ttl(element, ttl)
+    }
+
+    /// Lets the element stay until it is removed, as [`Pinned::persist`] does.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::set_ttl`].
+    pub fn persist<Q>(&self, element: &Q) -> bool
+    where
+        Q: Hash + Equivalent<T> + ?Sized,
+    {
+        self.0.persist(element)
     }
 }
 

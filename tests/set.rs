@@ -20,7 +20,12 @@ fn elements_come_go_and_expire() {
         assert!(pin.insert_with_deadline("c".into(), Deadline::from_nanos(20)));
         assert_eq!((pin.get("a").map(String::as_str), pin.get("d")), (Some("a"), None));
         assert_eq!((pin.ttl("a"), pin.ttl("b")), (Some(Ttl::Never), Some(Ttl::Remaining(ns(10)))));
+        assert!(pin.persist("b") && !pin.persist("d") && pin.extend_ttl("b", ns(2)));
+        assert_eq!(pin.ttl("b"), Some(Ttl::Never), "which is longer");
+        assert!(pin.set_deadline("b", set.as_map().now() + ns(10)));
+        assert_eq!(pin.ttl("b"), Some(Ttl::Remaining(ns(10))));
         assert!(pin.set_ttl("a", ns(10)) && !pin.set_ttl("d", ns(10)));
+        assert!(!pin.set_deadline("d", Deadline::NEVER) && !pin.extend_ttl("d", ns(10)));
         let mut all: Vec<_> = pin.iter().map(String::as_str).collect();
         all.sort_unstable();
         assert_eq!(all, ["a", "b", "c"]);

@@ -6,6 +6,8 @@ use core::{
     hash::{BuildHasher, Hash},
 };
 
+use std::hash::RandomState;
+
 use equivalent::Equivalent;
 
 use crate::{
@@ -63,14 +65,14 @@ pub use write::OccupiedError;
 /// pinned.repin(); // the reference would outlive the pin
 /// assert_eq!(value, None);
 /// ```
-pub struct Pinned<'m, K, V, S> {
+pub struct Pinned<'m, K, V, S = RandomState> {
     pub(crate) map: &'m TtlMap<K, V, S>,
     pub(crate) guard: Guard,
 }
 
 impl<K, V, S> Pinned<'_, K, V, S> {
     /// Lets the epoch move on, as if this view were dropped and made anew, at a fraction of the
-    /// cost. Does nothing while the thread holds a second view.
+    /// cost. Does nothing while the thread holds a second view, of this map or of any other.
     #[inline]
     pub fn repin(&mut self) {
         self.guard.repin();

@@ -142,7 +142,6 @@ where
     /// assert_eq!(entry.expires_at().unwrap().as_nanos(), 60_000_000_000);
     /// # Ok::<_, evanesce::BuildError>(())
     /// ```
-    #[doc(alias = "GETEX")]
     pub fn get_entry<Q>(&self, key: &Q) -> Option<EntryRef<'_, K, V>>
     where
         Q: Hash + Equivalent<K> + ?Sized,

@@ -77,6 +77,7 @@ where
     /// assert!(!pinned.set_ttl("a", Duration::from_secs(5)));
     /// ```
     #[doc(alias = "EXPIRE")]
+    #[doc(alias = "GETEX")]
     #[doc(alias = "touch")]
     pub fn set_ttl<Q>(&self, key: &Q, ttl: Duration) -> bool
     where

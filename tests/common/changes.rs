@@ -48,6 +48,7 @@ type Pin<'m> = Pinned<'m, Key, Val, Hashing>;
 
 impl Run<'_> {
     /// Runs one operation and compares, as `step`.
+    #[expect(clippy::too_many_lines, reason = "one arm an operation")]
     pub(super) fn change<'p>(
         &mut self,
         pin: &'p Pin<'_>,
@@ -64,11 +65,11 @@ impl Run<'_> {
                 let old = self.model.live(k);
                 let expected = if old.is_some() { val.n } else { made.n };
                 let default = self.model.deadline(self.time_to_live);
-                let mut make = Some(made);
+                let mut once = Some(made);
                 let got = pin.update_or_insert_with(
                     self.key(k),
                     |_| val.clone(),
-                    || make.take().expect("made once"),
+                    || once.take().expect("made once"),
                 );
                 self.insert_model(k, expected, old.map_or(default, |e| e.deadline));
                 same(Some(got), Some(expected), &change)
@@ -126,7 +127,7 @@ impl Run<'_> {
                 None
             }
             C::Retain(modulus) => {
-                let keeps = |k: u8| k % modulus.max(1) != 0;
+                let keeps = |k: u8| !k.is_multiple_of(modulus.max(1));
                 let (mut asked, live) = (BTreeMap::new(), self.model.all_live());
                 self.map.retain(|k, v| {
                     assert!(asked.insert(k.n, v.n).is_none(), "asked twice about {}", k.n);
@@ -165,6 +166,7 @@ impl Run<'_> {
             }
         }
     }
+
     /// The deadline of an entry that has so long to live now.
     fn left(&self, ttl: Ttl) -> Option<u64> {
         match ttl {

@@ -23,9 +23,9 @@ impl World {
         Self { clock: ManualClock::new(), record, takes, asked: Cell::new(0) }
     }
 
-    fn resolver(&self) -> Resolver<ManualClock, impl Fn(&str, Kind) -> Record> {
+    fn resolver(&self) -> Resolver<impl Fn(&str, Kind) -> Record> {
         let cache = Cache::builder().clock(self.clock.clone()).build().expect("valid options");
-        Resolver::new(cache, self.clock.clone(), |_: &str, _| {
+        Resolver::new(cache, |_: &str, _| {
             self.asked.set(self.asked.get() + 1);
             self.clock.advance(self.takes.get());
             self.record.borrow().clone()
