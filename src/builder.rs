@@ -56,18 +56,54 @@ impl<K, V, S> Builder<K, V, S> {
     }
 
     /// Sets for how many entries the index is laid out at once. Default: a few; it grows.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::<u32, u32>::builder().capacity(10_000).build()?;
+    /// assert!(map.capacity() >= 10_000);
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
     pub fn capacity(mut self, entries: usize) -> Self {
         self.capacity = entries;
         self
     }
 
     /// Sets the hasher. Default: [`RandomState`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::TtlMap;
+    /// use std::hash::{BuildHasherDefault, DefaultHasher};
+    ///
+    /// type Fixed = BuildHasherDefault<DefaultHasher>; // the same hashes in each run
+    /// let map: TtlMap<u32, u32, Fixed> = TtlMap::builder().hasher(Fixed::default()).build()?;
+    /// assert!(map.is_empty());
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
     pub fn hasher<H>(self, hasher: H) -> Builder<K, V, H> {
         let Self { capacity, hasher: _, policy, clock, max_slots, listener, record_stats } = self;
         Builder { capacity, hasher, policy, clock, max_slots, listener, record_stats }
     }
 
     /// Sets the time to live of entries that are put without one. Default: they never expire.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{ManualClock, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// const MINUTE: Duration = Duration::from_secs(60);
+    /// let clock = ManualClock::new();
+    /// let map = TtlMap::<&str, u32>::builder().time_to_live(MINUTE).clock(clock.clone()).build()?;
+    /// map.insert("a", 1);
+    /// map.insert_with_ttl("b", 2, 2 * MINUTE);
+    /// clock.advance(MINUTE);
+    /// assert_eq!((map.get_cloned("a"), map.get_cloned("b")), (None, Some(2)));
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
     pub fn time_to_live(mut self, ttl: Duration) -> Self {
         self.policy.time_to_live = Some(ttl);
         self
@@ -75,6 +111,21 @@ impl<K, V, S> Builder<K, V, S> {
 
     /// Sets by which share of the default time to live it is shortened at most, at random for each entry, so that
     /// those that were put together do not expire at one instant: 0.0 to 1.0. Default: 0.0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{ManualClock, Ttl, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// const MINUTE: Duration = Duration::from_secs(60);
+    /// let options = TtlMap::<&str, u32>::builder().clock(ManualClock::new());
+    /// let map = options.time_to_live(MINUTE).ttl_jitter(0.1).build()?;
+    /// map.insert("a", 1);
+    /// let Some(Ttl::Remaining(left)) = map.pin().ttl("a") else { panic!() };
+    /// assert!((MINUTE.mul_f64(0.9)..=MINUTE).contains(&left));
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
     pub fn ttl_jitter(mut self, share: f64) -> Self {
         self.policy.ttl_jitter = share;
         self
@@ -82,12 +133,47 @@ impl<K, V, S> Builder<K, V, S> {
 
     /// Sets how many slots each write checks for expired entries, on average: 0 to 1,024. With 0
     /// only [`TtlMap::sweep`] and a [`Sweeper`](crate::Sweeper) give their memory back. Default: 4.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{Budget, ManualClock, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let map = TtlMap::<u32, u32>::builder().sweep_per_write(0).clock(clock.clone()).build()?;
+    /// map.insert_with_ttl(1, 1, Duration::from_nanos(1));
+    /// clock.advance(Duration::from_nanos(1));
+    /// (2..1000).for_each(|n| _ = map.insert(n, n)); // writes that sweep nothing
+    /// assert_eq!(map.stats().expired_unswept, 1);
+    /// assert_eq!(map.sweep(Budget::full_pass()).removed, 1);
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
     pub fn sweep_per_write(mut self, slots: usize) -> Self {
         self.policy.sweep_per_write = slots;
         self
     }
 
     /// Sets the clock. Default: [`MonotonicClock`](crate::MonotonicClock).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{Clock, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// /// A clock that stands still: nothing expires.
+    /// struct Stopped;
+    /// impl Clock for Stopped {
+    ///     fn now(&self) -> u64 {
+    ///         0
+    ///     }
+    /// }
+    /// let map = TtlMap::<u32, u32>::builder().clock(Stopped).build()?;
+    /// map.insert_with_ttl(1, 1, Duration::from_nanos(1));
+    /// assert_eq!(map.get_cloned(&1), Some(1));
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = ClockSource::Custom(Arc::new(clock));
         self
@@ -97,6 +183,18 @@ impl<K, V, S> Builder<K, V, S> {
     /// yet; 1 to 436,207,567, which is the default. An insert that finds none free panics, so leave head
     /// room for what waits: an eighth of the slots and a few for up to 16 threads that write, and more where
     /// there are more, or where threads stay pinned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::TtlMap;
+    ///
+    /// let map = TtlMap::<u32, u32>::builder().max_slots(100).build()?;
+    /// (0..80).for_each(|n| _ = map.insert(n, n));
+    /// assert!(map.try_reserve(20).is_ok());
+    /// assert!(map.try_reserve(21).is_err()); // one more insert would panic
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
     pub fn max_slots(mut self, slots: usize) -> Self {
         self.max_slots = slots;
         self
@@ -167,6 +265,16 @@ impl<K, V, S> Builder<K, V, S> {
     ///
     /// [`BuildError`] if an option is out of its range; it names the option, the value and the
     /// range.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let refused = evanesce::TtlMap::<u32, u32>::builder().max_slots(0).build().unwrap_err();
+    /// assert_eq!(refused.to_string(), "max_slots is 0, but must be from 1 to 436207567");
+    /// let map = evanesce::TtlMap::<u32, u32>::builder().max_slots(100).build()?;
+    /// assert_eq!(map.max_slots(), 100);
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
     pub fn build(self) -> Result<TtlMap<K, V, S>, BuildError> {
         let max_slots = check("max_slots", self.max_slots, 1, MAX_SLOTS as usize)?;
         let capacity = check("capacity", self.capacity, 0, self.max_slots)?;

@@ -133,6 +133,20 @@ impl ManualClock {
     }
 
     /// Moves time forward by `by`; past the last nanosecond of 584 years it stays there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{Clock, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let copy = clock.clone();
+    /// clock.advance(Duration::from_micros(2));
+    /// assert_eq!(copy.now(), 2_000);
+    /// clock.advance(Duration::MAX);
+    /// assert_eq!(copy.now(), u64::MAX);
+    /// ```
     pub fn advance(&self, by: Duration) {
         // AcqRel (O8): time that a thread saw pass is time for whoever it tells.
         let step = |now: u64| Some(now.saturating_add(nanos(by)));
@@ -207,6 +221,13 @@ impl Deadline {
     }
 
     /// The point, in nanoseconds after the origin of the map's clock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let deadline = evanesce::Deadline::from_nanos(42);
+    /// assert_eq!(deadline.as_nanos(), 42);
+    /// ```
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
         self.0

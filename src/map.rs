@@ -97,6 +97,17 @@ impl<K, V, S> TtlMap<K, V, S> {
     ///
     /// Lock-free: a fence, and one time in 128 a bounded amount of bookkeeping for the collector. It
     /// never runs a user's `Drop`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::new();
+    /// let pinned = map.pin();
+    /// pinned.insert("a", 1);
+    /// let value: &i32 = pinned.get("a").unwrap();
+    /// pinned.remove("a");
+    /// assert_eq!(value, &1); // there as long as the pin is
+    /// ```
     #[inline]
     pub fn pin(&self) -> Pinned<'_, K, V, S> {
         Pinned { map: self, guard: raw::pin() }
@@ -104,6 +115,23 @@ impl<K, V, S> TtlMap<K, V, S> {
 
     /// Returns the number of entries in the map, those included that have expired and are not swept
     /// yet. Exact when no write is running.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{Budget, ManualClock, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let map = TtlMap::<u32, u32>::builder().clock(clock.clone()).build()?;
+    /// map.insert(1, 1);
+    /// map.insert_with_ttl(2, 2, Duration::from_nanos(5));
+    /// clock.advance(Duration::from_nanos(5));
+    /// assert_eq!((map.len(), map.live_len()), (2, 1));
+    /// map.sweep(Budget::full_pass());
+    /// assert_eq!((map.len(), map.live_len()), (1, 1));
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.table.entries()
@@ -123,6 +151,14 @@ impl<K, V, S> TtlMap<K, V, S> {
     /// # Panics
     ///
     /// If the `Drop` of a key or value panics; the map stays usable.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map: evanesce::TtlMap<_, _> = (0..100).map(|n| (n, n)).collect();
+    /// map.clear();
+    /// assert!(map.is_empty());
+    /// ```
     #[doc(alias = "invalidate_all")]
     pub fn clear(&self) {
         self.table.clear();
@@ -136,6 +172,15 @@ impl<K, V, S> TtlMap<K, V, S> {
     }
 
     /// Returns for how many entries the index is laid out at the moment; it grows when there are more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::<u32, u32>::with_capacity(1000);
+    /// let laid_out = map.capacity();
+    /// (0..100_000).for_each(|n| _ = map.insert(n, n));
+    /// assert!(laid_out >= 1000 && map.capacity() > laid_out);
+    /// ```
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.table.capacity()
@@ -287,6 +332,17 @@ impl<K, V, S> TtlMap<K, V, S> {
     }
 
     /// Returns what the map does by itself at the moment.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::TtlMap;
+    /// use std::time::Duration;
+    ///
+    /// let map = TtlMap::<u32, u32>::builder().time_to_live(Duration::from_secs(60)).build()?;
+    /// assert_eq!(map.policy().time_to_live, Some(Duration::from_secs(60)));
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
     #[must_use]
     pub fn policy(&self) -> Policy {
         self.policy.get()
@@ -324,6 +380,16 @@ impl<K, V, S> TtlMap<K, V, S> {
     }
 
     /// Returns the map's figures. Walks all slots; exact when no write is running.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map: evanesce::TtlMap<_, _> = (0..100).map(|n| (n, n)).collect();
+    /// map.remove(&7);
+    /// let stats = map.stats();
+    /// assert_eq!(stats.len, 99);
+    /// assert_eq!(stats.len + stats.free_slots + stats.pending_reclaim, stats.slots);
+    /// ```
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats::of(&self.table.figures(), &self.lookups)
@@ -357,6 +423,14 @@ where
     ///
     /// Pins for itself: for a single read, and for async code, which must not hold a pin over an
     /// `.await`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::new();
+    /// map.insert("a", 1);
+    /// assert_eq!((map.get_cloned("a"), map.get_cloned("b")), (Some(1), None));
+    /// ```
     pub fn get_cloned<Q>(&self, key: &Q) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -397,6 +471,15 @@ where
     /// # Panics
     ///
     /// As [`Pinned::insert`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::new();
+    /// assert!(!map.insert("a", 1));
+    /// assert!(map.insert("a", 2));
+    /// assert!(map.contains_key("a") && map.remove("a") && !map.remove("a"));
+    /// ```
     pub fn insert(&self, key: K, value: V) -> bool {
         self.pin().insert(key, value).is_some()
     }

@@ -62,6 +62,19 @@ impl<T, S> TtlSet<T, S> {
     }
 
     /// Returns the map behind the set, for sweeping, statistics, policy and whatever else it has.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{Budget, TtlSet};
+    /// use std::time::Duration;
+    ///
+    /// let set = TtlSet::new();
+    /// set.insert_with_ttl(1, Duration::ZERO);
+    /// assert_eq!(set.as_map().live_len(), 0);
+    /// set.as_map().sweep(Budget::full_pass());
+    /// assert!(set.is_empty());
+    /// ```
     #[must_use]
     pub fn as_map(&self) -> &TtlMap<T, (), S> {
         &self.0
@@ -105,6 +118,14 @@ impl<T, S> TtlSet<T, S> {
     /// # Panics
     ///
     /// If `keep` panics, or the `Drop` of an element; the set stays usable.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let set: evanesce::TtlSet<u32> = (0..10).collect();
+    /// set.retain(|n| n % 2 == 0);
+    /// assert_eq!((set.len(), set.contains(&3), set.contains(&4)), (5, false, true));
+    /// ```
     pub fn retain(&self, mut keep: impl FnMut(&T) -> bool) {
         self.0.retain(|element, ()| keep(element));
     }
@@ -128,6 +149,14 @@ where
     /// # Panics
     ///
     /// As [`Pinned::insert`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let set = evanesce::TtlSet::new();
+    /// assert!(set.insert("a") && !set.insert("a"));
+    /// assert!(set.contains("a") && set.remove("a") && !set.remove("a"));
+    /// ```
     pub fn insert(&self, element: T) -> bool {
         self.pin().insert(element)
     }
@@ -183,6 +212,13 @@ where
     }
 
     /// Returns the element of the set that is equal to this one; `None` if it is absent or expired.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let set: evanesce::TtlSet<String> = ["a".to_owned()].into_iter().collect();
+    /// assert_eq!(set.pin().get("a").map(String::as_str), Some("a"));
+    /// ```
     pub fn get<Q>(&self, element: &Q) -> Option<&T>
     where
         Q: Hash + Equivalent<T> + ?Sized,
@@ -235,6 +271,15 @@ where
     /// # Panics
     ///
     /// As [`Pinned::remove`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let set: evanesce::TtlSet<String> = ["a".to_owned()].into_iter().collect();
+    /// let pinned = set.pin();
+    /// assert_eq!(pinned.take("a").map(String::as_str), Some("a"));
+    /// assert_eq!(pinned.take("a"), None);
+    /// ```
     pub fn take<Q>(&self, element: &Q) -> Option<&T>
     where
         Q: Hash + Equivalent<T> + ?Sized,

@@ -28,6 +28,18 @@ enum Limit {
 impl Budget {
     /// Looks at `slots` slots, going on where the last sweep stopped, and at each once at most. Of 64 slots
     /// in which nothing is due, one look tells; where something is, it looks at all 64, even if that is more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{Budget, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// let map = TtlMap::new();
+    /// (0..6400).for_each(|n| _ = map.insert_with_ttl(n, n, Duration::from_secs(60)));
+    /// let report = map.sweep(Budget::entries(10));
+    /// assert!(report.examined <= 10 && !report.completed_pass);
+    /// ```
     #[must_use]
     pub const fn entries(slots: usize) -> Self {
         Self(Limit::Entries(slots))
@@ -35,6 +47,17 @@ impl Budget {
 
     /// Goes on for about `time`, of the system's clock whatever the map's is, but not more than
     /// once round. The time is checked every 1,024 slots, counted as in [`Budget::entries`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{Budget, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// let map = TtlMap::<u32, u32>::new();
+    /// let report = map.sweep(Budget::time(Duration::from_millis(1)));
+    /// assert_eq!(report.removed, 0);
+    /// ```
     #[must_use]
     pub const fn time(time: Duration) -> Self {
         Self(Limit::Time(time))

@@ -4,6 +4,7 @@ mod common;
 
 use common::{assert_slots_accounted, builder, exclusive, ns, settle};
 use evanesce::{Budget, Compute, Deadline, ManualClock, Operation, RemovalCause, Ttl, TtlMap};
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -174,6 +175,28 @@ fn a_condition_that_fails_changes_nothing() {
         assert_eq!(pin.get_or_insert_with_ttl(1, ns(1), || unreachable!()), &7);
         assert_eq!(pin.compute(1, |_| Operation::Remove), Compute::Removed(&7));
         assert_eq!((map.len(), pin.remove_entry(&1)), (0, None));
+    });
+}
+
+/// Where a level is linked again that was being given up, the walk for a bucket without a sentinel starts at an
+/// earlier one's, and `retain` asked about what lies between anew. Found by the fuzz target.
+#[test]
+fn retain_asks_about_each_entry_once_while_the_index_changes() {
+    exclusive(|| {
+        for capacity in [0, 64, 225, 1000] {
+            let map: TtlMap<u64, u64> =
+                builder().capacity(capacity).build().expect("valid options");
+            {
+                let _pin = map.pin(); // so that it is prepared to shrink, and no more
+                map.shrink_to_fit();
+            }
+            for n in 0..300 {
+                map.insert(n, n);
+                let mut asked = BTreeSet::new();
+                map.retain(|key, _| asked.insert(*key) || panic!("asked twice about {key} of {n}"));
+                assert_eq!(asked.len(), map.len());
+            }
+        }
     });
 }
 

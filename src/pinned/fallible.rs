@@ -69,6 +69,19 @@ impl<K, V, S> Pinned<'_, K, V, S> {
     /// # Panics
     ///
     /// As [`Pinned::insert`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::<String, u32>::new();
+    /// let pinned = map.pin();
+    /// let is_a = |key: &String| Ok::<_, std::fmt::Error>(key == "a");
+    /// let fails = |_: &String| Err(std::fmt::Error);
+    /// pinned.insert_by(7, "a".into(), 1, is_a)?;
+    /// assert_eq!(pinned.insert_by(7, "a".into(), 2, fails), Err(std::fmt::Error));
+    /// assert_eq!(pinned.insert_by(7, "a".into(), 3, is_a), Ok(Some(&1)));
+    /// # Ok::<_, std::fmt::Error>(())
+    /// ```
     pub fn insert_by<E>(
         &self,
         hash: u64,
@@ -123,6 +136,19 @@ impl<K, V, S> Pinned<'_, K, V, S> {
     /// # Panics
     ///
     /// As [`Pinned::insert`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::<String, u32>::new();
+    /// let pinned = map.pin();
+    /// let is_a = |key: &String| Ok::<_, std::fmt::Error>(key == "a");
+    /// let fails = |_: &String| Err(std::fmt::Error);
+    /// assert_eq!(pinned.try_insert_by(7, "a".into(), 1, is_a)?, Ok(&1));
+    /// assert_eq!(pinned.try_insert_by(7, "a".into(), 2, fails), Err(std::fmt::Error));
+    /// assert_eq!(pinned.try_insert_by(7, "a".into(), 3, is_a)?.unwrap_err().current, &1);
+    /// # Ok::<_, std::fmt::Error>(())
+    /// ```
     pub fn try_insert_by<E>(
         &self,
         hash: u64,
@@ -179,6 +205,22 @@ impl<K, V, S> Pinned<'_, K, V, S> {
     /// # Panics
     ///
     /// As [`Pinned::set_ttl`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::TtlMap;
+    /// use std::time::Duration;
+    ///
+    /// let map = TtlMap::<String, u32>::new();
+    /// let pinned = map.pin();
+    /// let is_a = |key: &String| Ok::<_, std::fmt::Error>(key == "a");
+    /// pinned.insert_by(7, "a".into(), 1, is_a)?;
+    /// assert_eq!(pinned.set_ttl_by(7, Duration::ZERO, |_| Err(std::fmt::Error)), Err(std::fmt::Error));
+    /// assert_eq!(pinned.set_ttl_by(7, Duration::ZERO, is_a), Ok(true));
+    /// assert_eq!(pinned.set_ttl_by(7, Duration::MAX, is_a), Ok(false));
+    /// # Ok::<_, std::fmt::Error>(())
+    /// ```
     pub fn set_ttl_by<E>(
         &self,
         hash: u64,
@@ -200,6 +242,19 @@ impl<K, V, S> Pinned<'_, K, V, S> {
     /// # Panics
     ///
     /// As [`Pinned::remove`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::<String, u32>::new();
+    /// let pinned = map.pin();
+    /// let is_a = |key: &String| Ok::<_, std::fmt::Error>(key == "a");
+    /// let fails = |_: &String| Err(std::fmt::Error);
+    /// pinned.insert_by(7, "a".into(), 1, is_a)?;
+    /// assert_eq!(pinned.remove_by(7, fails), Err(std::fmt::Error));
+    /// assert_eq!((pinned.remove_by(7, is_a), pinned.remove_by(7, is_a)), (Ok(Some(&1)), Ok(None)));
+    /// # Ok::<_, std::fmt::Error>(())
+    /// ```
     pub fn remove_by<E>(
         &self,
         hash: u64,

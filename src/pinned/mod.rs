@@ -73,6 +73,18 @@ pub struct Pinned<'m, K, V, S = RandomState> {
 impl<K, V, S> Pinned<'_, K, V, S> {
     /// Lets the epoch move on, as if this view were dropped and made anew, at a fraction of the
     /// cost. Does nothing while the thread holds a second view, of this map or of any other.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::new();
+    /// let mut pinned = map.pin();
+    /// for n in 0..1000 {
+    ///     pinned.insert(n % 10, n);
+    ///     pinned.repin(); // what was replaced can be dropped
+    /// }
+    /// assert_eq!(pinned.get(&3), Some(&993));
+    /// ```
     #[inline]
     pub fn repin(&mut self) {
         self.guard.repin();
@@ -103,12 +115,26 @@ impl<K, V, S> Pinned<'_, K, V, S> {
     }
 
     /// Returns an iterator over the keys of the visible entries; otherwise as [`Pinned::iter`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map: evanesce::TtlMap<_, _> = [(1, "one"), (2, "two")].into_iter().collect();
+    /// assert_eq!(map.pin().keys().sum::<i32>(), 3);
+    /// ```
     #[must_use]
     pub fn keys(&self) -> Keys<'_, K, V, S> {
         Keys(self.iter())
     }
 
     /// Returns an iterator over the values of the visible entries; otherwise as [`Pinned::iter`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map: evanesce::TtlMap<_, _> = [("one", 1), ("two", 2)].into_iter().collect();
+    /// assert_eq!(map.pin().values().sum::<i32>(), 3);
+    /// ```
     #[must_use]
     pub fn values(&self) -> Values<'_, K, V, S> {
         Values(self.iter())

@@ -89,6 +89,16 @@ where
 
     /// Returns the key that is in the map, and its value; `None` if the key is absent or expired. Otherwise as
     /// [`Pinned::get`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::new();
+    /// let pinned = map.pin();
+    /// pinned.insert(String::from("a"), 1);
+    /// assert_eq!(pinned.get_key_value("a"), Some((&String::from("a"), &1)));
+    /// assert_eq!(pinned.get_key_value("b"), None);
+    /// ```
     pub fn get_key_value<Q>(&self, key: &Q) -> Option<(&K, &V)>
     where
         Q: Hash + Equivalent<K> + ?Sized,
@@ -157,6 +167,22 @@ where
     /// # Progress
     ///
     /// Wait-free, as [`Pinned::get`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{ManualClock, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let map = TtlMap::<&str, i32>::builder().clock(clock.clone()).build()?;
+    /// let pinned = map.pin();
+    /// pinned.insert_with_ttl("a", 1, Duration::from_secs(5));
+    /// assert!(pinned.contains_key("a") && !pinned.contains_key("b"));
+    /// clock.advance(Duration::from_secs(5));
+    /// assert!(!pinned.contains_key("a"));
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
     #[inline]
     pub fn contains_key<Q>(&self, key: &Q) -> bool
     where

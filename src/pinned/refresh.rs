@@ -140,6 +140,22 @@ where
     /// # Panics
     ///
     /// As `refresh`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{Lookup, ManualClock, Ttl, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// const SECOND: Duration = Duration::from_secs(1);
+    /// let map = TtlMap::<&str, i32>::builder().clock(ManualClock::new()).build()?;
+    /// let pinned = map.pin();
+    /// pinned.insert_with_ttl("a", 1, SECOND);
+    /// let Lookup::Refresh(_, token) = pinned.get_or_refresh("a", 10 * SECOND) else { panic!() };
+    /// assert_eq!(pinned.refresh_with_ttl(token, "a", 2, 60 * SECOND), Ok(&2));
+    /// assert_eq!(pinned.ttl("a"), Some(Ttl::Remaining(60 * SECOND)));
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
     pub fn refresh_with_ttl(
         &self,
         token: RefreshToken,

@@ -93,6 +93,23 @@ where
     /// # Panics
     ///
     /// As [`Pinned::set_ttl`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{ManualClock, Ttl, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// const SECOND: Duration = Duration::from_secs(1);
+    /// let map = TtlMap::<&str, i32>::builder().clock(ManualClock::new()).build()?;
+    /// let pinned = map.pin();
+    /// pinned.insert("a", 1);
+    /// assert!(pinned.set_deadline("a", map.now() + 5 * SECOND));
+    /// assert_eq!(pinned.ttl("a"), Some(Ttl::Remaining(5 * SECOND)));
+    /// assert!(pinned.set_deadline("a", map.now()));
+    /// assert_eq!((pinned.get("a"), pinned.set_deadline("a", map.now())), (None, false));
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
     #[doc(alias = "EXPIREAT")]
     pub fn set_deadline<Q>(&self, key: &Q, deadline: Deadline) -> bool
     where

@@ -111,6 +111,23 @@ where
     /// # Panics
     ///
     /// As [`Pinned::insert`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{Ttl, TtlMap};
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let map = TtlMap::new();
+    /// let pinned = map.pin();
+    /// let midnight = map.now() + Duration::from_secs(3600); // one for many
+    /// pinned.insert_with_deadline("a", 1, midnight);
+    /// pinned.insert_with_deadline("b", 2, midnight);
+    /// assert_eq!(pinned.get_entry("a").unwrap().expires_at(), Some(midnight));
+    /// // On the default clock an `Instant` is a deadline as well.
+    /// pinned.insert_with_deadline("c", 3, Instant::now().into());
+    /// assert_eq!(pinned.get("c"), None);
+    /// ```
     pub fn insert_with_deadline(&self, key: K, value: V, deadline: Deadline) -> Option<&V> {
         self.put(key, value, deadline.state())
     }
@@ -149,6 +166,23 @@ where
     /// # Panics
     ///
     /// As [`Pinned::insert`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{ManualClock, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// const SECOND: Duration = Duration::from_secs(1);
+    /// let clock = ManualClock::new();
+    /// let map = TtlMap::<&str, u32>::builder().clock(clock.clone()).build()?;
+    /// let pinned = map.pin();
+    /// assert!(pinned.try_insert_with_ttl("lock", 1, 5 * SECOND).is_ok()); // holder 1 has it
+    /// assert!(pinned.try_insert_with_ttl("lock", 2, 5 * SECOND).is_err());
+    /// clock.advance(5 * SECOND);
+    /// assert_eq!(pinned.try_insert_with_ttl("lock", 2, 5 * SECOND), Ok(&2));
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
     pub fn try_insert_with_ttl(
         &self,
         key: K,
@@ -191,6 +225,23 @@ where
     /// # Panics
     ///
     /// As [`Pinned::insert`], and if `make` panics; then nothing is changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{ManualClock, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// const SECOND: Duration = Duration::from_secs(1);
+    /// let clock = ManualClock::new();
+    /// let map = TtlMap::<&str, u32>::builder().clock(clock.clone()).build()?;
+    /// let pinned = map.pin();
+    /// assert_eq!(pinned.get_or_insert_with_ttl("a", 5 * SECOND, || 1), &1);
+    /// assert_eq!(pinned.get_or_insert_with_ttl("a", 5 * SECOND, || 2), &1);
+    /// clock.advance(5 * SECOND);
+    /// assert_eq!(pinned.get_or_insert_with_ttl("a", 5 * SECOND, || 3), &3);
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
     pub fn get_or_insert_with_ttl(&self, key: K, ttl: Duration, make: impl FnOnce() -> V) -> &V {
         match self.get(&key) {
             Some(value) => value,
@@ -237,6 +288,16 @@ where
     /// # Panics
     ///
     /// As [`Pinned::remove`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::new();
+    /// let pinned = map.pin();
+    /// pinned.insert(String::from("a"), 1);
+    /// assert_eq!(pinned.remove_entry("a"), Some((&String::from("a"), &1)));
+    /// assert_eq!(pinned.remove_entry("a"), None);
+    /// ```
     pub fn remove_entry<Q>(&self, key: &Q) -> Option<(&K, &V)>
     where
         Q: Hash + Equivalent<K> + ?Sized,

@@ -55,6 +55,10 @@ impl<T> Table<T> {
         let ended = Ended { table: self, guard, entries: Cell::new(0) };
         let walk = &mut self.turn(guard);
         let Ok(_) = self.list.find(start, last, walk, |_, node| {
+            if node.key() < start.node_key() {
+                // Where the bucket has no sentinel yet the walk begins in an earlier one.
+                return Ok(false);
+            }
             let entry = List::entry(node, guard);
             // Acquire (O2), as in every judgement.
             let mut state = node.state.load(Ordering::Acquire);
