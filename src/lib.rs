@@ -30,7 +30,20 @@ pub use sweep::{Budget, SweepReport, Sweeper};
 #[doc(no_inline)]
 pub use equivalent::Equivalent;
 
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {}
+
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../docs/migrating.md")]
+pub mod migrating {}
+
 /// The README's code, run with the other examples.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// What must not compile.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/misuse.md")]
+struct Misuse;
