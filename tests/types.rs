@@ -3,10 +3,15 @@
 mod common;
 
 use common::{builder, exclusive, ns};
-use evanesce::{Budget, ManualClock, TtlMap};
+use evanesce::{
+    Budget, BuildError, Compute, Deadline, EntryRef, Lookup, ManualClock, MonotonicClock,
+    OccupiedError, Operation, Policy, RefreshToken, RemovalCause, Stats, SweepReport,
+    TryReserveError, Ttl, TtlMap,
+};
 use std::cell::Cell;
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
 /// Puts keys and values through every operation.
@@ -206,5 +211,35 @@ fn boxed_strs_and_closures_work() {
         map.pin().insert("next".into(), Box::new(|n| n + 1));
         assert_eq!(map.pin().get("double").map(|f| f(4)), Some(8));
         assert_eq!(map.pin().get("next").map(|f| f(4)), Some(5));
+    });
+}
+
+/// As docs/crate.md has it. A panic cannot leave one of them half changed: none is changed but as a whole.
+#[test]
+fn all_but_maps_may_cross_a_caught_panic() {
+    fn both<T: UnwindSafe + RefUnwindSafe>() {}
+    both::<(Budget, SweepReport, Stats, Policy)>();
+    both::<(BuildError, TryReserveError, OccupiedError<'_, u8>)>();
+    both::<(Deadline, Ttl, ManualClock, MonotonicClock)>();
+    both::<(EntryRef<'_, u8, u8>, Lookup<'_, u8>, Compute<'_, u8>, Operation<u8>)>();
+    both::<(RefreshToken, RemovalCause)>();
+}
+
+/// Maps, whose cells withhold the marker, may cross one all the same.
+#[test]
+fn a_map_is_whole_after_a_caught_panic() {
+    exclusive(|| {
+        let map = TtlMap::new();
+        map.insert("a", vec![1]);
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            map.pin().update("a", |value| {
+                let mut next = value.clone();
+                next.push(2);
+                panic!("with the next value half made");
+            });
+        }));
+        assert!(caught.is_err());
+        assert_eq!(map.get_cloned("a"), Some(vec![1]));
+        assert_eq!(map.pin().update("a", |_| vec![3]), Some(&vec![3]));
     });
 }
