@@ -100,6 +100,7 @@ tests value_not_dropped         map_agrees_with_the_model_under_a_good_hash
 tests renew_expired             map_agrees_with_the_model_under_a_good_hash
 tests replace_by_remove         map_agrees_with_the_model_when_hashes_collide
 tests deadline_off_by_one       committed_fuzz_corpus_agrees_with_the_model
+tests refresh_without_identity  map_agrees_with_the_model_when_halves_of_the_hashes_tie
 tests pending_not_dropped       map_drop_drops_everything_at_once_whatever_guards_live_elsewhere
 tests no_grace_period           nothing_is_dropped_while_a_pin_could_see_it
 tests zero_ttl_is_the_present   a_deadline_that_comes_back_does_not_revive_an_expired_entry
@@ -133,6 +134,7 @@ fuzz deadline_off_by_one        corpus
 fuzz value_not_dropped          corpus
 fuzz no_grace_period            corpus
 fuzz renew_expired              corpus
+fuzz refresh_without_identity   corpus
 "
 
 rungs="${*:-loom epoch shuttle tests threads tsan asan lsan fuzz}"

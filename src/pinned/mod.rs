@@ -34,6 +34,18 @@ pub use write::OccupiedError;
 /// them. It is not [`Send`]: it belongs to the thread that pinned, and a future that holds one over
 /// an `.await` cannot be spawned on a multi-threaded executor.
 ///
+/// # Progress
+///
+/// Of the calls that change nothing, those that say so are wait-free, and the others lock-free. All that put, change,
+/// renew or remove an entry are lock-free, the allocator apart: a thread that stalls in the middle of one keeps no
+/// other from going on. They do a bounded share of the map's own work beside theirs, which is growth, sweeping, and
+/// dropping what was removed earlier. Closures are run by the calling thread, under no lock, and may use the map.
+///
+/// # Consistency
+///
+/// What is done to one key has one order, which all threads agree upon (linearizability), deadlines included.
+/// Calls that concern many keys say what they promise.
+///
 /// ```compile_fail,E0277
 /// let map = evanesce::TtlMap::<u32, u32>::new();
 /// fn send_to_a_thread(_: impl Send) {}

@@ -38,6 +38,8 @@ mod guard;
 mod link;
 #[allow(unsafe_code)] // hands out references to entries
 mod list;
+#[allow(unsafe_code)] // compares and hands out entries
+mod lookup;
 #[allow(unsafe_code)] // overwrites emptied entries in debug builds
 mod poison;
 mod refresh;
@@ -60,7 +62,7 @@ pub(crate) use blocks::MAX_SLOTS;
 pub(crate) use compute::{Computed, Decision, Met};
 pub(crate) use guard::{Guard, pin};
 pub(crate) use link::SplitKey;
-pub(crate) use list::TOGETHER;
+pub(crate) use lookup::TOGETHER;
 pub(crate) use refresh::Freshness;
 pub(crate) use state::{Now, State};
 pub(crate) use stripe::{chain_count, thread_number};

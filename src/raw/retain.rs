@@ -56,7 +56,7 @@ impl<T> Table<T> {
         let walk = &mut self.turn(guard);
         let Ok(_) = self.list.find(start, last, walk, |_, node| {
             if node.key() < start.node_key() {
-                // Where the bucket has no sentinel yet the walk begins in an earlier one.
+                // The bucket has no sentinel yet, and the walk began at an earlier one's.
                 return Ok(false);
             }
             let entry = List::entry(node, guard);

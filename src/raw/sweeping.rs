@@ -14,7 +14,7 @@ use super::{
     blocks::{BLOCK_SLOTS, BlockNumbers},
     guard,
     link::SlotIndex,
-    list::TOGETHER,
+    lookup::TOGETHER,
     state::{Now, State},
     stripe::Turn,
     table::Table,
