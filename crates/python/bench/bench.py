@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 SIZES = [100_000, 500_000, 1_000_000, 5_000_000, 10_000_000]
 ROUNDS = {5_000_000: 3, 10_000_000: 3}  # elsewhere ROUNDS_SMALL
 ROUNDS_SMALL = 5
-SAMPLE = 500_000
+SAMPLE = 200_000
 # For the estimate before anything has been measured: microseconds a put and another operation, on one thread and
 # on several; and those to prepare a key and to start a process.
 ROUGH = {
@@ -346,7 +347,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="default: 5, and 3 from 5M keys on")
     parser.add_argument("--sample", type=int, default=SAMPLE, help="operations a pass after the puts (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--row-seconds", type=float, default=120, help="limit of one store at one size in one round (default: %(default)s)")
+    parser.add_argument("--row-seconds", type=float, default=180, help="limit of one store at one size in one round (default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=40, help="limit of the whole run (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the results")
     parser.add_argument("--again", action="store_true", help="measure anew; the figures there are kept as results.old.json")
@@ -384,6 +385,7 @@ def main() -> int:
         "only": sorted(args.only or []),
     }  # fmt: skip
     results = Results(path, settings, args.again)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves no process behind
     code = 0
     try:
         run(plan(args, stores), results, args)

@@ -274,7 +274,7 @@ def draw(f: Figures, out: Path) -> list[str]:
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "evanesce", "font.size": 9})
     import matplotlib.pyplot as plt
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     sizes, names = f.settings["sizes"], []
     for threads in f.settings["threads"]:
@@ -290,11 +290,11 @@ def draw(f: Figures, out: Path) -> list[str]:
                         linewidth=2.4 if store == OURS else 1.2, markersize=5 if store == OURS else 3.5,
                         zorder=3 if store == OURS else 2,
                     )  # fmt: skip
-            axis.set_title(words.replace("`", "") + (" (bytes)" if op == "bytes" else " (us)"), fontsize=9)
+            axis.set_title(words.replace("`", "") + (", us" if op != "bytes" else ""), fontsize=9)
             axis.set_yscale("log")
             axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-            axis.yaxis.set_minor_formatter(NullFormatter())
+            axis.yaxis.set_minor_locator(NullLocator())
             axis.set_xticks(range(len(sizes)), [keys(n) for n in sizes])
             axis.margins(x=0.08 if len(sizes) > 1 else 1)
             axis.grid(axis="y", color="#dddddd", linewidth=0.6)
