@@ -15,7 +15,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import report
 from stores import BY_NAME, OURS, STORES
@@ -37,6 +37,7 @@ ROUGH = {
     "theine": (4.0, 4.0, 2.0),
 }
 PREPARE_US, START_S = 0.5, 0.3
+ENDED = {"over_s", "skipped", "failed"}  # what a result has that is not whole
 BYTES_A_KEY = 700  # at most, of the keys, the values and the store: what a cell needs to start
 
 
@@ -46,10 +47,6 @@ class Cell:
     size: int
     threads: int
     round: int
-
-    @property
-    def key(self) -> list:
-        return [self.store, self.size, self.threads, self.round]
 
     def rough_seconds(self, sample: int) -> float:
         put, other, threaded = ROUGH[self.store]
@@ -150,7 +147,7 @@ def measure(cell: Cell, args: argparse.Namespace, limit: float) -> dict:
             ended = True
         else:
             result["ops"][op] = got
-    if not ended and not result.keys() & {"over_s", "skipped", "failed"}:
+    if not ended and not ENDED & result.keys():
         last = err.strip().splitlines()[-1:] or ["nothing said"]
         result["failed"] = f"the process ended with {child.returncode}: {last[0]}"
     result["seconds"] = round(time.perf_counter() - started, 2)
@@ -176,8 +173,9 @@ def run(cells: list[Cell], results: Results, args: argparse.Namespace) -> None:
     kept = f", {len(cells) - len(left)} are there already" if len(left) < len(cells) else ""
     print(f"{len(cells)} cells{kept}: about {report.minutes(total)} (limits: {args.minutes:g} minutes in all, "
           f"{args.row_seconds:g} s a row; seed {args.seed})", flush=True)  # fmt: skip
-    hopeless: set = set()  # rows that went past their limit, or fail each time, are not tried again
-    spent = expected = 0.0
+    # Rows that went past their limit, or failed, are not tried again.
+    hopeless = {(c["store"], c["size"], c["threads"]) for c in results.cells if ENDED & c.keys()}
+    spent = believed = covered = 0.0
     with progress(total) as show:
         for number, cell in enumerate(left, 1):
             seconds = deadline - time.monotonic()
@@ -188,10 +186,12 @@ def run(cells: list[Cell], results: Results, args: argparse.Namespace) -> None:
             row = (cell.store, cell.size, cell.threads)
             why = too_little_memory(cell)
             if row in hopeless:
-                pass
+                said = "not tried again"
             elif why:
-                results.add({**vars(cell), "ops": {}, "empty": {}, "skipped": f"memory: {why}", "seconds": 0})
+                result = {**vars(cell), "ops": {}, "empty": {}, "skipped": f"memory: {why}", "seconds": 0}
+                results.add(result)
                 hopeless.add(row)
+                said = outcome(result)
             else:
                 show.start(cell)
                 limit = min(args.row_seconds, seconds)
@@ -199,12 +199,14 @@ def run(cells: list[Cell], results: Results, args: argparse.Namespace) -> None:
                 if "over_s" in result and limit < args.row_seconds:
                     continue  # the whole run's end, not the row's: to be measured when the run goes on
                 results.add(result)
-                if result.keys() & {"over_s", "skipped", "failed"}:
+                if ENDED & result.keys():
                     hopeless.add(row)
+                said = outcome(result)
                 spent += result["seconds"]
-            expected += rough[cell]
-            rest = (total - expected) * (spent / expected if spent else 1)
-            show.end(number, len(left), cell, results.cells[-1], expected, min(rest, deadline - time.monotonic()))
+                believed += rough[cell]
+            covered += rough[cell]
+            rest = (total - covered) * (spent / believed if believed else 1)
+            show.end(f"[{number}/{len(left)}] {cell}: {said}", covered, min(rest, deadline - time.monotonic()))
     print(f"measured in {report.minutes(time.monotonic() - started)}")
 
 
@@ -220,8 +222,8 @@ class Lines:
     def start(self, cell: Cell) -> None:
         pass
 
-    def end(self, number: int, of: int, cell: Cell, result: dict, _expected: float, rest: float) -> None:
-        print(f"[{number}/{of}] {cell}: {outcome(result)}; about {report.minutes(rest)} left", flush=True)
+    def end(self, said: str, _covered: float, rest: float) -> None:
+        print(f"{said}; about {report.minutes(rest)} left", flush=True)
 
 
 class Bar(Lines):
@@ -244,10 +246,9 @@ class Bar(Lines):
     def start(self, cell: Cell) -> None:
         self.progress.update(self.task, description=str(cell))
 
-    def end(self, _n: int, _of: int, cell: Cell, result: dict, expected: float, rest: float) -> None:
-        if result.keys() & {"over_s", "skipped", "failed"}:
-            self.progress.console.print(f"{cell}: {outcome(result)}")
-        self.progress.update(self.task, completed=expected, rest=f"about {report.minutes(rest)} left,")
+    def end(self, said: str, covered: float, rest: float) -> None:
+        self.progress.console.print(said, highlight=False, markup=False)
+        self.progress.update(self.task, completed=covered, rest=f"about {report.minutes(rest)} left;")
 
 
 def progress(total: float) -> Lines:
@@ -280,11 +281,11 @@ def our_build() -> str:
     """Version and fingerprint of the installed package, so that no two builds share a table."""
     try:
         module = importlib.import_module("evanesce")
-        module.KeyValueStore
+        module.KeyValueStore()
     except (ImportError, AttributeError) as error:
         sys.exit(f"evanesce cannot be imported ({error}). From the root of a clone:\n  pip install ./crates/python")
     digest = hashlib.sha256()
-    for path in sorted(Path(module.__file__).parent.glob("*")):
+    for path in sorted(Path(str(module.__file__)).parent.glob("*")):
         if path.suffix in (".so", ".pyd", ".py"):
             digest.update(path.read_bytes())
     return f"{version('evanesce')}, build {digest.hexdigest()[:12]}"
@@ -347,7 +348,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="default: 5, and 3 from 5M keys on")
     parser.add_argument("--sample", type=int, default=SAMPLE, help="operations a pass after the puts (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--row-seconds", type=float, default=180, help="limit of one store at one size in one round (default: %(default)s)")
+    parser.add_argument(
+        "--row-seconds", type=float, default=180, help="limit of one store at one size in one round (default: %(default)s)"
+    )
     parser.add_argument("--minutes", type=float, default=40, help="limit of the whole run (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the results")
     parser.add_argument("--again", action="store_true", help="measure anew; the figures there are kept as results.old.json")
@@ -390,7 +393,7 @@ def main() -> int:
     try:
         run(plan(args, stores), results, args)
     except KeyboardInterrupt:
-        print("\nstopped: the same command goes on from here")
+        print("\nstopped: the same command goes on from here; with --report it makes the table of what there is")
         code = 130
     if not results.cells:
         return code or 1
