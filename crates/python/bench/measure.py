@@ -61,7 +61,7 @@ def make_keys(letter: str, numbers: Sequence[int]) -> Iterator[str]:
 class Cell:
     def __init__(self, store: str, size: int, threads: int, round: int, seed: int, sample: int) -> None:
         self.store, self.size, self.threads = BY_NAME[store], size, threads
-        self.sample = min(size, sample)
+        self.sample = min((size + 1) // 2, sample)
         self.seed = f"{seed}/{size}/{round}"
         self.lock = threading.Lock()
         self.loops = {
@@ -84,7 +84,7 @@ class Cell:
         work = {"put": self.arguments("put")}
         settle()
         before = resident()
-        store = self.store.make(self.size + self.sample)
+        store = self.store.make(self.size)
         put = self.timed(self.loops["put"], store, work["put"])
         after = resident()
         if before is not None and after is not None:
@@ -125,7 +125,7 @@ class Cell:
         store, numbers = self.store.make(WARM), tuple(range(WARM))
         for op in ops:
             if op == "delete" and self.threads > 1:
-                continue  # each thread is given the same keys here
+                continue  # here, each thread is given the same keys
             keys = tuple(make_keys("m" if op.startswith("miss") else "w", numbers))
             self.timed(self.loops[op], store, [(keys, numbers)] * self.threads)
 

@@ -257,6 +257,7 @@ def chart_name(threads: int) -> str:
 COLOURS = {
     OURS: "#c0392b",
     ORIGIN: "#111111",
+    "dict alone": "#c8c8c8",
     "dict + Lock": "#8c8c8c",
     "cachetools TTLCache + Lock": "#8e6c3a",
     CACHEBOX: "#1f6fb4",

@@ -20,9 +20,9 @@ OPERATIONS = {
     "miss": "miss, by `KeyError`",
     "miss_default": "miss, by a default",
     "overwrite": "overwrite",
+    "delete": "delete",
     "put_duration": "put of fresh keys with a duration",
     "get_duration": "get of an entry with a duration",
-    "delete": "delete",
 }
 WITH_VALUES = {"put", "overwrite", "put_duration"}
 
@@ -103,6 +103,21 @@ OURS, ORIGIN, CACHEBOX = "evanesce", "origin's design", "cachebox VTTLCache"
 STORES = [
     Store(OURS, None, _ours, {**_THREE, "miss_default": "get(k, None)"}, _METHODS, _by_key_error),
     Store(ORIGIN, None, _origin, _THREE, _METHODS, _by_key_error),
+    Store(
+        "dict alone",
+        None,
+        lambda _most: {},
+        {
+            "put": "c[k] = v",
+            "get": "c[k]",
+            "miss": "try:\n    c[k]\nexcept KeyError:\n    pass",
+            "miss_default": "get(k)",
+            "overwrite": "c[k] = v",
+            "delete": "del c[k]",
+        },
+        "get = c.get",
+        remark="no peer but the limit: no lock, no durations, no call",
+    ),
     Store(
         "dict + Lock",
         None,
