@@ -98,13 +98,13 @@ _THREE = {
     "delete": "delete(k)",
 }
 
-OURS, ORIGIN, CACHEBOX = "evanesce", "origin's design", "cachebox VTTLCache"
+OURS, ORIGIN, LIMIT, CACHEBOX = "evanesce", "origin's design", "dict alone", "cachebox VTTLCache"
 
 STORES = [
     Store(OURS, None, _ours, {**_THREE, "miss_default": "get(k, None)"}, _METHODS, _by_key_error),
     Store(ORIGIN, None, _origin, _THREE, _METHODS, _by_key_error),
     Store(
-        "dict alone",
+        LIMIT,
         None,
         lambda _most: {},
         {
