@@ -148,6 +148,42 @@ impl Sweeper {
         V: Send + Sync + 'static,
         S: Send + Sync + 'static,
     {
+        Self::spawn_with(map, interval, budget, |_| {})
+    }
+
+    /// As [`Sweeper::spawn`], and calls `report` after each sweep, on the sweeper's thread, with what was done. A
+    /// panic in it costs that call.
+    ///
+    /// # Errors
+    ///
+    /// If the system cannot start a thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{Budget, Sweeper, TtlMap};
+    /// use std::{sync::{Arc, mpsc}, time::Duration};
+    ///
+    /// let map = Arc::new(TtlMap::new());
+    /// map.insert_with_ttl("a", 1, Duration::ZERO);
+    /// let (tell, told) = mpsc::channel();
+    /// let report = move |report| _ = tell.send(report);
+    /// let sweeper = Sweeper::spawn_with(&map, Duration::from_secs(60), Budget::full_pass(), report)?;
+    /// assert_eq!(told.recv().unwrap().removed, 1);
+    /// # drop(sweeper);
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
+    pub fn spawn_with<K, V, S>(
+        map: &Arc<TtlMap<K, V, S>>,
+        interval: Duration,
+        budget: Budget,
+        mut report: impl FnMut(SweepReport) + Send + 'static,
+    ) -> io::Result<Self>
+    where
+        K: Send + Sync + 'static,
+        V: Send + Sync + 'static,
+        S: Send + Sync + 'static,
+    {
         let map: Weak<_> = Arc::downgrade(map);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -155,10 +191,11 @@ impl Sweeper {
             while !stopped.load(Ordering::Acquire) {
                 let Some(map) = map.upgrade() else { return };
                 // The map stays usable through a panic of a user's `Drop`; so does this thread.
-                let swept = catch_unwind(AssertUnwindSafe(move || {
-                    map.sweep(budget);
+                let swept = catch_unwind(AssertUnwindSafe(|| {
+                    let done = map.sweep(budget);
                     // The map's last owner may be gone by now: `map` is dropped in here too.
                     drop(map);
+                    report(done);
                 }));
                 // What was panicked with may panic when dropped, and has said all it had to say.
                 core::mem::forget(swept);

@@ -4,7 +4,7 @@ mod common;
 
 use common::sites::boom;
 use common::{builder, exclusive, ns, within};
-use evanesce::{Budget, Clock, ManualClock, Sweeper, TtlMap};
+use evanesce::{Budget, Clock, ManualClock, SweepReport, Sweeper, TtlMap};
 use std::cell::RefCell;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -228,5 +228,30 @@ fn two_sweepers_of_one_map_remove_each_entry_once() {
         }
         drop(sweepers);
         assert_eq!(map.stats().swept_total, 20 * 200);
+    });
+}
+
+#[test]
+fn sweeper_reports_after_each_sweep_and_survives_a_report_that_panics() {
+    exclusive(|| {
+        let ((map, clock), (tx, rx)) = (map(), channel());
+        let (tell, told) = channel();
+        let mut reports = 0;
+        let report = move |report: SweepReport| {
+            reports += 1;
+            let _ = tell.send(report.removed); // the test may have ended
+            if reports == 1 {
+                boom();
+            }
+        };
+        map.pin().insert_with_ttl(1, noisy(1, &tx), ns(1));
+        clock.advance(ns(1));
+        let sweeper = Sweeper::spawn_with(&map, OFTEN, Budget::full_pass(), report).expect("spawn");
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(1));
+        assert_eq!(receive(&rx, 1), [1]);
+        map.pin().insert_with_ttl(2, noisy(2, &tx), ns(1));
+        clock.advance(ns(1));
+        while told.recv_timeout(PATIENCE).expect("it goes on") == 0 {}
+        drop(sweeper);
     });
 }
