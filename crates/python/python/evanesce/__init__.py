@@ -1,0 +1,31 @@
+"""Key-value stores in memory whose entries can expire, for many threads.
+
+KeyValueStore has `get`, `put` and `delete`, and raises KeyError for what is not there. TtlMap is the same as a
+mapping, with everything that a dict has. ManualClock is a clock for tests.
+
+>>> from evanesce import KeyValueStore
+>>> store = KeyValueStore()
+>>> store.put('foo', 'bar')
+'bar'
+>>> store.get('foo')
+'bar'
+>>> store.put('foo', 'bar', duration=5)
+'bar'
+>>> import time; time.sleep(.005)
+>>> store.get('foo')
+Traceback (most recent call last):
+    ...
+KeyError: 'foo'
+>>> store.put('foo', 'bar')
+'bar'
+>>> store.delete('foo')
+>>> store.delete('foo')
+Traceback (most recent call last):
+    ...
+KeyError: 'foo'
+"""
+
+from ._core import KeyValueStore, ManualClock
+from ._mapping import TtlMap
+
+__all__ = ["KeyValueStore", "ManualClock", "TtlMap"]

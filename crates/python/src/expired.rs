@@ -1,0 +1,103 @@
+//! References of entries that have expired, until an attached thread gives them back.
+
+use std::{
+    ffi::{c_int, c_void},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use pyo3::{PyTraverseError, PyVisit, ffi, prelude::*};
+
+use crate::{cell::ObjectCell, key::Key};
+
+/// How many references a write gives back; each write sweeps fewer entries than half of it.
+const A_FEW: usize = 64;
+/// How many the main thread gives back at one go.
+const MANY: usize = 10_000;
+
+#[derive(Default)]
+pub(crate) struct Expired {
+    /// Held for a push, a pop or a traversal, and never over a call into Python.
+    references: Mutex<Vec<Py<PyAny>>>,
+    /// Whether there are any, as a hint.
+    any: AtomicBool,
+    /// Whether the main thread has been asked.
+    is_asked: AtomicBool,
+}
+
+impl Expired {
+    /// Takes the references of an entry that has ended. On any thread, attached or not.
+    pub(crate) fn take(&self, key: &Key, value: &ObjectCell) {
+        let mut references = self.references.lock().unwrap_or_else(PoisonError::into_inner);
+        references.extend(key.object.take());
+        references.extend(value.take());
+        self.any.store(true, Ordering::Release);
+    }
+
+    /// Gives a few back, if there are any.
+    #[inline]
+    pub(crate) fn give_back_some(&self, py: Python<'_>) {
+        if self.any.load(Ordering::Acquire) {
+            self.give_back(py, A_FEW);
+        }
+    }
+
+    /// Gives all back.
+    pub(crate) fn give_back_all(&self, py: Python<'_>) {
+        while self.any.load(Ordering::Acquire) {
+            self.give_back(py, MANY);
+        }
+    }
+
+    /// Gives back as many at most. `py`: references are dropped here.
+    fn give_back(&self, _py: Python<'_>, most: usize) {
+        let batch: Vec<_> = {
+            let mut references = self.references.lock().unwrap_or_else(PoisonError::into_inner);
+            let rest = references.len().saturating_sub(most);
+            let batch = references.drain(rest..).collect();
+            if references.is_empty() {
+                self.any.store(false, Ordering::Release);
+                // A store that had many at once does not keep their memory.
+                references.shrink_to(MANY);
+            }
+            batch
+        };
+        drop(batch); // runs whatever Python code hangs on it
+    }
+
+    /// Asks the main thread to give them back: it does so between two of its own steps. From a thread that is not
+    /// attached.
+    pub(crate) fn ask_the_main_thread(self: &Arc<Self>) {
+        if self.is_asked.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let this = Arc::into_raw(Arc::clone(self)).cast_mut().cast();
+        // SAFETY: may be called from any thread while there is an interpreter; the sweepers stop before it goes
+        // (`sweeping`).
+        if unsafe { ffi::Py_AddPendingCall(Some(give_back_when_asked), this) } != 0 {
+            // Python's list of such calls is full. The next sweep asks again.
+            self.is_asked.store(false, Ordering::Release);
+            // SAFETY: made by `into_raw` above, and nobody else has it.
+            drop(unsafe { Arc::<Self>::from_raw(this.cast()) });
+        }
+    }
+
+    pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // The sweeper is adding to it: then these are as good as referred to from elsewhere.
+        let Ok(references) = self.references.try_lock() else { return Ok(()) };
+        references.iter().try_for_each(|reference| visit.call(reference))
+    }
+}
+
+extern "C" fn give_back_when_asked(expired: *mut c_void) -> c_int {
+    // SAFETY: made by `into_raw` in `ask_the_main_thread`, for this call.
+    let expired = unsafe { Arc::<Expired>::from_raw(expired.cast()) };
+    expired.is_asked.store(false, Ordering::Release);
+    Python::attach(|py| expired.give_back(py, MANY));
+    if expired.any.load(Ordering::Acquire) {
+        expired.ask_the_main_thread();
+    }
+    0
+}

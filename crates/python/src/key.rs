@@ -1,0 +1,92 @@
+//! Keys: hashed once, compared as a dict compares them.
+
+use evanesce::Pinned;
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyInt, PyString},
+};
+
+use crate::cell::ObjectCell;
+
+/// A key that is looked for.
+pub(crate) struct Wanted<'a, 'py> {
+    pub(crate) object: &'a Bound<'py, PyAny>,
+    hash: isize,
+    is_plain: bool,
+}
+
+impl<'a, 'py> Wanted<'a, 'py> {
+    /// # Errors
+    ///
+    /// `TypeError` if the object has no hash, and what its `__hash__` raises.
+    pub(crate) fn new(object: &'a Bound<'py, PyAny>) -> PyResult<Self> {
+        Ok(Self { object, hash: object.hash()?, is_plain: is_plain(object) })
+    }
+
+    /// The hash for the map.
+    pub(crate) fn mixed(&self) -> u64 {
+        mixed(self.hash)
+    }
+
+    /// Whether `met` is this key: the same object, or an equal one of the same hash.
+    ///
+    /// `kept` takes the reference that a comparison was made with, for the time after the pin.
+    ///
+    /// # Errors
+    ///
+    /// What an `__eq__` raises.
+    pub(crate) fn is(&self, met: &Key, kept: &mut Vec<Py<PyAny>>) -> PyResult<bool> {
+        if met.object.is(self.object) {
+            return Ok(true);
+        }
+        if met.hash != self.hash {
+            return Ok(false);
+        }
+        // Empty: the entry is over.
+        let Some(object) = met.object.get(self.object.py()) else { return Ok(false) };
+        let object = object.into_bound(self.object.py());
+        let is_equal = object.eq(self.object);
+        if !(self.is_plain && is_plain(&object)) {
+            // Code of Python's has run, and this may be the last reference by now.
+            kept.push(object.unbind());
+        }
+        is_equal
+    }
+}
+
+/// The hash for the map. Python's own leaves integers as they are, and floats with zeros below: each bit of it is
+/// spread over all, by the finalizer of `SplitMix64` (Steele, Lea and Flood 2014).
+#[expect(clippy::cast_sign_loss, reason = "64 bits, whatever they mean")]
+fn mixed(hash: isize) -> u64 {
+    let mut z = hash as u64;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Whether comparing this with its like runs no code of Python's.
+pub(crate) fn is_plain(object: &Bound<'_, PyAny>) -> bool {
+    object.is_exact_instance_of::<PyString>()
+        || object.is_exact_instance_of::<PyInt>()
+        || object.is_exact_instance_of::<PyBytes>()
+}
+
+/// A key that is held.
+pub(crate) struct Key {
+    hash: isize,
+    pub(crate) object: ObjectCell,
+}
+
+impl Key {
+    pub(crate) fn new(wanted: &Wanted<'_, '_>) -> Self {
+        Self { hash: wanted.hash, object: ObjectCell::new(wanted.object.clone().unbind()) }
+    }
+
+    /// The hash for the map.
+    pub(crate) fn mixed(&self) -> u64 {
+        mixed(self.hash)
+    }
+}
+
+/// A store's map, pinned.
+pub(crate) type Pin<'s> = Pinned<'s, Key, ObjectCell, ()>;

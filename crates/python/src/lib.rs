@@ -1,0 +1,61 @@
+//! `evanesce` for Python: [`TtlMap`](evanesce::TtlMap) as a key-value store and as a mapping.
+//!
+//! # Who may do what
+//!
+//! An entry of the map holds two references to Python objects, its key's and its value's, each in a [cell] that is
+//! emptied once. The rules, in which *attached* means: holds the interpreter's lock.
+//!
+//! - **Only attached threads count references.** Whoever is attached may clone what a cell holds, since a reference
+//!   that is taken out meanwhile is given back by an attached thread, and so not before this one lets go.
+//! - **What is removed or overwritten** is taken out of its cell by the thread that does it, and given back once
+//!   it is not pinned any more: `__del__` may call the store. What the map reclaims later is an empty cell.
+//! - **What has expired** is ended by whoever sweeps: a write, or the sweeper's thread, which is never attached. The
+//!   map's listener moves its references to a [list](expired); attached threads give them back, in batches: those that
+//!   write to the store, and the main thread, which the sweeper asks to.
+//! - **A value is overwritten in place**, its deadline first. Between the two the thread stays attached, so that no
+//!   one sees one without the other; and once the deadline is put off, no sweep ends the entry.
+//! - **A comparison may do anything**: raise, let other threads run, call the store. So it is made with a reference of
+//!   its own to the key it meets, nothing is decided before it that is not looked at again after it, and its error
+//!   leaves the map as it is.
+//!
+//! # Collection of cycles
+//!
+//! `__traverse__` visits the list of what has expired, and then the cells. Python's collector calls it twice, to see
+//! what is referred to from inside only, and what of that is reachable. In between, and meanwhile, no thread is
+//! attached but the one that collects. So cells are emptied by the sweeper's thread alone, of entries that have
+//! expired. A reference moves from cell to list; as the list comes first, it is met once at most. If it is met the
+//! first time and missed the second, Python takes for garbage what nobody can get at any more by the store, and what
+//! is referred to from elsewhere it counts there; the list gives its reference back as ever.
+//! An entry whose deadline passes between the two passes is the same case. It cannot come back:
+//! a renewal reads the clock after its last comparison, and stays attached until it is made.
+//!
+//! Traversing pins the thread, which waits for nothing and runs no code of Python's; the first time on a thread it
+//! takes a little memory from the system's allocator, not from Python's.
+
+#[allow(unsafe_code)] // references to Python objects as pointers
+mod cell;
+mod clock;
+mod duration;
+#[allow(unsafe_code)] // asks the main thread to call
+mod expired;
+mod key;
+mod key_value_store;
+mod store;
+mod sweeping;
+mod ttl_map;
+
+use pyo3::prelude::*;
+
+/// The part of the package `evanesce` that is written in Rust.
+#[pymodule(gil_used = true)]
+mod _core {
+    use super::{Bound, PyModule, PyResult, sweeping};
+
+    #[pymodule_export]
+    use super::{clock::ManualClock, key_value_store::KeyValueStore, ttl_map::TtlMap};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        sweeping::watch_the_process(module.py())
+    }
+}

@@ -1,0 +1,428 @@
+//! What both classes are made of: a map, its options, and each operation as a thread of Python's does it.
+
+use std::{
+    convert::Infallible,
+    ptr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use evanesce::{Budget, EntryRef, RemovalCause, TtlMap};
+use pyo3::{
+    PyTraverseError, PyVisit, ffi,
+    prelude::*,
+    types::{PyDict, PyFloat, PyTuple},
+};
+
+use crate::{
+    cell::ObjectCell,
+    clock::ManualClock,
+    duration,
+    expired::Expired,
+    key::{Key, Pin, Wanted, is_plain},
+    sweeping::Sweeping,
+};
+
+/// How often a sweeper's thread comes by, unless an option says otherwise.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
+/// The TTL of an entry that never expires.
+const FOR_EVER: Duration = Duration::MAX;
+
+/// The options of a store, as they were given.
+pub(crate) struct Options {
+    pub(crate) default_duration: Option<Py<PyAny>>,
+    pub(crate) clock: Option<Py<ManualClock>>,
+    /// `None` if it was not given.
+    pub(crate) sweep_interval: Option<Option<Py<PyAny>>>,
+}
+
+pub(crate) struct Store {
+    options: Options,
+    default_ttl: Duration,
+    sweeping: Arc<Sweeping>,
+    /// Whether an object has come in that can be part of a cycle.
+    has_containers: AtomicBool,
+}
+
+impl Store {
+    /// An empty store. Without `sweep_interval` a thread sweeps it, if its clock is the system's.
+    ///
+    /// # Errors
+    ///
+    /// If a duration is of a wrong type, or out of its range.
+    pub(crate) fn new(
+        py: Python<'_>,
+        default_duration: Option<Py<PyAny>>,
+        clock: Option<Py<ManualClock>>,
+        sweep_interval: Option<Option<Py<PyAny>>>,
+    ) -> PyResult<Self> {
+        let parse = |name, given: &Py<PyAny>| duration::parse(name, given.bind(py));
+        let default_ttl = default_duration.as_ref().map(|given| parse("default_duration", given));
+        let default_ttl = default_ttl.transpose()?.unwrap_or(FOR_EVER);
+        let interval = match &sweep_interval {
+            Some(given) => {
+                given.as_ref().map(|given| parse("sweep_interval", given)).transpose()?
+            }
+            None => clock.is_none().then_some(SWEEP_INTERVAL),
+        };
+        let expired = Arc::new(Expired::default());
+        let listening = Arc::clone(&expired);
+        let builder = TtlMap::builder().hasher(()).eviction_listener(
+            move |key: &Key, value: &ObjectCell, cause| {
+                // The other ends are those of `remove` and `clear`, which see to it themselves.
+                if cause == RemovalCause::Expired {
+                    listening.take(key, value);
+                }
+            },
+        );
+        let builder = match &clock {
+            Some(clock) => builder.clock(clock.get().0.clone()),
+            None => builder,
+        };
+        let map = builder.build().expect("no option is out of its range");
+        let sweeping = Sweeping::new(map, expired, interval);
+        let options = Options { default_duration, clock, sweep_interval };
+        Ok(Self { options, default_ttl, sweeping, has_containers: AtomicBool::new(false) })
+    }
+
+    fn map(&self) -> &TtlMap<Key, ObjectCell, ()> {
+        &self.sweeping.map
+    }
+
+    /// The TTL that a duration argument stands for; `None` is the default's.
+    pub(crate) fn ttl_of(&self, given: Option<&Bound<'_, PyAny>>) -> PyResult<Duration> {
+        given.map_or(Ok(self.default_ttl), |given| duration::parse("duration", given))
+    }
+
+    /// The value of a key that has not expired.
+    #[inline]
+    pub(crate) fn get(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+        let wanted = Wanted::new(key)?;
+        let mut kept = Vec::new();
+        let pin = self.map().pin();
+        let found = pin.get_by(wanted.mixed(), |met| wanted.is(met, &mut kept))?;
+        // Empty if it has expired since.
+        Ok(found.and_then(|value| value.get(key.py())))
+    }
+
+    /// The entry of a key, if it has not expired.
+    fn find<'p>(
+        pin: &'p Pin<'_>,
+        wanted: &Wanted<'_, '_>,
+        kept: &mut Vec<Py<PyAny>>,
+    ) -> PyResult<Option<EntryRef<'p, Key, ObjectCell>>> {
+        pin.get_entry_by(wanted.mixed(), |met| wanted.is(met, kept))
+    }
+
+    /// Whether this key, which was found, is still there and lives for `ttl` from now. Compares nothing.
+    fn renew(pin: &Pin<'_>, wanted: &Wanted<'_, '_>, found: &Key, ttl: Duration) -> bool {
+        let Ok(renewed) = pin.set_ttl_by(wanted.mixed(), ttl, |met| is_same(met, found));
+        renewed
+    }
+
+    /// Puts a value, to expire after `ttl`.
+    pub(crate) fn put(
+        &self,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        ttl: Duration,
+    ) -> PyResult<()> {
+        if ttl.is_zero() {
+            // It is absent at once.
+            self.remove(key)?;
+            return Ok(());
+        }
+        let wanted = Wanted::new(key)?;
+        self.make_ready(key, value, ttl)?;
+        let (mut kept, old);
+        kept = Vec::new();
+        {
+            let pin = self.map().pin();
+            old = loop {
+                if let Some(entry) = Self::find(&pin, &wanted, &mut kept)? {
+                    let stays = ttl == FOR_EVER && entry.expires_at().is_none();
+                    if stays || Self::renew(&pin, &wanted, entry.key(), ttl) {
+                        break entry.value().swap(value.clone().unbind());
+                    }
+                }
+                if Self::insert(&pin, &wanted, value, ttl, &mut kept)? {
+                    break None;
+                }
+            };
+        }
+        drop((old, kept));
+        self.sweeping.expired.give_back_some(key.py());
+        Ok(())
+    }
+
+    /// Puts a value if the key is absent; returns the one that is there then.
+    pub(crate) fn put_if_absent(
+        &self,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        ttl: Duration,
+    ) -> PyResult<Py<PyAny>> {
+        let wanted = Wanted::new(key)?;
+        self.make_ready(key, value, ttl)?;
+        let mut kept = Vec::new();
+        let stored = {
+            let pin = self.map().pin();
+            loop {
+                let found = pin.get_by(wanted.mixed(), |met| wanted.is(met, &mut kept))?;
+                if let Some(value) = found.and_then(|value| value.get(key.py())) {
+                    break value;
+                }
+                if ttl.is_zero() || Self::insert(&pin, &wanted, value, ttl, &mut kept)? {
+                    break value.clone().unbind();
+                }
+            }
+        };
+        drop(kept);
+        self.sweeping.expired.give_back_some(key.py());
+        Ok(stored)
+    }
+
+    /// Inserts a key that is absent; false if it is not any more.
+    fn insert(
+        pin: &Pin<'_>,
+        wanted: &Wanted<'_, '_>,
+        value: &Bound<'_, PyAny>,
+        ttl: Duration,
+        kept: &mut Vec<Py<PyAny>>,
+    ) -> PyResult<bool> {
+        let (key, value) = (Key::new(wanted), ObjectCell::new(value.clone().unbind()));
+        let put = pin
+            .try_insert_with_ttl_by(wanted.mixed(), key, value, ttl, |met| wanted.is(met, kept))?;
+        Ok(put.is_ok())
+    }
+
+    /// Before an entry comes in: for sweeps, and for the collector of cycles.
+    fn make_ready(
+        &self,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        ttl: Duration,
+    ) -> PyResult<()> {
+        if ttl != FOR_EVER {
+            self.sweeping.begin()?;
+        }
+        if !self.has_containers.load(Ordering::Relaxed) && (may_contain(value) || may_contain(key))
+        {
+            self.has_containers.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Removes a key that has not expired; returns the key that was held, and its value.
+    pub(crate) fn remove(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<[Py<PyAny>; 2]>> {
+        let wanted = Wanted::new(key)?;
+        let mut kept = Vec::new();
+        let removed = {
+            let pin = self.map().pin();
+            let Some(entry) = Self::find(&pin, &wanted, &mut kept)? else { return Ok(None) };
+            Self::end(&pin, wanted.mixed(), &entry)
+        };
+        drop(kept);
+        self.sweeping.expired.give_back_some(key.py());
+        Ok(removed)
+    }
+
+    /// Removes an entry that was found, unless it has expired since; returns what it held.
+    fn end(
+        pin: &Pin<'_>,
+        hash: u64,
+        entry: &EntryRef<'_, Key, ObjectCell>,
+    ) -> Option<[Py<PyAny>; 2]> {
+        let Ok(removed) = pin.remove_by(hash, |met| is_same(met, entry.key()));
+        removed?;
+        // Nobody else takes them: who has ended an entry does, and this was us.
+        Some([entry.key().object.take()?, entry.value().take()?])
+    }
+
+    /// Removes an entry, whichever the map comes to first.
+    pub(crate) fn remove_any(&self, py: Python<'_>) -> Option<[Py<PyAny>; 2]> {
+        let removed = {
+            let pin = self.map().pin();
+            pin.iter_entries().find_map(|entry| Self::end(&pin, entry.key().mixed(), &entry))
+        };
+        self.sweeping.expired.give_back_some(py);
+        removed
+    }
+
+    /// Milliseconds that a key has left, `Some(None)` if it never expires; `None` if it is absent.
+    pub(crate) fn ttl(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Option<f64>>> {
+        let wanted = Wanted::new(key)?;
+        let mut kept = Vec::new();
+        let pin = self.map().pin();
+        let entry = Self::find(&pin, &wanted, &mut kept)?;
+        Ok(entry.map(|entry| duration::left(entry.ttl())))
+    }
+
+    /// Lets a key live for `ttl` from now; false if it is absent.
+    pub(crate) fn touch(&self, key: &Bound<'_, PyAny>, ttl: Duration) -> PyResult<bool> {
+        if ttl.is_zero() {
+            return Ok(self.remove(key)?.is_some());
+        }
+        if ttl != FOR_EVER {
+            self.sweeping.begin()?;
+        }
+        let wanted = Wanted::new(key)?;
+        let mut kept = Vec::new();
+        let touched = {
+            let pin = self.map().pin();
+            pin.set_ttl_by(wanted.mixed(), ttl, |met| wanted.is(met, &mut kept))?
+        };
+        drop(kept);
+        self.sweeping.expired.give_back_some(key.py());
+        Ok(touched)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.map().len()
+    }
+
+    /// What `pick` makes of each entry that has not expired, as a list.
+    pub(crate) fn snapshot<R>(
+        &self,
+        pick: impl Fn(&EntryRef<'_, Key, ObjectCell>) -> Option<R>,
+    ) -> Vec<R> {
+        self.map().pin().iter_entries().filter_map(|entry| pick(&entry)).collect()
+    }
+
+    /// Keys, values and milliseconds left.
+    pub(crate) fn entries(&self, py: Python<'_>) -> Vec<(Py<PyAny>, Py<PyAny>, Option<f64>)> {
+        self.snapshot(|entry| {
+            let (key, value) = (entry.key().object.get(py)?, entry.value().get(py)?);
+            Some((key, value, duration::left(entry.ttl())))
+        })
+    }
+
+    pub(crate) fn keys(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
+        self.snapshot(|entry| entry.key().object.get(py))
+    }
+
+    /// What a pickle of its owner has beside the options: the entries, and the attributes of a subclass.
+    pub(crate) fn state<'py>(&self, owner: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+        let attributes = owner.getattr_opt("__dict__")?;
+        (self.entries(owner.py()), attributes).into_pyobject(owner.py())
+    }
+
+    pub(crate) fn set_state(
+        &self,
+        owner: &Bound<'_, PyAny>,
+        state: &Bound<'_, PyTuple>,
+    ) -> PyResult<()> {
+        let (entries, attributes): (_, Option<Bound<'_, PyDict>>) = state.extract()?;
+        if let Some(attributes) = attributes {
+            owner.getattr("__dict__")?.call_method1("update", (attributes,))?;
+        }
+        self.put_entries(owner.py(), entries)
+    }
+
+    /// Puts what another store's `entries` told.
+    pub(crate) fn put_entries(
+        &self,
+        py: Python<'_>,
+        entries: Vec<(Py<PyAny>, Py<PyAny>, Option<f64>)>,
+    ) -> PyResult<()> {
+        for (key, value, left) in entries {
+            let ttl = left.map(|ms| duration::parse("duration", &PyFloat::new(py, ms)));
+            self.put(key.bind(py), value.bind(py), ttl.transpose()?.unwrap_or(FOR_EVER))?;
+        }
+        Ok(())
+    }
+
+    /// A store with the same options and entries.
+    pub(crate) fn copy(&self, py: Python<'_>) -> PyResult<Self> {
+        let Options { default_duration, clock, sweep_interval } = &self.options;
+        let copied = |object: &Option<Py<PyAny>>| object.as_ref().map(|o| o.clone_ref(py));
+        let clock = clock.as_ref().map(|clock| clock.clone_ref(py));
+        let sweep_interval = sweep_interval.as_ref().map(copied);
+        let copy = Self::new(py, copied(default_duration), clock, sweep_interval)?;
+        copy.put_entries(py, self.entries(py))?;
+        Ok(copy)
+    }
+
+    /// The arguments of a constructor of the same options.
+    pub(crate) fn options<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let arguments = PyDict::new(py);
+        let Options { default_duration, clock, sweep_interval } = &self.options;
+        arguments.set_item("default_duration", default_duration)?;
+        arguments.set_item("clock", clock)?;
+        if let Some(given) = sweep_interval {
+            arguments.set_item("sweep_interval", given)?;
+        }
+        Ok(arguments)
+    }
+
+    /// Removes all entries and gives back what they held.
+    pub(crate) fn clear(&self, py: Python<'_>) {
+        self.has_containers.store(false, Ordering::Relaxed);
+        let mut gone = Vec::new();
+        self.map().retain(|key, value| {
+            // Before the entry is over. No one else is attached meanwhile, so no one sees it empty.
+            gone.extend(key.object.take());
+            gone.extend(value.take());
+            false
+        });
+        drop(gone);
+        self.sweep(py);
+    }
+
+    /// Removes what has expired and gives back what it held; returns how many entries.
+    pub(crate) fn sweep(&self, py: Python<'_>) -> usize {
+        let swept = self.map().sweep(Budget::full_pass());
+        self.sweeping.expired.give_back_all(py);
+        swept.removed
+    }
+
+    pub(crate) fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = self.map().stats();
+        let figures = PyDict::new(py);
+        figures.set_item("len", stats.len)?;
+        figures.set_item("expired_unswept", stats.expired_unswept)?;
+        figures.set_item("swept_total", stats.swept_total)?;
+        figures.set_item("max_lag", duration::to_ms(stats.max_lag))?;
+        figures.set_item("pending_reclaim", stats.pending_reclaim)?;
+        figures.set_item("bytes_allocated", stats.bytes_allocated)?;
+        Ok(figures)
+    }
+
+    /// Shows the collector of cycles what is held: see the head of `lib.rs`.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.has_containers.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.sweeping.expired.visit(visit)?;
+        for (key, value) in &self.map().pin() {
+            key.object.visit(visit)?;
+            value.visit(visit)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Store {
+    /// The references that the map holds are given back with it, by this thread: no other has it any more.
+    fn drop(&mut self) {
+        self.sweeping.stop();
+    }
+}
+
+fn is_same(met: &Key, found: &Key) -> Result<bool, Infallible> {
+    Ok(ptr::eq(met, found))
+}
+
+/// Whether an object can be part of a cycle, for all that its type says.
+#[expect(unsafe_code, reason = "asks a type for its flags")]
+fn may_contain(object: &Bound<'_, PyAny>) -> bool {
+    if is_plain(object) {
+        return false;
+    }
+    // SAFETY: the object is alive and this thread attached, so its type is alive as well.
+    let flags = unsafe { ffi::PyType_GetFlags(object.get_type_ptr()) };
+    flags & ffi::Py_TPFLAGS_HAVE_GC != 0
+}

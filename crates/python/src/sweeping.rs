@@ -1,0 +1,139 @@
+//! The sweeper's threads, and when there must be none: at a fork, and at the interpreter's end.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use evanesce::{Budget, Sweeper, TtlMap};
+use pyo3::{exceptions::PyRuntimeError, prelude::*, types::PyDict};
+
+use crate::{cell::ObjectCell, expired::Expired, key::Key};
+
+/// How long one sweep goes on: what a store that is dropped, or a fork, waits for at most.
+const BUDGET: Duration = Duration::from_millis(10);
+
+/// What is swept, and by whom. Its own thread is begun with the first entry that has a deadline.
+pub(crate) struct Sweeping {
+    pub(crate) map: Arc<TtlMap<Key, ObjectCell, ()>>,
+    pub(crate) expired: Arc<Expired>,
+    interval: Option<Duration>,
+    thread: Mutex<Option<Sweeper>>,
+    has_begun: AtomicBool,
+}
+
+/// Those that have begun, by their addresses.
+static BEGUN: Mutex<BTreeMap<usize, Weak<Sweeping>>> = Mutex::new(BTreeMap::new());
+/// The interpreter is about to end: no thread is started any more.
+static IS_ENDING: AtomicBool = AtomicBool::new(false);
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Sweeping {
+    pub(crate) fn new(
+        map: TtlMap<Key, ObjectCell, ()>,
+        expired: Arc<Expired>,
+        interval: Option<Duration>,
+    ) -> Arc<Self> {
+        let (map, thread, has_begun) = (Arc::new(map), Mutex::new(None), AtomicBool::new(false));
+        Arc::new(Self { map, expired, interval, thread, has_begun })
+    }
+
+    /// Begins, if it is to and has not.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no thread for it.
+    #[inline]
+    pub(crate) fn begin(self: &Arc<Self>) -> PyResult<()> {
+        if self.interval.is_none() || self.has_begun.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.start_thread()?;
+        locked(&BEGUN).insert(Arc::as_ptr(self).addr(), Arc::downgrade(self));
+        self.has_begun.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn start_thread(&self) -> PyResult<()> {
+        let Some(interval) = self.interval.filter(|_| !IS_ENDING.load(Ordering::Acquire)) else {
+            return Ok(());
+        };
+        let expired = Arc::clone(&self.expired);
+        let sweeper =
+            Sweeper::spawn_with(&self.map, interval, Budget::time(BUDGET), move |swept| {
+                if swept.removed > 0 {
+                    expired.ask_the_main_thread();
+                }
+            });
+        let sweeper = sweeper.map_err(|error| {
+            PyRuntimeError::new_err(format!(
+                "no thread for the sweeper: {error}; sweep_interval=None does without"
+            ))
+        })?;
+        *locked(&self.thread) = Some(sweeper);
+        Ok(())
+    }
+
+    /// Stops the thread and waits for its end. It is never attached, so one who is may wait for it.
+    pub(crate) fn stop(&self) {
+        let thread = locked(&self.thread).take();
+        drop(thread);
+    }
+}
+
+impl Drop for Sweeping {
+    fn drop(&mut self) {
+        self.stop();
+        if self.has_begun.load(Ordering::Acquire) {
+            locked(&BEGUN).remove(&std::ptr::from_ref(self).addr());
+        }
+    }
+}
+
+fn for_each(f: impl Fn(&Sweeping)) {
+    // Not under the lock: the last owner of one takes it.
+    let all: Vec<_> = locked(&BEGUN).values().filter_map(Weak::upgrade).collect();
+    all.iter().for_each(|sweeping| f(sweeping));
+}
+
+/// Before a fork: the child would have no such thread, but whatever it held at that moment.
+#[pyfunction]
+fn stop_all() {
+    for_each(Sweeping::stop);
+}
+
+/// After it, in the parent and in the child.
+#[pyfunction]
+fn start_all() {
+    // Where the system has no thread writes sweep all the same.
+    for_each(|sweeping| _ = sweeping.start_thread());
+}
+
+/// At the interpreter's end.
+#[pyfunction]
+fn stop_for_ever() {
+    IS_ENDING.store(true, Ordering::Release);
+    stop_all();
+}
+
+/// Has Python call the three.
+pub(crate) fn watch_the_process(py: Python<'_>) -> PyResult<()> {
+    let at_exit = wrap_pyfunction!(stop_for_ever, py)?;
+    py.import("atexit")?.call_method1("register", (at_exit,))?;
+    let os = py.import("os")?;
+    if os.hasattr("register_at_fork")? {
+        let hooks = PyDict::new(py);
+        hooks.set_item("before", wrap_pyfunction!(stop_all, py)?)?;
+        hooks.set_item("after_in_parent", wrap_pyfunction!(start_all, py)?)?;
+        hooks.set_item("after_in_child", wrap_pyfunction!(start_all, py)?)?;
+        os.call_method("register_at_fork", (), Some(&hooks))?;
+    }
+    Ok(())
+}
