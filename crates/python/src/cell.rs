@@ -45,8 +45,8 @@ impl ObjectCell {
     }
 
     /// Another reference to what it holds.
-    pub(crate) fn get(&self, _py: Python<'_>) -> Option<Py<PyAny>> {
-        self.held().map(|object| Py::clone_ref(&object, _py))
+    pub(crate) fn get(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.held().map(|object| Py::clone_ref(&object, py))
     }
 
     /// Whether it holds this object.

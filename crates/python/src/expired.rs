@@ -36,17 +36,22 @@ impl Expired {
         self.any.store(true, Ordering::Release);
     }
 
+    #[inline]
+    pub(crate) fn has_any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
     /// Gives a few back, if there are any.
     #[inline]
     pub(crate) fn give_back_some(&self, py: Python<'_>) {
-        if self.any.load(Ordering::Acquire) {
+        if self.has_any() {
             self.give_back(py, A_FEW);
         }
     }
 
     /// Gives all back.
     pub(crate) fn give_back_all(&self, py: Python<'_>) {
-        while self.any.load(Ordering::Acquire) {
+        while self.has_any() {
             self.give_back(py, MANY);
         }
     }
@@ -67,8 +72,8 @@ impl Expired {
         drop(batch); // runs whatever Python code hangs on it
     }
 
-    /// Asks the main thread to give them back: it does so between two of its own steps. From a thread that is not
-    /// attached.
+    /// Asks the main thread to give them back: it does so between two of its own steps, before Python 3.12 when it
+    /// attaches the next time. From a thread that is not attached.
     pub(crate) fn ask_the_main_thread(self: &Arc<Self>) {
         if self.is_asked.swap(true, Ordering::AcqRel) {
             return;
@@ -96,7 +101,7 @@ extern "C" fn give_back_when_asked(expired: *mut c_void) -> c_int {
     let expired = unsafe { Arc::<Expired>::from_raw(expired.cast()) };
     expired.is_asked.store(false, Ordering::Release);
     Python::attach(|py| expired.give_back(py, MANY));
-    if expired.any.load(Ordering::Acquire) {
+    if expired.has_any() {
         expired.ask_the_main_thread();
     }
     0

@@ -7,7 +7,10 @@ use pyo3::{
     types::{PyDict, PyIterator, PyList, PyTuple},
 };
 
-use crate::{clock::ManualClock, store::Store};
+use crate::{
+    clock::ManualClock,
+    store::{Given, Store},
+};
 
 /// An argument that need not be given, for which None is a value as any other.
 pub(crate) enum Maybe<'py> {
@@ -251,7 +254,7 @@ impl KeyValueStore {
 
 impl Maybe<'_> {
     /// The object, or Python's None as none.
-    pub(crate) fn into_option(self) -> Option<Option<Py<PyAny>>> {
+    pub(crate) fn into_option(self) -> Given {
         match self {
             Self::Missing => None,
             Self::Given(object) => Some((!object.is_none()).then(|| object.unbind())),

@@ -28,21 +28,28 @@ use crate::{
 
 /// How often a sweeper's thread comes by, unless an option says otherwise.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
+/// How many slots a write checks, as the map's own do.
+const SWEPT_BY_A_WRITE: usize = 4;
 /// The TTL of an entry that never expires.
 const FOR_EVER: Duration = Duration::MAX;
+
+/// An argument, if it was given, and what it is unless it is Python's None.
+#[expect(clippy::option_option, reason = "two things that may not be there")]
+pub(crate) type Given = Option<Option<Py<PyAny>>>;
 
 /// The options of a store, as they were given.
 pub(crate) struct Options {
     pub(crate) default_duration: Option<Py<PyAny>>,
     pub(crate) clock: Option<Py<ManualClock>>,
-    /// `None` if it was not given.
-    pub(crate) sweep_interval: Option<Option<Py<PyAny>>>,
+    pub(crate) sweep_interval: Given,
 }
 
 pub(crate) struct Store {
     options: Options,
     default_ttl: Duration,
     sweeping: Arc<Sweeping>,
+    /// Whether an entry has come in that expires.
+    has_deadlines: AtomicBool,
     /// Whether an object has come in that can be part of a cycle.
     has_containers: AtomicBool,
 }
@@ -57,7 +64,7 @@ impl Store {
         py: Python<'_>,
         default_duration: Option<Py<PyAny>>,
         clock: Option<Py<ManualClock>>,
-        sweep_interval: Option<Option<Py<PyAny>>>,
+        sweep_interval: Given,
     ) -> PyResult<Self> {
         let parse = |name, given: &Py<PyAny>| duration::parse(name, given.bind(py));
         let default_ttl = default_duration.as_ref().map(|given| parse("default_duration", given));
@@ -85,7 +92,8 @@ impl Store {
         let map = builder.build().expect("no option is out of its range");
         let sweeping = Sweeping::new(map, expired, interval);
         let options = Options { default_duration, clock, sweep_interval };
-        Ok(Self { options, default_ttl, sweeping, has_containers: AtomicBool::new(false) })
+        let (has_deadlines, has_containers) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Self { options, default_ttl, sweeping, has_deadlines, has_containers })
     }
 
     fn map(&self) -> &TtlMap<Key, ObjectCell, ()> {
@@ -144,6 +152,10 @@ impl Store {
             old = loop {
                 if let Some(entry) = Self::find(&pin, &wanted, &mut kept)? {
                     let stays = ttl == FOR_EVER && entry.expires_at().is_none();
+                    if stays && self.has_deadlines.load(Ordering::Relaxed) {
+                        // As the map's own writes do; this is none.
+                        self.map().sweep(Budget::entries(SWEPT_BY_A_WRITE));
+                    }
                     if stays || Self::renew(&pin, &wanted, entry.key(), ttl) {
                         break entry.value().swap(value.clone().unbind());
                     }
@@ -206,12 +218,19 @@ impl Store {
         value: &Bound<'_, PyAny>,
         ttl: Duration,
     ) -> PyResult<()> {
-        if ttl != FOR_EVER {
-            self.sweeping.begin()?;
-        }
+        self.expect_deadlines(ttl)?;
         if !self.has_containers.load(Ordering::Relaxed) && (may_contain(value) || may_contain(key))
         {
             self.has_containers.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Before an entry gets a TTL.
+    fn expect_deadlines(&self, ttl: Duration) -> PyResult<()> {
+        if ttl != FOR_EVER {
+            self.sweeping.begin()?;
+            self.has_deadlines.store(true, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -253,6 +272,7 @@ impl Store {
     }
 
     /// Milliseconds that a key has left, `Some(None)` if it never expires; `None` if it is absent.
+    #[expect(clippy::option_option, reason = "as said")]
     pub(crate) fn ttl(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Option<f64>>> {
         let wanted = Wanted::new(key)?;
         let mut kept = Vec::new();
@@ -266,9 +286,7 @@ impl Store {
         if ttl.is_zero() {
             return Ok(self.remove(key)?.is_some());
         }
-        if ttl != FOR_EVER {
-            self.sweeping.begin()?;
-        }
+        self.expect_deadlines(ttl)?;
         let wanted = Wanted::new(key)?;
         let mut kept = Vec::new();
         let touched = {
@@ -412,6 +430,7 @@ impl Drop for Store {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a comparison, which may fail")]
 fn is_same(met: &Key, found: &Key) -> Result<bool, Infallible> {
     Ok(ptr::eq(met, found))
 }

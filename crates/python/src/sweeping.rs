@@ -66,12 +66,11 @@ impl Sweeping {
             return Ok(());
         };
         let expired = Arc::clone(&self.expired);
-        let sweeper =
-            Sweeper::spawn_with(&self.map, interval, Budget::time(BUDGET), move |swept| {
-                if swept.removed > 0 {
-                    expired.ask_the_main_thread();
-                }
-            });
+        let sweeper = Sweeper::spawn_with(&self.map, interval, Budget::time(BUDGET), move |_| {
+            if expired.has_any() {
+                expired.ask_the_main_thread();
+            }
+        });
         let sweeper = sweeper.map_err(|error| {
             PyRuntimeError::new_err(format!(
                 "no thread for the sweeper: {error}; sweep_interval=None does without"
@@ -100,7 +99,9 @@ impl Drop for Sweeping {
 fn for_each(f: impl Fn(&Sweeping)) {
     // Not under the lock: the last owner of one takes it.
     let all: Vec<_> = locked(&BEGUN).values().filter_map(Weak::upgrade).collect();
-    all.iter().for_each(|sweeping| f(sweeping));
+    for sweeping in all {
+        f(&sweeping);
+    }
 }
 
 /// Before a fork: the child would have no such thread, but whatever it held at that moment.

@@ -1,29 +1,42 @@
 """TtlMap: the native map, with what collections.abc makes of a mapping."""
 
-from collections.abc import ItemsView, Mapping, MutableMapping, ValuesView
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, ItemsView, Mapping, MutableMapping, ValuesView
 from reprlib import recursive_repr
+from typing import TYPE_CHECKING, Any, TypeVar, Union, cast
 
 from . import _core
 
+if TYPE_CHECKING:
+    from typing import Optional
 
-class _Items(ItemsView):
+    from typing_extensions import Self
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+class _TtlItems(ItemsView[_K, _V]):
     __slots__ = ()
+    _mapping: TtlMap[_K, _V]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[_K, _V]]:
         return iter(self._mapping._items())
 
 
-class _Values(ValuesView):
+class _TtlValues(ValuesView[_V]):
     __slots__ = ()
+    _mapping: TtlMap[Any, _V]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[_V]:
         return iter([value for _, value in self._mapping._items()])
 
-    def __contains__(self, value):
+    def __contains__(self, value: object) -> bool:
         return any(v is value or v == value for v in self)
 
 
-class TtlMap(_core.TtlMap, MutableMapping):
+class TtlMap(_core.TtlMap[_K, _V], MutableMapping[_K, _V]):
     """A mapping whose entries can expire; for many threads at once.
 
     It is made as a dict is, but that keywords are options: those of KeyValueStore. Iteration goes over what is
@@ -34,29 +47,37 @@ class TtlMap(_core.TtlMap, MutableMapping):
     >>> clock = ManualClock()
     >>> sessions = TtlMap({'ada': 1}, clock=clock, default_duration=60_000)
     >>> sessions.put('bob', 2, duration=5)
-    >>> dict(sessions)
-    {'ada': 1, 'bob': 2}
+    >>> sorted(sessions.items())
+    [('ada', 1), ('bob', 2)]
     >>> clock.advance(5)
     >>> 'bob' in sessions, sessions.ttl('ada')
     (False, 59995.0)
     """
 
+    __module__ = "evanesce"
     # Without `__slots__`, so that instances can have attributes, as those of other Python classes.
 
-    def __init__(self, data=(), /, *, default_duration=None, clock=None, sweep_interval=100):
+    def __init__(
+        self,
+        data: Union[Mapping[_K, _V], Iterable[tuple[_K, _V]]] = (),
+        /,
+        *,
+        default_duration: Optional[_core._Duration] = None,
+        clock: Optional[_core.ManualClock] = None,
+        sweep_interval: Optional[_core._Duration] = 100,
+    ) -> None:
         # The options are the constructor's, in `_core`.
-        if data != () or isinstance(data, Mapping):
-            self.update(data)
+        self.update(data)
 
-    def items(self):
+    def items(self) -> ItemsView[_K, _V]:
         """The keys and values, as a view."""
-        return _Items(self)
+        return _TtlItems(self)
 
-    def values(self):
+    def values(self) -> ValuesView[_V]:
         """The values, as a view."""
-        return _Values(self)
+        return _TtlValues(self)
 
-    def copy(self):
+    def copy(self) -> Self:
         """Returns a map with the same options and entries, each with the time it has left."""
         copy = type(self)(**self._options())
         copy._put_all(self)
@@ -65,34 +86,35 @@ class TtlMap(_core.TtlMap, MutableMapping):
     __copy__ = copy
 
     @classmethod
-    def fromkeys(cls, keys, value=None):
+    def fromkeys(cls, keys: Iterable[_K], value: Any = None) -> Self:
         """Returns a map of these keys, all with one value."""
         made = cls()
         for key in keys:
             made[key] = value
         return made
 
-    def __or__(self, other):
+    def __or__(self, other: Mapping[_K, _V]) -> Self:
         if not isinstance(other, Mapping):
             return NotImplemented
         result = self.copy()
         result.update(other)
         return result
 
-    def __ror__(self, other):
+    def __ror__(self, other: Mapping[_K, _V]) -> Self:
         if not isinstance(other, Mapping):
             return NotImplemented
         result = type(self)(other, **self._options())
         result._put_all(self)
         return result
 
-    def __ior__(self, other):
+    def __ior__(self, other: Union[Mapping[_K, _V], Iterable[tuple[_K, _V]]]) -> Self:
         self.update(other)
         return self
 
-    @recursive_repr("TtlMap({...})")
-    def __repr__(self):
-        return f"{type(self).__name__}({dict(self._items())!r})"
+    def __repr__(self) -> str:
+        return _shown(self)
 
 
-TtlMap.__module__ = "evanesce"
+_shown: Callable[[TtlMap[Any, Any]], str] = recursive_repr("TtlMap({...})")(
+    lambda shown: f"{type(shown).__name__}({dict(shown._items())!r})"
+)

@@ -1,0 +1,145 @@
+"""Ends of the interpreter, and forks: clean, and said clearly."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+
+def run(code, **options):
+    """Runs a program; it must end as it should, and say nothing else."""
+    ended = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-c", textwrap.dedent(code)],
+        capture_output=True, text=True, timeout=120, **options,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
+
+
+def test_exit_with_a_live_sweeper():
+    assert run("""
+        from evanesce import KeyValueStore
+        store = KeyValueStore(sweep_interval=0.01)
+        for n in range(10_000):
+            store.put(n, [n], duration=n % 7)
+        print(len(store) <= 10_000)
+    """) == "True\n"
+
+
+def test_exit_with_pending_work():
+    assert run("""
+        from evanesce import KeyValueStore
+        class Says:
+            def __init__(self, n): self.n = n
+            def __del__(self): seen.append(self.n)
+        seen = []
+        store = KeyValueStore(sweep_interval=1)
+        for n in range(50_000):
+            store.put(n, Says(n), duration=1)
+        store.put('cycle', [store])
+        print('end')
+    """) == "end\n"
+
+
+def test_exit_from_a_daemon_thread():
+    for _ in range(5):
+        run("""
+            import threading, time
+            from evanesce import KeyValueStore, TtlMap
+            store, started = KeyValueStore(sweep_interval=0.1), threading.Barrier(5)
+            def work():
+                started.wait()
+                n = 0
+                while True:
+                    n += 1
+                    store.put(n % 1000, [n], duration=n % 3)
+                    store.get(n % 500, None)
+                    list(store)
+            for _ in range(4):
+                threading.Thread(target=work, daemon=True).start()
+            started.wait()
+        """)
+
+
+def test_exit_with_stores_in_modules_and_cycles():
+    run("""
+        import sys, types, atexit
+        from evanesce import KeyValueStore, TtlMap
+        sys.modules['holds'] = module = types.ModuleType('holds')
+        module.store = KeyValueStore()
+        module.store.put('module', module, duration=1000)
+        class Late:
+            def __del__(self):
+                self.store = KeyValueStore(sweep_interval=1)
+                self.store.put('late', 1, duration=1)
+        late = Late()
+        late.self = late
+        atexit.register(lambda: module.store.put('at exit', Late(), duration=10))
+        made = TtlMap({'a': late})
+        made['made'] = made
+    """)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="SKIPPED: fork: this system has none")
+def test_a_child_of_a_fork_has_a_store_that_works_and_a_sweeper():
+    assert run("""
+        import os, threading, time, warnings
+        warnings.simplefilter('ignore', DeprecationWarning)  # of forks beside threads
+        from evanesce import KeyValueStore
+        store = KeyValueStore(sweep_interval=0.1)
+        stop = False
+        def work():
+            n = 0
+            while not stop:
+                n += 1
+                store.put(n % 100, [n], duration=1 + n % 5)
+                store.get(n % 100, None)
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads: thread.start()
+        def check():
+            for n in range(20_000):
+                store.put(('k', n % 100), [n], duration=0.5 if n % 2 else None)
+                assert n % 2 or store[('k', n % 100)] == [n]
+            for n in range(5000):
+                store.put(n, n, duration=0.1)
+            limit = time.monotonic() + 60
+            while store.stats()['len'] > 100 and time.monotonic() < limit: pass
+            assert store.stats()['len'] <= 100, store.stats()
+            for n in range(100_000):
+                store.put('x', n)
+            assert store.stats()['pending_reclaim'] < 10_000, store.stats()
+        for _ in range(10):
+            child = os.fork()
+            if child == 0:
+                code = 1
+                try:
+                    stop = True
+                    check()
+                    code = 0
+                finally:
+                    os._exit(code)
+            assert os.waitpid(child, 0)[1] == 0
+        stop = True
+        for thread in threads: thread.join()
+        check()
+        print('parent')
+    """) == "parent\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="SKIPPED: fork: this system has none")
+def test_multiprocessing_by_fork():
+    assert run("""
+        import multiprocessing, warnings
+        warnings.simplefilter('ignore', DeprecationWarning)
+        from evanesce import KeyValueStore
+        store = KeyValueStore(sweep_interval=1)
+        store.put('a', 1, duration=10**6)
+        def child(n):
+            store.put(n, n, duration=10**6)
+            return store['a'] + store[n]
+        with multiprocessing.get_context('fork').Pool(2) as pool:
+            print(pool.map(child, range(10)))
+        print(len(store))
+    """) == f"{list(range(1, 11))}\n1\n"
