@@ -59,6 +59,9 @@ pub struct Values<'p, K, V, S = RandomState>(pub(crate) Iter<'p, K, V, S>);
 /// An entry that ends, or is replaced, at the moment when the iterator stands on it may be passed over.
 pub struct Entries<'p, K, V, S = RandomState>(pub(crate) Iter<'p, K, V, S>);
 
+/// An iterator over the entries that a map holds, visible or not, from [`Pinned::iter_linked`].
+pub struct Linked<'p, K, V, S = RandomState>(pub(crate) Iter<'p, K, V, S>);
+
 impl<'p, K, V, S> Iterator for Keys<'p, K, V, S> {
     type Item = &'p K;
 
@@ -85,6 +88,15 @@ impl<'p, K, V, S> Iterator for Entries<'p, K, V, S> {
     }
 }
 
+impl<'p, K, V, S> Iterator for Linked<'p, K, V, S> {
+    type Item = (&'p K, &'p V);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Pinned { map, guard } = self.0.pinned;
+        map.table.next_linked(&mut self.0.position, guard).map(|(key, value)| (key, value))
+    }
+}
+
 macro_rules! like_iter {
     ($($name:ident: $($item:ident)+;)+) => { $(
         impl<K, V, S> FusedIterator for $name<'_, K, V, S> {}
@@ -107,4 +119,4 @@ macro_rules! like_iter {
     )+ };
 }
 
-like_iter! { Keys: K; Values: V; Entries: K V; }
+like_iter! { Keys: K; Values: V; Entries: K V; Linked: K V; }

@@ -17,7 +17,7 @@ mod sync;
 
 pub use builder::{BuildError, Builder};
 pub use clock::{Clock, Deadline, ManualClock, MonotonicClock, Ttl};
-pub use iter::{Entries, Iter, Keys, Values};
+pub use iter::{Entries, Iter, Keys, Linked, Values};
 pub use listener::RemovalCause;
 pub use map::{TryReserveError, TtlMap};
 pub use pinned::{Compute, EntryRef, Lookup, OccupiedError, Operation, Pinned};

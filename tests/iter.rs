@@ -4,7 +4,7 @@ mod common;
 
 use common::hashers::Hashing;
 use common::{builder, exclusive, ns};
-use evanesce::{Budget, ManualClock, TtlMap};
+use evanesce::{Budget, Deadline, ManualClock, TtlMap};
 use std::collections::BTreeSet;
 
 type Map = TtlMap<u64, u64, Hashing>;
@@ -240,6 +240,32 @@ fn two_iterations_do_not_disturb_each_other() {
             if key % 10 == 0 {
                 assert_eq!(keys_once(other.iter()).len(), 100);
             }
+        }
+    });
+}
+
+/// Deadlines of every kind, passed or not; each key once, until a sweep or a write has ended its entry.
+#[test]
+fn linked_entries_are_seen_exactly_once_whether_they_have_expired_or_not() {
+    exclusive(|| {
+        for hashing in Hashing::ALL {
+            let (map, clock) = map(hashing, 50);
+            let pin = map.pin();
+            for key in 50..100 {
+                pin.insert_with_ttl(key, key + 1, ns(key % 3));
+                pin.set_ttl(&(key % 50), ns(key % 5));
+            }
+            pin.insert_with_deadline(100, 101, Deadline::from_nanos(0));
+            for _ in 0..6 {
+                assert_eq!(keys_once(pin.iter_linked()), (0..101).collect(), "{hashing:?}");
+                clock.advance(ns(1));
+            }
+            pin.insert(60, 61);
+            pin.remove(&60);
+            assert_eq!(keys_once(pin.iter_linked()).len(), 100);
+            drop(pin);
+            map.sweep(Budget::full_pass());
+            assert_eq!(map.pin().iter_linked().count(), map.pin().iter().count());
         }
     });
 }

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use crate::{
     clock::Deadline,
+    iter::Linked,
     raw::{SplitKey, State},
 };
 
@@ -57,6 +58,29 @@ impl<K, V, S> Pinned<'_, K, V, S> {
         let found = self.map.table.get_timed(key, &self.guard, |(key, _)| is_match(key))?;
         self.map.lookups.count(found.is_some());
         Ok(found.map(|(entry, state, ttl)| EntryRef::new(entry, Deadline::of(state), ttl)))
+    }
+
+    /// Returns an iterator over all entries that the map holds: the visible ones, and those that have expired and that
+    /// no sweep has removed yet. Otherwise as [`Pinned::iter`]. It reads no clock. For the garbage collector of
+    /// another language, which asks what the map refers to.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{Budget, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// let map = TtlMap::<u32, u32>::builder().sweep_per_write(0).build()?;
+    /// map.insert_with_ttl(1, 1, Duration::ZERO);
+    /// map.insert(2, 2);
+    /// assert_eq!((map.pin().iter().count(), map.pin().iter_linked().count()), (1, 2));
+    /// map.sweep(Budget::full_pass());
+    /// assert_eq!(map.pin().iter_linked().count(), 1);
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn iter_linked(&self) -> Linked<'_, K, V, S> {
+        Linked(self.iter())
     }
 
     /// Puts a value, in the place of that of the key with this hash that `is_match` accepts if there is one,

@@ -21,7 +21,7 @@ use super::{
     lookup::Hit,
     retire::Limbo,
     slab::Slab,
-    state::State,
+    state::{Now, State},
     stripe::{Stripes, Turn},
     sweeping::{SweepRate, Sweeping},
 };
@@ -187,7 +187,16 @@ impl<T> Table<T> {
         self.list.next_visible(&mut link.0, guard, reading).map(Hit::entry)
     }
 
-    /// The same, with the entry's state and how long it has to live; one that ends meanwhile is passed over.
+    /// The same with expired entries that are still linked.
+    pub(crate) fn next_linked<'g>(
+        &'g self,
+        link: &mut Position,
+        guard: &'g Guard,
+    ) -> Option<&'g T> {
+        self.list.next_visible(&mut link.0, guard, |_| Now::BEFORE_ALL).map(Hit::entry)
+    }
+
+    /// The same as `next`, with the entry's state and how long it has to live; one that ends meanwhile is passed over.
     pub(crate) fn next_timed<'g>(
         &'g self,
         link: &mut Position,

@@ -20,14 +20,14 @@
 //!
 //! # Collection of cycles
 //!
-//! `__traverse__` visits the list of what has expired, and then the cells. Python's collector calls it twice, to see
-//! what is referred to from inside only, and what of that is reachable. In between, and meanwhile, no thread is
-//! attached but the one that collects. So cells are emptied by the sweeper's thread alone, of entries that have
-//! expired. A reference moves from cell to list; as the list comes first, it is met once at most. If it is met the
-//! first time and missed the second, Python takes for garbage what nobody can get at any more by the store, and what
-//! is referred to from elsewhere it counts there; the list gives its reference back as ever.
-//! An entry whose deadline passes between the two passes is the same case. It cannot come back:
-//! a renewal reads the clock after its last comparison, and stays attached until it is made.
+//! `__traverse__` visits the list of what has expired, and then the cells of all entries that are linked, expired or
+//! not. Python's collector calls it twice, to see what is referred to from inside only, and what of that is reachable.
+//! Meanwhile no thread is attached but the one that collects, so cells are emptied by the sweeper's thread alone, of
+//! entries that have expired. A reference moves from cell to list; as the list comes first, it is met once at most. If
+//! it is met the first time and missed the second, Python takes for garbage what nobody can get at any more by the
+//! store; what is referred to from elsewhere it has counted there; and the list gives its reference back as ever. It
+//! cannot be alive again: an entry is renewed by an attached thread, which reads the clock after its last comparison
+//! and does not let go before it is done.
 //!
 //! Traversing pins the thread, which waits for nothing and runs no code of Python's; the first time on a thread it
 //! takes a little memory from the system's allocator, not from Python's.

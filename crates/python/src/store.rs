@@ -34,7 +34,6 @@ const SWEPT_BY_A_WRITE: usize = 4;
 const FOR_EVER: Duration = Duration::MAX;
 
 /// An argument, if it was given, and what it is unless it is Python's None.
-#[expect(clippy::option_option, reason = "two things that may not be there")]
 pub(crate) type Given = Option<Option<Py<PyAny>>>;
 
 /// The options of a store, as they were given.
@@ -415,7 +414,7 @@ impl Store {
             return Ok(());
         }
         self.sweeping.expired.visit(visit)?;
-        for (key, value) in &self.map().pin() {
+        for (key, value) in self.map().pin().iter_linked() {
             key.object.visit(visit)?;
             value.visit(visit)?;
         }
