@@ -282,10 +282,41 @@ impl<K, V, S> Pinned<'_, K, V, S> {
     pub fn remove_by<E>(
         &self,
         hash: u64,
-        mut is_match: impl FnMut(&K) -> Result<bool, E>,
+        is_match: impl FnMut(&K) -> Result<bool, E>,
     ) -> Result<Option<&V>, E> {
+        let removed = self.remove_entry_by(hash, is_match)?;
+        Ok(removed.map(|(_, value)| value))
+    }
+
+    /// Removes the key with this hash that `is_match` accepts, and returns the key that was in the map, and its value.
+    /// Otherwise as [`Pinned::remove`]; the hash as for [`Pinned::get_by`].
+    ///
+    /// # Errors
+    ///
+    /// The first error of `is_match`; then nothing is changed.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::remove`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::<String, u32>::new();
+    /// let pinned = map.pin();
+    /// let is_a = |key: &String| Ok::<_, std::fmt::Error>(key == "a");
+    /// pinned.insert_by(7, "a".into(), 1, is_a)?;
+    /// assert_eq!(pinned.remove_entry_by(7, is_a), Ok(Some((&"a".into(), &1))));
+    /// assert_eq!(pinned.remove_entry_by(7, is_a), Ok(None));
+    /// # Ok::<_, std::fmt::Error>(())
+    /// ```
+    pub fn remove_entry_by<E>(
+        &self,
+        hash: u64,
+        mut is_match: impl FnMut(&K) -> Result<bool, E>,
+    ) -> Result<Option<(&K, &V)>, E> {
         let key = SplitKey::from_hash(hash);
         let removed = self.map.table.remove(key, &self.guard, |(key, _)| is_match(key))?;
-        Ok(removed.map(|(_, value)| value))
+        Ok(removed.map(|(key, value)| (key, value)))
     }
 }

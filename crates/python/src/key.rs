@@ -8,6 +8,10 @@ use pyo3::{
 
 use crate::cell::ObjectCell;
 
+/// References that are given back when the thread is not pinned any more. Mostly none, which costs nothing.
+#[derive(Default)]
+pub(crate) struct Kept(Option<Vec<Py<PyAny>>>);
+
 /// A key that is looked for.
 pub(crate) struct Wanted<'a, 'py> {
     pub(crate) object: &'a Bound<'py, PyAny>,
@@ -30,12 +34,12 @@ impl<'a, 'py> Wanted<'a, 'py> {
 
     /// Whether `met` is this key: the same object, or an equal one of the same hash.
     ///
-    /// `kept` takes the reference that a comparison was made with, for the time after the pin.
+    /// `kept` takes the reference that a comparison was made with.
     ///
     /// # Errors
     ///
     /// What an `__eq__` raises.
-    pub(crate) fn is(&self, met: &Key, kept: &mut Vec<Py<PyAny>>) -> PyResult<bool> {
+    pub(crate) fn is(&self, met: &Key, kept: &mut Kept) -> PyResult<bool> {
         if met.object.is(self.object) {
             return Ok(true);
         }
@@ -48,7 +52,7 @@ impl<'a, 'py> Wanted<'a, 'py> {
         let is_equal = object.eq(self.object);
         if !(self.is_plain && is_plain(&object)) {
             // Code of Python's has run, and this may be the last reference by now.
-            kept.push(object.unbind());
+            kept.0.get_or_insert_default().push(object.unbind());
         }
         is_equal
     }

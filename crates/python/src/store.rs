@@ -22,7 +22,7 @@ use crate::{
     clock::ManualClock,
     duration,
     expired::Expired,
-    key::{Key, Pin, Wanted, is_plain},
+    key::{Kept, Key, Pin, Wanted, is_plain},
     sweeping::Sweeping,
 };
 
@@ -108,7 +108,7 @@ impl Store {
     #[inline]
     pub(crate) fn get(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
         let wanted = Wanted::new(key)?;
-        let mut kept = Vec::new();
+        let mut kept = Kept::default();
         let pin = self.map().pin();
         let found = pin.get_by(wanted.mixed(), |met| wanted.is(met, &mut kept))?;
         // Empty if it has expired since.
@@ -119,7 +119,7 @@ impl Store {
     fn find<'p>(
         pin: &'p Pin<'_>,
         wanted: &Wanted<'_, '_>,
-        kept: &mut Vec<Py<PyAny>>,
+        kept: &mut Kept,
     ) -> PyResult<Option<EntryRef<'p, Key, ObjectCell>>> {
         pin.get_entry_by(wanted.mixed(), |met| wanted.is(met, kept))
     }
@@ -145,10 +145,17 @@ impl Store {
         let wanted = Wanted::new(key)?;
         self.make_ready(key, value, ttl)?;
         let (mut kept, old);
-        kept = Vec::new();
+        kept = Kept::default();
         {
             let pin = self.map().pin();
             old = loop {
+                if ttl == FOR_EVER && !self.has_deadlines.load(Ordering::Relaxed) {
+                    // No entry has a deadline: what is there stays.
+                    match Self::insert(&pin, &wanted, value, ttl, &mut kept)? {
+                        None => break None,
+                        Some(held) => break held.swap(value.clone().unbind()),
+                    }
+                }
                 if let Some(entry) = Self::find(&pin, &wanted, &mut kept)? {
                     let stays = ttl == FOR_EVER && entry.expires_at().is_none();
                     if stays && self.has_deadlines.load(Ordering::Relaxed) {
@@ -159,7 +166,7 @@ impl Store {
                         break entry.value().swap(value.clone().unbind());
                     }
                 }
-                if Self::insert(&pin, &wanted, value, ttl, &mut kept)? {
+                if Self::insert(&pin, &wanted, value, ttl, &mut kept)?.is_none() {
                     break None;
                 }
             };
@@ -178,7 +185,7 @@ impl Store {
     ) -> PyResult<Py<PyAny>> {
         let wanted = Wanted::new(key)?;
         self.make_ready(key, value, ttl)?;
-        let mut kept = Vec::new();
+        let mut kept = Kept::default();
         let stored = {
             let pin = self.map().pin();
             loop {
@@ -186,7 +193,7 @@ impl Store {
                 if let Some(value) = found.and_then(|value| value.get(key.py())) {
                     break value;
                 }
-                if ttl.is_zero() || Self::insert(&pin, &wanted, value, ttl, &mut kept)? {
+                if ttl.is_zero() || Self::insert(&pin, &wanted, value, ttl, &mut kept)?.is_none() {
                     break value.clone().unbind();
                 }
             }
@@ -196,18 +203,18 @@ impl Store {
         Ok(stored)
     }
 
-    /// Inserts a key that is absent; false if it is not any more.
-    fn insert(
-        pin: &Pin<'_>,
+    /// Inserts a key that is absent; if it is not, returns its value's cell.
+    fn insert<'p>(
+        pin: &'p Pin<'_>,
         wanted: &Wanted<'_, '_>,
         value: &Bound<'_, PyAny>,
         ttl: Duration,
-        kept: &mut Vec<Py<PyAny>>,
-    ) -> PyResult<bool> {
+        kept: &mut Kept,
+    ) -> PyResult<Option<&'p ObjectCell>> {
         let (key, value) = (Key::new(wanted), ObjectCell::new(value.clone().unbind()));
         let put = pin
             .try_insert_with_ttl_by(wanted.mixed(), key, value, ttl, |met| wanted.is(met, kept))?;
-        Ok(put.is_ok())
+        Ok(put.err().map(|occupied| occupied.current))
     }
 
     /// Before an entry comes in: for sweeps, and for the collector of cycles.
@@ -237,11 +244,11 @@ impl Store {
     /// Removes a key that has not expired; returns the key that was held, and its value.
     pub(crate) fn remove(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<[Py<PyAny>; 2]>> {
         let wanted = Wanted::new(key)?;
-        let mut kept = Vec::new();
+        let mut kept = Kept::default();
         let removed = {
             let pin = self.map().pin();
-            let Some(entry) = Self::find(&pin, &wanted, &mut kept)? else { return Ok(None) };
-            Self::end(&pin, wanted.mixed(), &entry)
+            let is_wanted = |met: &Key| wanted.is(met, &mut kept);
+            pin.remove_entry_by(wanted.mixed(), is_wanted)?.and_then(taken)
         };
         drop(kept);
         self.sweeping.expired.give_back_some(key.py());
@@ -254,10 +261,8 @@ impl Store {
         hash: u64,
         entry: &EntryRef<'_, Key, ObjectCell>,
     ) -> Option<[Py<PyAny>; 2]> {
-        let Ok(removed) = pin.remove_by(hash, |met| is_same(met, entry.key()));
-        removed?;
-        // Nobody else takes them: who has ended an entry does, and this was us.
-        Some([entry.key().object.take()?, entry.value().take()?])
+        let Ok(removed) = pin.remove_entry_by(hash, |met| is_same(met, entry.key()));
+        removed.and_then(taken)
     }
 
     /// Removes an entry, whichever the map comes to first.
@@ -274,7 +279,7 @@ impl Store {
     #[expect(clippy::option_option, reason = "as said")]
     pub(crate) fn ttl(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Option<f64>>> {
         let wanted = Wanted::new(key)?;
-        let mut kept = Vec::new();
+        let mut kept = Kept::default();
         let pin = self.map().pin();
         let entry = Self::find(&pin, &wanted, &mut kept)?;
         Ok(entry.map(|entry| duration::left(entry.ttl())))
@@ -287,7 +292,7 @@ impl Store {
         }
         self.expect_deadlines(ttl)?;
         let wanted = Wanted::new(key)?;
-        let mut kept = Vec::new();
+        let mut kept = Kept::default();
         let touched = {
             let pin = self.map().pin();
             pin.set_ttl_by(wanted.mixed(), ttl, |met| wanted.is(met, &mut kept))?
@@ -427,6 +432,11 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.sweeping.stop();
     }
+}
+
+/// What an entry held that this thread has removed: nobody else takes it.
+fn taken((key, value): (&Key, &ObjectCell)) -> Option<[Py<PyAny>; 2]> {
+    Some([key.object.take()?, value.take()?])
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a comparison, which may fail")]
