@@ -1,7 +1,11 @@
 //! Time: the clocks a map can run on, points in time, and what is left of it.
 
 use core::{fmt, ops::Add, time::Duration};
-use std::{sync::Arc, time::Instant};
+use std::{
+    panic::{RefUnwindSafe, UnwindSafe},
+    sync::Arc,
+    time::Instant,
+};
 
 use crate::{
     raw::{Now, State},
@@ -285,6 +289,10 @@ pub(crate) enum ClockSource {
     Monotonic { origin: Instant, coarse: Coarse },
     Custom(Arc<dyn Clock>),
 }
+
+// A clock that panics ends the call that read it, and nothing is half done then.
+impl UnwindSafe for ClockSource {}
+impl RefUnwindSafe for ClockSource {}
 
 impl ClockSource {
     pub(crate) fn monotonic() -> Self {

@@ -4,7 +4,10 @@ use core::{
     fmt,
     hash::{BuildHasher, Hash},
 };
-use std::hash::RandomState;
+use std::{
+    hash::RandomState,
+    panic::{RefUnwindSafe, UnwindSafe},
+};
 
 use core::time::Duration;
 use equivalent::Equivalent;
@@ -47,6 +50,23 @@ pub struct TtlMap<K, V, S = RandomState> {
     pub(crate) hasher: S,
     pub(crate) policy: Live,
     pub(crate) lookups: Lookups,
+}
+
+// A panic of the user's code changes nothing, or is met behind a change that is whole (DESIGN.md, section 10): so a map
+// passes it if what it holds does.
+impl<K, V, S> UnwindSafe for TtlMap<K, V, S>
+where
+    K: UnwindSafe + RefUnwindSafe,
+    V: UnwindSafe + RefUnwindSafe,
+    S: UnwindSafe + RefUnwindSafe,
+{
+}
+impl<K, V, S> RefUnwindSafe for TtlMap<K, V, S>
+where
+    K: UnwindSafe + RefUnwindSafe,
+    V: UnwindSafe + RefUnwindSafe,
+    S: UnwindSafe + RefUnwindSafe,
+{
 }
 
 impl<K, V> TtlMap<K, V> {
@@ -315,7 +335,7 @@ impl<K, V, S> TtlMap<K, V, S> {
     ///
     /// # Examples
     ///
-    /// ```
+    /// ```standalone_crate
     /// use evanesce::TtlMap;
     ///
     /// let map = TtlMap::new();

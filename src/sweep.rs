@@ -3,7 +3,7 @@
 use core::{fmt, time::Duration};
 use std::{
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind},
     sync::{Arc, Weak},
 };
 
@@ -112,7 +112,8 @@ pub struct SweepReport {
 ///
 /// It holds the map weakly and ends, within an interval, when the map is gone. Dropping the sweeper stops the thread and
 /// waits for its end (a sweeper dropped by its own thread, in the `Drop` of a value say, only stops
-/// it). A panic in the `Drop` of a key or value costs that sweep, not the thread.
+/// it). A panic in the `Drop` of a key or value costs that sweep, not the thread. A child of a fork has no such
+/// thread; dropping the sweeper there does nothing.
 ///
 /// # Examples
 ///
@@ -129,7 +130,13 @@ pub struct SweepReport {
 pub struct Sweeper {
     stop: Arc<AtomicBool>,
     thread: Option<thread::JoinHandle<()>>,
+    /// The process that has the thread.
+    process: u32,
 }
+
+// It has no part in what its thread does, whose panics are caught there.
+impl UnwindSafe for Sweeper {}
+impl RefUnwindSafe for Sweeper {}
 
 impl Sweeper {
     /// Starts a thread named `evanesce-sweeper` that calls [`TtlMap::sweep`] with `budget` and then
@@ -206,7 +213,7 @@ impl Sweeper {
             }
         };
         let thread = thread::Builder::new().name("evanesce-sweeper".into()).spawn(sweep)?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self { stop, thread: Some(thread), process: std::process::id() })
     }
 }
 
@@ -215,7 +222,9 @@ impl Drop for Sweeper {
         self.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            if thread.thread().id() != thread::current().id() {
+            // A child of a fork has a copy of this, and not the thread.
+            let is_there = self.process == std::process::id();
+            if is_there && thread.thread().id() != thread::current().id() {
                 // It cannot have panicked but in a user's panic hook.
                 let _ = thread.join();
             }

@@ -49,6 +49,18 @@ fn token(map: &Map) -> RefreshToken {
     }
 }
 
+/// A map on which nobody ever asks for a token pays nothing for them; one token brings the first of the words.
+#[test]
+fn what_tokens_take_is_counted() {
+    exclusive(|| {
+        let (map, _clock) = due();
+        let before = map.stats().bytes_allocated;
+        drop(token(&map));
+        let taken = map.stats().bytes_allocated - before;
+        assert!((64..10_000).contains(&taken), "{taken}");
+    });
+}
+
 #[test]
 fn a_token_is_given_out_from_early_to_the_deadline_and_at_no_other_time() {
     exclusive(|| {

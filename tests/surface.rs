@@ -178,6 +178,24 @@ fn a_condition_that_fails_changes_nothing() {
     });
 }
 
+/// A walk over many entries pins anew now and then, and lets go of what it has removed.
+#[test]
+fn retain_drops_what_it_removes_while_it_goes_on() {
+    exclusive(|| {
+        let map = TtlMap::new();
+        let value = Arc::new(());
+        (0..50_000).for_each(|n| _ = map.insert(n, Arc::clone(&value)));
+        let (mut removed, mut most) = (0, 0);
+        map.retain(|_, value| {
+            most = most.max(removed + Arc::strong_count(value) - 50_001);
+            removed += 1;
+            false
+        });
+        assert_eq!(removed, 50_000);
+        assert!(most < 10_000, "{most} were removed and there");
+    });
+}
+
 /// Where a level is linked again that was being given up, the walk for a bucket without a sentinel starts at an
 /// earlier one's, and `retain` asked about what lies between anew. Found by the fuzz target.
 #[test]

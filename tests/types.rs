@@ -4,9 +4,9 @@ mod common;
 
 use common::{builder, exclusive, ns};
 use evanesce::{
-    Budget, BuildError, Compute, Deadline, EntryRef, Lookup, ManualClock, MonotonicClock,
-    OccupiedError, Operation, Policy, RefreshToken, RemovalCause, Stats, SweepReport,
-    TryReserveError, Ttl, TtlMap,
+    Budget, BuildError, Builder, Compute, Deadline, Entries, EntryRef, Iter, Lookup, ManualClock,
+    MonotonicClock, OccupiedError, Operation, Pinned, PinnedSet, Policy, RefreshToken,
+    RemovalCause, Stats, SweepReport, Sweeper, TryReserveError, Ttl, TtlMap, TtlSet,
 };
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -216,28 +216,30 @@ fn boxed_strs_and_closures_work() {
 
 /// As docs/crate.md has it. A panic cannot leave one of them half changed: none is changed but as a whole.
 #[test]
-fn all_but_maps_may_cross_a_caught_panic() {
+fn everything_may_cross_a_caught_panic() {
+    type Map = TtlMap<String, Vec<u8>>;
     fn both<T: UnwindSafe + RefUnwindSafe>() {}
     both::<(Budget, SweepReport, Stats, Policy)>();
     both::<(BuildError, TryReserveError, OccupiedError<'_, u8>)>();
     both::<(Deadline, Ttl, ManualClock, MonotonicClock)>();
     both::<(EntryRef<'_, u8, u8>, Lookup<'_, u8>, Compute<'_, u8>, Operation<u8>)>();
     both::<(RefreshToken, RemovalCause)>();
+    both::<(Map, TtlSet<u8>, Builder<u8, u8>, Sweeper)>();
+    both::<(Pinned<'_, u8, u8>, PinnedSet<'_, u8>, Iter<'_, u8, u8>, Entries<'_, u8, u8>)>();
 }
 
-/// Maps, whose cells withhold the marker, may cross one all the same.
 #[test]
 fn a_map_is_whole_after_a_caught_panic() {
     exclusive(|| {
         let map = TtlMap::new();
         map.insert("a", vec![1]);
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let caught = std::panic::catch_unwind(|| {
             map.pin().update("a", |value| {
                 let mut next = value.clone();
                 next.push(2);
                 panic!("with the next value half made");
             });
-        }));
+        });
         assert!(caught.is_err());
         assert_eq!(map.get_cloned("a"), Some(vec![1]));
         assert_eq!(map.pin().update("a", |_| vec![3]), Some(&vec![3]));

@@ -6,7 +6,10 @@ use core::{
     hash::{BuildHasher, Hash},
 };
 
-use std::hash::RandomState;
+use std::{
+    hash::RandomState,
+    panic::{RefUnwindSafe, UnwindSafe},
+};
 
 use equivalent::Equivalent;
 
@@ -81,6 +84,10 @@ pub struct Pinned<'m, K, V, S = RandomState> {
     pub(crate) map: &'m TtlMap<K, V, S>,
     pub(crate) guard: Guard,
 }
+
+// As the map, of which a view changes nothing that a panic could leave half changed.
+impl<K, V, S> UnwindSafe for Pinned<'_, K, V, S> where TtlMap<K, V, S>: RefUnwindSafe {}
+impl<K, V, S> RefUnwindSafe for Pinned<'_, K, V, S> where TtlMap<K, V, S>: RefUnwindSafe {}
 
 impl<K, V, S> Pinned<'_, K, V, S> {
     /// Lets the epoch move on, as if this view were dropped and made anew, at a fraction of the
