@@ -10,7 +10,7 @@ use std::{
 
 use pyo3::{PyTraverseError, PyVisit, ffi, prelude::*};
 
-use crate::{cell::ObjectCell, key::Key};
+use crate::{calls, cell::ObjectCell, key::Key};
 
 /// How many references a write gives back; each write sweeps fewer entries than half of it.
 const A_FEW: usize = 64;
@@ -56,8 +56,8 @@ impl Expired {
         }
     }
 
-    /// Gives back as many at most. `py`: references are dropped here.
-    fn give_back(&self, _py: Python<'_>, most: usize) {
+    /// Gives back as many at most.
+    fn give_back(&self, py: Python<'_>, most: usize) {
         let batch: Vec<_> = {
             let mut references = self.references.lock().unwrap_or_else(PoisonError::into_inner);
             let rest = references.len().saturating_sub(most);
@@ -69,7 +69,7 @@ impl Expired {
             }
             batch
         };
-        drop(batch); // runs whatever Python code hangs on it
+        calls::give_back(py, batch);
     }
 
     /// Asks the main thread to give them back: it does so between two of its own steps, before Python 3.12 when it

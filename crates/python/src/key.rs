@@ -6,11 +6,20 @@ use pyo3::{
     types::{PyBytes, PyInt, PyString},
 };
 
-use crate::cell::ObjectCell;
+use crate::{calls, cell::ObjectCell};
 
 /// References that are given back when the thread is not pinned any more. Mostly none, which costs nothing.
 #[derive(Default)]
 pub(crate) struct Kept(Option<Vec<Py<PyAny>>>);
+
+impl Drop for Kept {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(kept) = self.0.take() {
+            Python::attach(|py| calls::give_back(py, kept));
+        }
+    }
+}
 
 /// A key that is looked for.
 pub(crate) struct Wanted<'a, 'py> {
@@ -24,7 +33,9 @@ impl<'a, 'py> Wanted<'a, 'py> {
     ///
     /// `TypeError` if the object has no hash, and what its `__hash__` raises.
     pub(crate) fn new(object: &'a Bound<'py, PyAny>) -> PyResult<Self> {
-        Ok(Self { object, hash: object.hash()?, is_plain: is_plain(object) })
+        let is_plain = is_plain(object);
+        let hash = if is_plain { object.hash() } else { calls::hash(object) }?;
+        Ok(Self { object, hash, is_plain })
     }
 
     /// The hash for the map.
@@ -49,11 +60,12 @@ impl<'a, 'py> Wanted<'a, 'py> {
         // Empty: the entry is over.
         let Some(object) = met.object.get(self.object.py()) else { return Ok(false) };
         let object = object.into_bound(self.object.py());
-        let is_equal = object.eq(self.object);
-        if !(self.is_plain && is_plain(&object)) {
-            // Code of Python's has run, and this may be the last reference by now.
-            kept.0.get_or_insert_default().push(object.unbind());
+        if self.is_plain && is_plain(&object) {
+            return object.eq(self.object);
         }
+        let is_equal = calls::are_equal(&object, self.object);
+        // Code of Python's has run, and this may be the last reference by now.
+        kept.0.get_or_insert_default().push(object.unbind());
         is_equal
     }
 }

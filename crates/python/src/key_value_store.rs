@@ -8,6 +8,7 @@ use pyo3::{
 };
 
 use crate::{
+    calls,
     clock::ManualClock,
     store::{Given, Store},
 };
@@ -119,7 +120,7 @@ impl KeyValueStore {
 
     /// Removes key; raises KeyError if it is absent.
     fn delete(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.store.remove(key)?.map(drop).ok_or_else(|| key_error(key))
+        self.store.delete(key)?.then_some(()).ok_or_else(|| key_error(key))
     }
 
     /// Puts value if key is absent. Returns the value that key has then: this one, or what was there.
@@ -157,7 +158,7 @@ impl KeyValueStore {
         let ttl = self.store.ttl_of(duration)?;
         match self.store.get(key)? {
             Some(value) => Ok(value),
-            None => self.store.put_if_absent(key, &factory.call1((key,))?, ttl),
+            None => self.store.put_if_absent(key, &calls::call(factory, key)?, ttl),
         }
     }
 

@@ -32,6 +32,8 @@
 //! Traversing pins the thread, which waits for nothing and runs no code of Python's; the first time on a thread it
 //! takes a little memory from the system's allocator, not from Python's.
 
+#[allow(unsafe_code)] // calls Python by functions that may unwind
+mod calls;
 #[allow(unsafe_code)] // references to Python objects as pointers
 mod cell;
 mod clock;

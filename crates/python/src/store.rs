@@ -18,6 +18,7 @@ use pyo3::{
 };
 
 use crate::{
+    calls,
     cell::ObjectCell,
     clock::ManualClock,
     duration,
@@ -139,7 +140,7 @@ impl Store {
     ) -> PyResult<()> {
         if ttl.is_zero() {
             // It is absent at once.
-            self.remove(key)?;
+            self.delete(key)?;
             return Ok(());
         }
         let wanted = Wanted::new(key)?;
@@ -171,7 +172,8 @@ impl Store {
                 }
             };
         }
-        drop((old, kept));
+        calls::give_back(key.py(), old);
+        drop(kept);
         self.sweeping.expired.give_back_some(key.py());
         Ok(())
     }
@@ -255,6 +257,14 @@ impl Store {
         Ok(removed)
     }
 
+    /// Removes a key, and lets go of what it held; false if it was absent.
+    pub(crate) fn delete(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let removed = self.remove(key)?;
+        let was_there = removed.is_some();
+        calls::give_back(key.py(), removed.into_iter().flatten());
+        Ok(was_there)
+    }
+
     /// Removes an entry that was found, unless it has expired since; returns what it held.
     fn end(
         pin: &Pin<'_>,
@@ -288,7 +298,7 @@ impl Store {
     /// Lets a key live for `ttl` from now; false if it is absent.
     pub(crate) fn touch(&self, key: &Bound<'_, PyAny>, ttl: Duration) -> PyResult<bool> {
         if ttl.is_zero() {
-            return Ok(self.remove(key)?.is_some());
+            return self.delete(key);
         }
         self.expect_deadlines(ttl)?;
         let wanted = Wanted::new(key)?;
@@ -390,7 +400,7 @@ impl Store {
             gone.extend(value.take());
             false
         });
-        drop(gone);
+        calls::give_back(py, gone);
         self.sweep(py);
     }
 

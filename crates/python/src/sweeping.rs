@@ -10,9 +10,13 @@ use std::{
 };
 
 use evanesce::{Budget, Sweeper, TtlMap};
-use pyo3::{exceptions::PyRuntimeError, prelude::*, types::PyDict};
+use pyo3::{
+    exceptions::{PyRuntimeError, PyRuntimeWarning},
+    prelude::*,
+    types::PyDict,
+};
 
-use crate::{cell::ObjectCell, expired::Expired, key::Key};
+use crate::{calls, cell::ObjectCell, expired::Expired, key::Key};
 
 /// How long one sweep goes on: what a store that is dropped, or a fork, waits for at most.
 const BUDGET: Duration = Duration::from_millis(10);
@@ -110,7 +114,19 @@ fn stop_all() {
     for_each(Sweeping::stop);
 }
 
-/// After it, in the parent and in the child.
+/// After it, in the child.
+#[pyfunction]
+fn start_all_in_child(py: Python<'_>) -> PyResult<()> {
+    start_all();
+    if calls::forget_others() {
+        let warned = c"a thread that is gone was in an __eq__ that a store of evanesce had called: in this process \
+            no store can use the memory of its entries again";
+        PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), warned, 1)?;
+    }
+    Ok(())
+}
+
+/// After it, in the parent.
 #[pyfunction]
 fn start_all() {
     // Where the system has no thread writes sweep all the same.
@@ -133,7 +149,7 @@ pub(crate) fn watch_the_process(py: Python<'_>) -> PyResult<()> {
         let hooks = PyDict::new(py);
         hooks.set_item("before", wrap_pyfunction!(stop_all, py)?)?;
         hooks.set_item("after_in_parent", wrap_pyfunction!(start_all, py)?)?;
-        hooks.set_item("after_in_child", wrap_pyfunction!(start_all, py)?)?;
+        hooks.set_item("after_in_child", wrap_pyfunction!(start_all_in_child, py)?)?;
         os.call_method("register_at_fork", (), Some(&hooks))?;
     }
     Ok(())

@@ -8,6 +8,7 @@ use pyo3::{
 };
 
 use crate::{
+    calls,
     clock::ManualClock,
     key_value_store::{Maybe, key_error},
     store::Store,
@@ -77,7 +78,10 @@ impl TtlMap {
     #[pyo3(signature = (key, default = Maybe::Missing, /), text_signature = "($self, key, default=..., /)")]
     fn pop(&self, key: &Bound<'_, PyAny>, default: Maybe<'_>) -> PyResult<Py<PyAny>> {
         match (self.store.remove(key)?, default) {
-            (Some([_, value]), _) => Ok(value),
+            (Some([held, value]), _) => {
+                calls::give_back(key.py(), [held]);
+                Ok(value)
+            }
             (None, Maybe::Given(default)) => Ok(default.unbind()),
             (None, Maybe::Missing) => Err(key_error(key)),
         }
@@ -124,7 +128,7 @@ impl TtlMap {
     }
 
     fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.store.remove(key)?.map(drop).ok_or_else(|| key_error(key))
+        self.store.delete(key)?.then_some(()).ok_or_else(|| key_error(key))
     }
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {

@@ -63,6 +63,41 @@ def test_exit_from_a_daemon_thread():
         """)
 
 
+def test_exit_from_a_daemon_thread_that_is_in_code_of_python_s_called_by_a_store():
+    """Python ends the thread in there, and unwinds it before 3.14."""
+    for where in ["__eq__", "__hash__", "__del__", "factory"]:
+        for _ in range(4):
+            run(f"""
+                import threading, time
+                from evanesce import KeyValueStore
+                def runs(here):
+                    if here == {where!r}:
+                        for _ in range(100): pass
+                class Key:
+                    def __init__(self, n): self.n = n
+                    def __hash__(self): runs('__hash__'); return self.n % 7
+                    def __eq__(self, other): runs('__eq__'); return self.n == other.n
+                class Value:
+                    def __del__(self): runs('__del__')
+                store, started = KeyValueStore(sweep_interval=0.1), threading.Barrier(5)
+                def make(key):
+                    runs('factory')
+                    return Value()
+                def work():
+                    started.wait()
+                    n = 0
+                    while True:
+                        n += 1
+                        store.put(Key(n % 40), Value(), duration=n % 3)
+                        store.get(Key(n % 50), None)
+                        store.get_or_put(Key(n % 60), make)
+                for _ in range(4):
+                    threading.Thread(target=work, daemon=True).start()
+                started.wait()
+                time.sleep(0.02)
+            """)
+
+
 def test_exit_with_stores_in_modules_and_cycles():
     run("""
         import sys, types, atexit
@@ -126,6 +161,46 @@ def test_a_child_of_a_fork_has_a_store_that_works_and_a_sweeper():
         check()
         print('parent')
     """) == "parent\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="SKIPPED: fork: this system has none")
+def test_a_child_is_told_that_a_comparison_was_going_on():
+    assert run("""
+        import os, threading, warnings
+        from evanesce import KeyValueStore
+        class Key:
+            def __hash__(self): return 7
+            def __eq__(self, other): return compares()
+        def waits():
+            inside.set()
+            goes_on.wait()
+            return False
+        inside, goes_on = threading.Event(), threading.Event()
+        store = KeyValueStore()
+        store.put(Key(), 1)
+        def child_is_told(expected):
+            with warnings.catch_warnings(record=True) as met:
+                warnings.simplefilter('always')
+                child = os.fork()
+                if child == 0:
+                    told = [str(w.message) for w in met if w.category is RuntimeWarning]
+                    store.put('a', 1)
+                    good = [('no store can use the memory' in text) for text in told] == [True] * expected
+                    os._exit(0 if good and store.get('a') == 1 else 1)
+                assert os.waitpid(child, 0)[1] == 0, expected
+            return False
+        # In the thread that forks it is its own, and goes on.
+        compares = lambda: child_is_told(0)
+        store.get(Key(), None)
+        compares = waits
+        thread = threading.Thread(target=lambda: store.get(Key(), None))
+        thread.start()
+        inside.wait()
+        child_is_told(1)
+        goes_on.set()
+        thread.join()
+        child_is_told(0)
+    """) == ""
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="SKIPPED: fork: this system has none")

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# The Python package, as its README has a user do it: installed into a fresh virtual environment, its tests run; and
+# what they do not see: the linters, the source distribution, and the benchmark in small.
+#
+#   ci/python.sh [PYTHON...]     (default: python3)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/python"
+venvs="$CARGO_TARGET_DIR/venvs"
+
+for python in "${@:-python3}"; do
+    if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null; then
+        echo "SKIPPED: Python package: no $python of version 3.9 or later"
+        continue
+    fi
+    version=$("$python" -c 'import platform; print(platform.python_version())')
+    venv="$venvs/$version"
+    rm -rf "$venv"
+    # A bare Debian has python3 without ensurepip.
+    if ! "$python" -m venv "$venv" 2>/dev/null && ! "$python" -m virtualenv "$venv" 2>/dev/null; then
+        echo "SKIPPED: Python package: $python makes no virtual environment (Debian: python3-venv)"
+        continue
+    fi
+    echo "--- Python $version"
+    "$venv/bin/pip" install -q './crates/python[test]'
+    (cd crates/python && "$venv/bin/python" -m pytest -rs)
+
+    sdist="$CARGO_TARGET_DIR/sdist-$version"
+    rm -rf "$sdist"
+    "$venv/bin/pip" install -q build
+    "$venv/bin/python" -m build -q --sdist --outdir "$sdist" crates/python
+    "$venv/bin/pip" uninstall -qy evanesce
+    "$venv/bin/pip" install -q "$sdist"/evanesce-*.tar.gz
+    (cd "$sdist" && "$venv/bin/python" -c '
+from evanesce import KeyValueStore
+store = KeyValueStore()
+assert store.put("foo", "bar") == store.get("foo") == "bar"')
+    echo "the source distribution builds and works"
+done
+
+export PYO3_PYTHON="${venv:-}/bin/python"
+if [ -x "$PYO3_PYTHON" ]; then
+    (cd crates/python && cargo fmt --check && cargo clippy -q -- -D warnings)
+    "$venv/bin/pip" install -q cachebox cachetools rich
+    "$venv/bin/python" crates/python/bench/bench.py --quick --again --sizes 20k --rounds 1 --only origin,cachebox \
+        --out "$CARGO_TARGET_DIR/bench" >"$CARGO_TARGET_DIR/bench.log" 2>&1 || { cat "$CARGO_TARGET_DIR/bench.log"; exit 1; }
+    echo "the benchmark runs in small"
+fi

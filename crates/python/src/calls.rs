@@ -1,0 +1,109 @@
+//! Calls that may run code of Python's.
+//!
+//! Before 3.14 Python ends a daemon thread that wants its lock when the interpreter has ended, by unwinding it,
+//! and so through frames of Rust's, at whose end the process would abort. Such a thread hangs here instead, as it does
+//! from 3.14 on, until the process ends.
+
+use std::{
+    cell::Cell,
+    ffi::c_int,
+    mem,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use pyo3::{ffi, prelude::*};
+
+// As in `pyo3::ffi`, but that they may unwind.
+unsafe extern "C-unwind" {
+    fn PyObject_Hash(object: *mut ffi::PyObject) -> ffi::Py_hash_t;
+    fn PyObject_RichCompareBool(a: *mut ffi::PyObject, b: *mut ffi::PyObject, op: c_int) -> c_int;
+    fn PyObject_CallOneArg(call: *mut ffi::PyObject, arg: *mut ffi::PyObject)
+    -> *mut ffi::PyObject;
+    fn Py_DecRef(object: *mut ffi::PyObject);
+}
+
+/// Hangs the thread when it is dropped.
+struct Hangs;
+
+impl Drop for Hangs {
+    fn drop(&mut self) {
+        loop {
+            thread::park();
+        }
+    }
+}
+
+/// Makes a call; a thread that is unwound in it hangs.
+fn or_hang<R>(call: impl FnOnce() -> R) -> R {
+    let hangs = Hangs;
+    let result = call();
+    mem::forget(hangs);
+    result
+}
+
+/// `hash(object)`.
+pub(crate) fn hash(object: &Bound<'_, PyAny>) -> PyResult<isize> {
+    // SAFETY: the object is alive, and the thread attached.
+    let hash = or_hang(|| unsafe { PyObject_Hash(object.as_ptr()) });
+    if hash == -1 { Err(PyErr::fetch(object.py())) } else { Ok(hash) }
+}
+
+/// `held == wanted`, as a dict has it.
+pub(crate) fn are_equal(held: &Bound<'_, PyAny>, wanted: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let _compares = Compares::new();
+    // SAFETY: both are alive, and the thread attached.
+    let equal =
+        or_hang(|| unsafe { PyObject_RichCompareBool(held.as_ptr(), wanted.as_ptr(), ffi::Py_EQ) });
+    if equal < 0 { Err(PyErr::fetch(held.py())) } else { Ok(equal != 0) }
+}
+
+/// `function(argument)`.
+pub(crate) fn call<'py>(
+    function: &Bound<'py, PyAny>,
+    argument: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: both are alive, and the thread attached.
+    let result = or_hang(|| unsafe { PyObject_CallOneArg(function.as_ptr(), argument.as_ptr()) });
+    // SAFETY: a new reference, or null with an error set.
+    unsafe { Bound::from_owned_ptr_or_err(function.py(), result) }
+}
+
+/// Gives references back, which runs the `__del__` of what nobody else refers to. The thread must not be pinned.
+pub(crate) fn give_back(_py: Python<'_>, references: impl IntoIterator<Item = Py<PyAny>>) {
+    for reference in references {
+        let object = reference.into_ptr();
+        // SAFETY: the reference was `reference`'s, and the thread is attached.
+        or_hang(|| unsafe { Py_DecRef(object) });
+    }
+}
+
+/// Comparisons that go on, of all threads. Who makes one is pinned, and does not come back if the process forks.
+static COMPARISONS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Those of this thread: a comparison may lead to another.
+    static OWN: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Compares;
+
+impl Compares {
+    fn new() -> Self {
+        COMPARISONS.fetch_add(1, Ordering::Relaxed);
+        OWN.set(OWN.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Compares {
+    fn drop(&mut self) {
+        COMPARISONS.fetch_sub(1, Ordering::Relaxed);
+        OWN.set(OWN.get() - 1);
+    }
+}
+
+/// Forgets the comparisons of threads that are gone, in the child of a fork; whether there were any.
+pub(crate) fn forget_others() -> bool {
+    COMPARISONS.swap(OWN.get(), Ordering::Relaxed) != OWN.get()
+}
