@@ -150,16 +150,19 @@ impl Store {
         {
             let pin = self.map().pin();
             old = loop {
-                if ttl == FOR_EVER && !self.has_deadlines.load(Ordering::Relaxed) {
-                    // No entry has a deadline: what is there stays.
+                if ttl == FOR_EVER && !self.has_deadlines() {
                     match Self::insert(&pin, &wanted, value, ttl, &mut kept)? {
                         None => break None,
-                        Some(held) => break held.swap(value.clone().unbind()),
+                        // No entry has a deadline, after the comparisons: what is there stays.
+                        Some(held) if !self.has_deadlines() => {
+                            break held.swap(value.clone().unbind());
+                        }
+                        Some(_) => {}
                     }
                 }
                 if let Some(entry) = Self::find(&pin, &wanted, &mut kept)? {
                     let stays = ttl == FOR_EVER && entry.expires_at().is_none();
-                    if stays && self.has_deadlines.load(Ordering::Relaxed) {
+                    if stays && self.has_deadlines() {
                         // As the map's own writes do; this is none.
                         self.map().sweep(Budget::entries(SWEPT_BY_A_WRITE));
                     }
@@ -241,6 +244,10 @@ impl Store {
             self.has_deadlines.store(true, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    fn has_deadlines(&self) -> bool {
+        self.has_deadlines.load(Ordering::Relaxed)
     }
 
     /// Removes a key that has not expired; returns the key that was held, and its value.

@@ -128,6 +128,20 @@ def test_eq_may_replace_the_value_that_is_looked_for(store):
     assert store[held] == "last" and len(store) == 1
 
 
+def test_eq_may_set_a_deadline_that_a_put_takes_away(store, clock):
+    held = Hash(7, equal)
+
+    def touches(a, b):
+        store.touch(held, 5)
+        return True
+
+    store.put(held, "old")
+    store.put(Hash(7, touches), "new")
+    assert store.ttl(held) is None
+    clock.advance(5)
+    assert store[held] == "new"
+
+
 def test_eq_may_clear_the_store_and_drop_the_last_reference_to_the_key(store):
     def clears(a, b):
         store.clear()
