@@ -2,6 +2,7 @@
 
 import doctest
 import inspect
+import pathlib
 import subprocess
 import sys
 import threading
@@ -74,8 +75,9 @@ def test_many_threads_at_once():
 
 
 def test_docstrings_hold():
-    results = doctest.testmod(evanesce)
-    assert results.failed == 0 and results.attempted > 4
+    readme = str(pathlib.Path(__file__).parents[1] / "README.md")
+    for results in [doctest.testmod(evanesce), doctest.testfile(readme, module_relative=False)]:
+        assert results.failed == 0 and results.attempted > 4
     runner, count = doctest.DocTestRunner(), 0
     for cls in [evanesce.KeyValueStore, evanesce.TtlMap, evanesce.ManualClock]:
         for name, member in [("", cls), *inspect.getmembers(cls)]:
