@@ -5,7 +5,7 @@
 //! from 3.14 on, until the process ends.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     ffi::c_int,
     mem,
     sync::atomic::{AtomicUsize, Ordering},
@@ -76,6 +76,35 @@ pub(crate) fn give_back(_py: Python<'_>, references: impl IntoIterator<Item = Py
         // SAFETY: the reference was `reference`'s, and the thread is attached.
         or_hang(|| unsafe { Py_DecRef(object) });
     }
+}
+
+/// How deep calls of [`give_back_nested`] may lie in one another: each ends a store within the end of a store, on one
+/// stack.
+const DEEPEST: usize = 100;
+
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// What would lie deeper.
+    static PUT_OFF: RefCell<Vec<Py<PyAny>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// As [`give_back`], from a `drop`, which has no token of its thread's being attached, but is. What lies too deep is
+/// given back by the outermost call.
+pub(crate) fn give_back_nested(references: Vec<Py<PyAny>>) {
+    if DEPTH.get() == DEEPEST {
+        PUT_OFF.with_borrow_mut(|put_off| put_off.extend(references));
+        return;
+    }
+    // SAFETY: those that drop are attached: a method's locals, and an object of Python's that ends.
+    let py = unsafe { Python::assume_attached() };
+    DEPTH.set(DEPTH.get() + 1);
+    give_back(py, references);
+    while DEPTH.get() == 1
+        && let Some(reference) = PUT_OFF.with_borrow_mut(Vec::pop)
+    {
+        give_back(py, [reference]);
+    }
+    DEPTH.set(DEPTH.get() - 1);
 }
 
 /// Comparisons that go on, of all threads. Who makes one is pinned, and does not come back if the process forks.

@@ -54,6 +54,10 @@ impl ObjectCell {
         self.0.load(Ordering::Relaxed) == object.as_ptr()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed).is_null()
+    }
+
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self.held() {
             Some(object) => visit.call(&*object),
@@ -72,8 +76,8 @@ impl ObjectCell {
 }
 
 impl Drop for ObjectCell {
-    /// Of a map that is dropped with its store, attached; anyone else finds it empty. (If not, pyo3 keeps the
-    /// reference for the next thread that attaches.)
+    /// Of a cell that has not come into a map, attached: the caller has a reference of its own to the object. All
+    /// others are empty. (If one is not, pyo3 keeps the reference for the next thread that attaches.)
     fn drop(&mut self) {
         drop(self.take());
     }

@@ -44,9 +44,13 @@ pub(crate) fn parse(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Duration> 
     }
     let Some(parts) = timedelta_parts(given)? else { return Err(wrong_type(name, given)) };
     let [days, seconds, micros] = parts;
-    let seconds = u64::try_from(days * 86_400 + seconds).map_err(|_| out_of_range())?;
+    let seconds = days.checked_mul(86_400).and_then(|days| days.checked_add(seconds));
+    let seconds =
+        seconds.and_then(|seconds| u64::try_from(seconds).ok()).ok_or_else(out_of_range)?;
     // Python keeps 0 <= microseconds < 1,000,000.
-    Ok(Duration::new(seconds, u32::try_from(micros).map_err(|_| out_of_range())? * 1000))
+    let nanos = micros.checked_mul(1000).and_then(|nanos| u32::try_from(nanos).ok());
+    let nanos = nanos.filter(|nanos| *nanos < 1_000_000_000).ok_or_else(out_of_range)?;
+    Ok(Duration::new(seconds, nanos))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "saturates")]

@@ -10,7 +10,7 @@ use std::{
 
 use pyo3::{PyTraverseError, PyVisit, ffi, prelude::*};
 
-use crate::{calls, cell::ObjectCell, key::Key};
+use crate::{calls, cell::ObjectCell, key::Key, sweeping};
 
 /// How many references a write gives back; each write sweeps fewer entries than half of it.
 const A_FEW: usize = 64;
@@ -75,7 +75,7 @@ impl Expired {
     /// Asks the main thread to give them back: it does so between two of its own steps, before Python 3.12 when it
     /// attaches the next time. From a thread that is not attached.
     pub(crate) fn ask_the_main_thread(self: &Arc<Self>) {
-        if self.is_asked.swap(true, Ordering::AcqRel) {
+        if sweeping::is_ending() || self.is_asked.swap(true, Ordering::AcqRel) {
             return;
         }
         let this = Arc::into_raw(Arc::clone(self)).cast_mut().cast();
@@ -89,6 +89,13 @@ impl Expired {
         }
     }
 
+    /// Takes all that wait.
+    pub(crate) fn take_all(&self) -> Vec<Py<PyAny>> {
+        let mut references = self.references.lock().unwrap_or_else(PoisonError::into_inner);
+        self.any.store(false, Ordering::Release);
+        std::mem::take(&mut references)
+    }
+
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         // The sweeper is adding to it: then these are as good as referred to from elsewhere.
         let Ok(references) = self.references.try_lock() else { return Ok(()) };
@@ -100,7 +107,9 @@ extern "C" fn give_back_when_asked(expired: *mut c_void) -> c_int {
     // SAFETY: made by `into_raw` in `ask_the_main_thread`, for this call.
     let expired = unsafe { Arc::<Expired>::from_raw(expired.cast()) };
     expired.is_asked.store(false, Ordering::Release);
-    Python::attach(|py| expired.give_back(py, MANY));
+    // SAFETY: Python makes such calls attached, also when it has begun to end, when `attach` would panic.
+    let py = unsafe { Python::assume_attached() };
+    expired.give_back(py, MANY);
     if expired.has_any() {
         expired.ask_the_main_thread();
     }

@@ -16,7 +16,7 @@ impl Drop for Kept {
     #[inline]
     fn drop(&mut self) {
         if let Some(kept) = self.0.take() {
-            Python::attach(|py| calls::give_back(py, kept));
+            calls::give_back_nested(kept);
         }
     }
 }

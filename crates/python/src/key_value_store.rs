@@ -2,35 +2,41 @@
 
 use pyo3::{
     PyTraverseError, PyVisit,
-    exceptions::PyKeyError,
+    exceptions::{PyKeyError, PyTypeError},
     prelude::*,
-    types::{PyDict, PyIterator, PyList, PyTuple},
+    types::{PyDict, PyIterator, PyList, PyTuple, PyType},
 };
 
 use crate::{
     calls,
     clock::ManualClock,
-    store::{Given, Store},
+    options::{Maybe, Options},
+    store::Store,
 };
-
-/// An argument that need not be given, for which None is a value as any other.
-pub(crate) enum Maybe<'py> {
-    Missing,
-    Given(Bound<'py, PyAny>),
-}
-
-impl<'py> FromPyObject<'_, 'py> for Maybe<'py> {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        Ok(Self::Given(object.to_owned()))
-    }
-}
 
 /// `KeyError(key)`, as a dict raises it.
 pub(crate) fn key_error(key: &Bound<'_, PyAny>) -> PyErr {
     // In a tuple of its own: a key that is a tuple would else become the arguments.
     PyKeyError::new_err((key.clone().unbind(),))
+}
+
+/// Whether a class has no `__init__` of its own, for which arguments could be.
+fn has_no_init(cls: &Bound<'_, PyType>) -> PyResult<bool> {
+    let objects = cls.py().get_type::<PyAny>().getattr("__init__")?;
+    Ok(cls.getattr("__init__")?.is(&objects))
+}
+
+/// An object of the same class, made with these options and without its `__init__`, with the same attributes.
+pub(crate) fn like<'py>(
+    object: &Bound<'py, PyAny>,
+    options: Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let cls = object.get_type();
+    let made = cls.getattr("__new__")?.call((&cls,), Some(&options))?;
+    if let Some(attributes) = object.getattr_opt("__dict__")? {
+        made.getattr("__dict__")?.call_method1("update", (attributes,))?;
+    }
+    Ok(made)
 }
 
 /// A store of keys and values in memory, whose entries can expire; for many threads at once.
@@ -68,18 +74,30 @@ pub(crate) struct KeyValueStore {
 #[pymethods]
 impl KeyValueStore {
     #[new]
+    #[classmethod]
     #[pyo3(
-        signature = (*, default_duration = None, clock = None, sweep_interval = Maybe::Missing),
+        signature = (*args, default_duration = None, clock = None, sweep_interval = Maybe::Missing, **kwargs),
         text_signature = "(*, default_duration=None, clock=None, sweep_interval=100)"
     )]
     fn new(
-        py: Python<'_>,
-        default_duration: Option<Py<PyAny>>,
+        cls: &Bound<'_, PyType>,
+        args: &Bound<'_, PyTuple>,
+        default_duration: Option<Bound<'_, PyAny>>,
         clock: Option<Py<ManualClock>>,
         sweep_interval: Maybe<'_>,
+        kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        let store = Store::new(py, default_duration, clock, sweep_interval.into_option())?;
-        Ok(Self { store })
+        // What else a subclass's constructor takes is for its `__init__`.
+        let unknown = kwargs.and_then(|kwargs| kwargs.keys().iter().next());
+        if (unknown.is_some() || !args.is_empty()) && has_no_init(cls)? {
+            let message = match unknown {
+                Some(name) => format!("{}() has no argument {}", cls.name()?, name.repr()?),
+                None => format!("{}() takes its arguments by name", cls.name()?),
+            };
+            return Err(PyTypeError::new_err(message));
+        }
+        let options = Options::new(default_duration.as_ref(), clock, &sweep_interval)?;
+        Ok(Self { store: Store::new(options) })
     }
 
     /// Returns the value of key; or default, if it is given; or raises KeyError.
@@ -178,9 +196,12 @@ impl KeyValueStore {
         self.store.clear(py);
     }
 
-    /// Returns a store with the same options and entries, each with the time it has left.
-    fn copy(&self, py: Python<'_>) -> PyResult<Self> {
-        Ok(Self { store: self.store.copy(py)? })
+    /// Returns a store of the same class with the same options, attributes and entries, each with the time it has left.
+    fn copy<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        let py = slf.py();
+        let copy = like(slf.as_any(), slf.get().store.options(py)?)?.cast_into::<Self>()?;
+        copy.get().store.put_entries(py, slf.get().store.entries(py))?;
+        Ok(copy)
     }
 
     /// Clears away all that has expired, and returns how many entries that were.
@@ -211,9 +232,9 @@ impl KeyValueStore {
         Ok(self.store.get(key)?.is_some())
     }
 
-    /// The number of entries, those included that have expired and are not cleared away yet.
-    fn __len__(&self) -> usize {
-        self.store.len()
+    /// The number of entries.
+    fn __len__(&self, py: Python<'_>) -> usize {
+        self.store.len(py)
     }
 
     /// Iterates over the keys that are there now.
@@ -221,8 +242,8 @@ impl KeyValueStore {
         PyList::new(py, self.store.keys(py))?.try_iter()
     }
 
-    fn __copy__(&self, py: Python<'_>) -> PyResult<Self> {
-        self.copy(py)
+    fn __copy__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        Self::copy(slf)
     }
 
     fn __getnewargs_ex__<'py>(
@@ -241,7 +262,7 @@ impl KeyValueStore {
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        Ok(format!("<{} of {} entries>", slf.get_type().name()?, slf.get().store.len()))
+        Ok(format!("<{} of {} entries>", slf.get_type().name()?, slf.get().store.len(slf.py())))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -250,15 +271,5 @@ impl KeyValueStore {
 
     fn __clear__(&self, py: Python<'_>) {
         self.store.clear(py);
-    }
-}
-
-impl Maybe<'_> {
-    /// The object, or Python's None as none.
-    pub(crate) fn into_option(self) -> Given {
-        match self {
-            Self::Missing => None,
-            Self::Given(object) => Some((!object.is_none()).then(|| object.unbind())),
-        }
     }
 }

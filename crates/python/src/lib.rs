@@ -42,7 +42,9 @@ mod duration;
 mod expired;
 mod key;
 mod key_value_store;
+mod options;
 mod store;
+#[allow(unsafe_code)] // asks which interpreter this is
 mod sweeping;
 mod ttl_map;
 
@@ -58,6 +60,7 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        sweeping::refuse_subinterpreters()?;
         sweeping::watch_the_process(module.py())
     }
 }

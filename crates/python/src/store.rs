@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     ptr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -20,61 +20,31 @@ use pyo3::{
 use crate::{
     calls,
     cell::ObjectCell,
-    clock::ManualClock,
     duration,
     expired::Expired,
     key::{Kept, Key, Pin, Wanted, is_plain},
-    sweeping::Sweeping,
+    options::Options,
+    sweeping::{Sweeping, locked},
 };
 
-/// How often a sweeper's thread comes by, unless an option says otherwise.
-const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 /// How many slots a write checks, as the map's own do.
 const SWEPT_BY_A_WRITE: usize = 4;
 /// The TTL of an entry that never expires.
-const FOR_EVER: Duration = Duration::MAX;
-
-/// An argument, if it was given, and what it is unless it is Python's None.
-pub(crate) type Given = Option<Option<Py<PyAny>>>;
-
-/// The options of a store, as they were given.
-pub(crate) struct Options {
-    pub(crate) default_duration: Option<Py<PyAny>>,
-    pub(crate) clock: Option<Py<ManualClock>>,
-    pub(crate) sweep_interval: Given,
-}
+pub(crate) const FOR_EVER: Duration = Duration::MAX;
 
 pub(crate) struct Store {
     options: Options,
-    default_ttl: Duration,
     sweeping: Arc<Sweeping>,
     /// Whether an entry has come in that expires.
     has_deadlines: AtomicBool,
     /// Whether an object has come in that can be part of a cycle.
     has_containers: AtomicBool,
+    /// Hashes of keys that were there, for `remove_any`.
+    to_remove: Mutex<Vec<u64>>,
 }
 
 impl Store {
-    /// An empty store. Without `sweep_interval` a thread sweeps it, if its clock is the system's.
-    ///
-    /// # Errors
-    ///
-    /// If a duration is of a wrong type, or out of its range.
-    pub(crate) fn new(
-        py: Python<'_>,
-        default_duration: Option<Py<PyAny>>,
-        clock: Option<Py<ManualClock>>,
-        sweep_interval: Given,
-    ) -> PyResult<Self> {
-        let parse = |name, given: &Py<PyAny>| duration::parse(name, given.bind(py));
-        let default_ttl = default_duration.as_ref().map(|given| parse("default_duration", given));
-        let default_ttl = default_ttl.transpose()?.unwrap_or(FOR_EVER);
-        let interval = match &sweep_interval {
-            Some(given) => {
-                given.as_ref().map(|given| parse("sweep_interval", given)).transpose()?
-            }
-            None => clock.is_none().then_some(SWEEP_INTERVAL),
-        };
+    pub(crate) fn new(options: Options) -> Self {
         let expired = Arc::new(Expired::default());
         let listening = Arc::clone(&expired);
         let builder = TtlMap::builder().hasher(()).eviction_listener(
@@ -85,15 +55,14 @@ impl Store {
                 }
             },
         );
-        let builder = match &clock {
+        let builder = match &options.clock {
             Some(clock) => builder.clock(clock.get().0.clone()),
             None => builder,
         };
         let map = builder.build().expect("no option is out of its range");
-        let sweeping = Sweeping::new(map, expired, interval);
-        let options = Options { default_duration, clock, sweep_interval };
+        let sweeping = Sweeping::new(map, expired, options.sweep_interval);
         let (has_deadlines, has_containers) = (AtomicBool::new(false), AtomicBool::new(false));
-        Ok(Self { options, default_ttl, sweeping, has_deadlines, has_containers })
+        Self { options, sweeping, has_deadlines, has_containers, to_remove: Mutex::default() }
     }
 
     fn map(&self) -> &TtlMap<Key, ObjectCell, ()> {
@@ -102,7 +71,7 @@ impl Store {
 
     /// The TTL that a duration argument stands for; `None` is the default's.
     pub(crate) fn ttl_of(&self, given: Option<&Bound<'_, PyAny>>) -> PyResult<Duration> {
-        given.map_or(Ok(self.default_ttl), |given| duration::parse("duration", given))
+        given.map_or(Ok(self.options.default_ttl), |given| duration::parse("duration", given))
     }
 
     /// The value of a key that has not expired.
@@ -110,10 +79,14 @@ impl Store {
     pub(crate) fn get(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
         let wanted = Wanted::new(key)?;
         let mut kept = Kept::default();
-        let pin = self.map().pin();
-        let found = pin.get_by(wanted.mixed(), |met| wanted.is(met, &mut kept))?;
-        // Empty if it has expired since.
-        Ok(found.and_then(|value| value.get(key.py())))
+        let value = {
+            let pin = self.map().pin();
+            let found = pin.get_by(wanted.mixed(), |met| wanted.is(met, &mut kept))?;
+            // Empty if it has expired since.
+            found.and_then(|value| value.get(key.py()))
+        };
+        self.sweeping.expired.give_back_some(key.py());
+        Ok(value)
     }
 
     /// The entry of a key, if it has not expired.
@@ -144,7 +117,7 @@ impl Store {
             return Ok(());
         }
         let wanted = Wanted::new(key)?;
-        self.make_ready(key, value, ttl)?;
+        self.expect_deadlines(ttl)?;
         let (mut kept, old);
         kept = Kept::default();
         {
@@ -153,8 +126,8 @@ impl Store {
                 if ttl == FOR_EVER && !self.has_deadlines() {
                     match Self::insert(&pin, &wanted, value, ttl, &mut kept)? {
                         None => break None,
-                        // No entry has a deadline, after the comparisons: what is there stays.
-                        Some(held) if !self.has_deadlines() => {
+                        // Looked at again, after the comparisons: the entry is not over, and no entry has a deadline.
+                        Some(held) if !held.is_empty() && !self.has_deadlines() => {
                             break held.swap(value.clone().unbind());
                         }
                         Some(_) => {}
@@ -167,7 +140,9 @@ impl Store {
                         self.map().sweep(Budget::entries(SWEPT_BY_A_WRITE));
                     }
                     if stays || Self::renew(&pin, &wanted, entry.key(), ttl) {
-                        break entry.value().swap(value.clone().unbind());
+                        // Empty if it has expired since, after a time that short: then this goes as well.
+                        let held = entry.value();
+                        break held.swap(value.clone().unbind()).or_else(|| held.take());
                     }
                 }
                 if Self::insert(&pin, &wanted, value, ttl, &mut kept)?.is_none() {
@@ -175,6 +150,7 @@ impl Store {
                 }
             };
         }
+        self.note_containers(key, value);
         calls::give_back(key.py(), old);
         drop(kept);
         self.sweeping.expired.give_back_some(key.py());
@@ -189,7 +165,7 @@ impl Store {
         ttl: Duration,
     ) -> PyResult<Py<PyAny>> {
         let wanted = Wanted::new(key)?;
-        self.make_ready(key, value, ttl)?;
+        self.expect_deadlines(ttl)?;
         let mut kept = Kept::default();
         let stored = {
             let pin = self.map().pin();
@@ -203,6 +179,7 @@ impl Store {
                 }
             }
         };
+        self.note_containers(key, value);
         drop(kept);
         self.sweeping.expired.give_back_some(key.py());
         Ok(stored)
@@ -222,19 +199,12 @@ impl Store {
         Ok(put.err().map(|occupied| occupied.current))
     }
 
-    /// Before an entry comes in: for sweeps, and for the collector of cycles.
-    fn make_ready(
-        &self,
-        key: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
-        ttl: Duration,
-    ) -> PyResult<()> {
-        self.expect_deadlines(ttl)?;
+    /// After an entry has come in, and before this thread lets go, as the collector of cycles may then come.
+    fn note_containers(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) {
         if !self.has_containers.load(Ordering::Relaxed) && (may_contain(value) || may_contain(key))
         {
             self.has_containers.store(true, Ordering::Relaxed);
         }
-        Ok(())
     }
 
     /// Before an entry gets a TTL.
@@ -272,21 +242,25 @@ impl Store {
         Ok(was_there)
     }
 
-    /// Removes an entry that was found, unless it has expired since; returns what it held.
-    fn end(
-        pin: &Pin<'_>,
-        hash: u64,
-        entry: &EntryRef<'_, Key, ObjectCell>,
-    ) -> Option<[Py<PyAny>; 2]> {
-        let Ok(removed) = pin.remove_entry_by(hash, |met| is_same(met, entry.key()));
-        removed.and_then(taken)
-    }
-
-    /// Removes an entry, whichever the map comes to first.
+    /// Removes an entry, whichever the map comes to first. A walk from the beginning each time would come by all that
+    /// were removed before; so one walk notes the hashes of many.
     pub(crate) fn remove_any(&self, py: Python<'_>) -> Option<[Py<PyAny>; 2]> {
-        let removed = {
+        let removed = loop {
+            let Some(hash) = locked(&self.to_remove).pop() else {
+                let share = (self.map().len() / 16).clamp(16, 1 << 16);
+                let hashes: Vec<_> = self.map().pin().keys().map(Key::mixed).take(share).collect();
+                if hashes.is_empty() {
+                    break None;
+                }
+                *locked(&self.to_remove) = hashes;
+                continue;
+            };
             let pin = self.map().pin();
-            pin.iter_entries().find_map(|entry| Self::end(&pin, entry.key().mixed(), &entry))
+            let Ok(removed) =
+                pin.remove_entry_by(hash, |met| Ok::<_, Infallible>(met.mixed() == hash));
+            if let Some(removed) = removed.and_then(taken) {
+                break Some(removed);
+            }
         };
         self.sweeping.expired.give_back_some(py);
         removed
@@ -319,7 +293,12 @@ impl Store {
         Ok(touched)
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// The number of entries that have not expired: clears away what has.
+    pub(crate) fn len(&self, py: Python<'_>) -> usize {
+        if self.has_deadlines() {
+            self.map().sweep(Budget::full_pass());
+            self.sweeping.expired.give_back_some(py);
+        }
         self.map().len()
     }
 
@@ -374,32 +353,21 @@ impl Store {
         Ok(())
     }
 
-    /// A store with the same options and entries.
-    pub(crate) fn copy(&self, py: Python<'_>) -> PyResult<Self> {
-        let Options { default_duration, clock, sweep_interval } = &self.options;
-        let copied = |object: &Option<Py<PyAny>>| object.as_ref().map(|o| o.clone_ref(py));
-        let clock = clock.as_ref().map(|clock| clock.clone_ref(py));
-        let sweep_interval = sweep_interval.as_ref().map(copied);
-        let copy = Self::new(py, copied(default_duration), clock, sweep_interval)?;
-        copy.put_entries(py, self.entries(py))?;
-        Ok(copy)
-    }
-
     /// The arguments of a constructor of the same options.
     pub(crate) fn options<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let arguments = PyDict::new(py);
-        let Options { default_duration, clock, sweep_interval } = &self.options;
-        arguments.set_item("default_duration", default_duration)?;
-        arguments.set_item("clock", clock)?;
-        if let Some(given) = sweep_interval {
-            arguments.set_item("sweep_interval", given)?;
-        }
-        Ok(arguments)
+        self.options.arguments(py)
     }
 
     /// Removes all entries and gives back what they held.
     pub(crate) fn clear(&self, py: Python<'_>) {
         self.has_containers.store(false, Ordering::Relaxed);
+        let gone = self.take_all();
+        calls::give_back(py, gone);
+        self.sweep(py);
+    }
+
+    /// Ends all entries that have not expired, and returns what they held.
+    fn take_all(&self) -> Vec<Py<PyAny>> {
         let mut gone = Vec::new();
         self.map().retain(|key, value| {
             // Before the entry is over. No one else is attached meanwhile, so no one sees it empty.
@@ -407,8 +375,7 @@ impl Store {
             gone.extend(value.take());
             false
         });
-        calls::give_back(py, gone);
-        self.sweep(py);
+        gone
     }
 
     /// Removes what has expired and gives back what it held; returns how many entries.
@@ -445,9 +412,13 @@ impl Store {
 }
 
 impl Drop for Store {
-    /// The references that the map holds are given back with it, by this thread: no other has it any more.
+    /// Gives back all that it holds, attached, as every end of a Python object is.
     fn drop(&mut self) {
         self.sweeping.stop();
+        let mut gone = self.take_all();
+        self.map().sweep(Budget::full_pass());
+        gone.extend(self.sweeping.expired.take_all());
+        calls::give_back_nested(gone);
     }
 }
 

@@ -11,7 +11,8 @@ use std::{
 
 use evanesce::{Budget, Sweeper, TtlMap};
 use pyo3::{
-    exceptions::{PyRuntimeError, PyRuntimeWarning},
+    exceptions::{PyImportError, PyRuntimeError, PyRuntimeWarning},
+    ffi,
     prelude::*,
     types::PyDict,
 };
@@ -30,12 +31,18 @@ pub(crate) struct Sweeping {
     has_begun: AtomicBool,
 }
 
+pub(crate) fn is_ending() -> bool {
+    IS_ENDING.load(Ordering::Acquire)
+}
+
 /// Those that have begun, by their addresses.
 static BEGUN: Mutex<BTreeMap<usize, Weak<Sweeping>>> = Mutex::new(BTreeMap::new());
 /// The interpreter is about to end: no thread is started any more.
 static IS_ENDING: AtomicBool = AtomicBool::new(false);
+/// The process is about to fork: none is started until it has.
+static IS_FORKING: AtomicBool = AtomicBool::new(false);
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -66,9 +73,8 @@ impl Sweeping {
     }
 
     fn start_thread(&self) -> PyResult<()> {
-        let Some(interval) = self.interval.filter(|_| !IS_ENDING.load(Ordering::Acquire)) else {
-            return Ok(());
-        };
+        let may_start = !is_ending() && !IS_FORKING.load(Ordering::Acquire);
+        let Some(interval) = self.interval.filter(|_| may_start) else { return Ok(()) };
         let expired = Arc::clone(&self.expired);
         let sweeper = Sweeper::spawn_with(&self.map, interval, Budget::time(BUDGET), move |_| {
             if expired.has_any() {
@@ -111,6 +117,7 @@ fn for_each(f: impl Fn(&Sweeping)) {
 /// Before a fork: the child would have no such thread, but whatever it held at that moment.
 #[pyfunction]
 fn stop_all() {
+    IS_FORKING.store(true, Ordering::Release);
     for_each(Sweeping::stop);
 }
 
@@ -129,6 +136,7 @@ fn start_all_in_child(py: Python<'_>) -> PyResult<()> {
 /// After it, in the parent.
 #[pyfunction]
 fn start_all() {
+    IS_FORKING.store(false, Ordering::Release);
     // Where the system has no thread writes sweep all the same.
     for_each(|sweeping| _ = sweeping.start_thread());
 }
@@ -137,10 +145,21 @@ fn start_all() {
 #[pyfunction]
 fn stop_for_ever() {
     IS_ENDING.store(true, Ordering::Release);
-    stop_all();
+    for_each(Sweeping::stop);
 }
 
-/// Has Python call the three.
+/// Sweepers, and the calls that they ask the main thread for, are the process's and not an interpreter's.
+pub(crate) fn refuse_subinterpreters() -> PyResult<()> {
+    // SAFETY: attached, as who initialises a module is.
+    let interpreter = unsafe { ffi::PyInterpreterState_Get() };
+    // SAFETY: as above; it is this thread's.
+    if unsafe { ffi::PyInterpreterState_GetID(interpreter) } == 0 {
+        return Ok(());
+    }
+    Err(PyImportError::new_err("evanesce is for the main interpreter, and not for subinterpreters"))
+}
+
+/// Has Python call the four.
 pub(crate) fn watch_the_process(py: Python<'_>) -> PyResult<()> {
     let at_exit = wrap_pyfunction!(stop_for_ever, py)?;
     py.import("atexit")?.call_method1("register", (at_exit,))?;

@@ -10,7 +10,8 @@ use pyo3::{
 use crate::{
     calls,
     clock::ManualClock,
-    key_value_store::{Maybe, key_error},
+    key_value_store::{key_error, like},
+    options::{Maybe, Options},
     store::Store,
 };
 
@@ -27,16 +28,15 @@ impl TtlMap {
         signature = (*_args, default_duration = None, clock = None, sweep_interval = Maybe::Missing, **_kwargs)
     )]
     fn new(
-        py: Python<'_>,
         _args: &Bound<'_, PyTuple>,
-        default_duration: Option<Py<PyAny>>,
+        default_duration: Option<Bound<'_, PyAny>>,
         clock: Option<Py<ManualClock>>,
         sweep_interval: Maybe<'_>,
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         // What else a subclass's constructor takes is for its `__init__`.
-        let store = Store::new(py, default_duration, clock, sweep_interval.into_option())?;
-        Ok(Self { store })
+        let options = Options::new(default_duration.as_ref(), clock, &sweep_interval)?;
+        Ok(Self { store: Store::new(options) })
     }
 
     /// Returns the value of key, or default if it is absent.
@@ -135,9 +135,9 @@ impl TtlMap {
         Ok(self.store.get(key)?.is_some())
     }
 
-    /// The number of entries, those included that have expired and are not cleared away yet.
-    fn __len__(&self) -> usize {
-        self.store.len()
+    /// The number of entries.
+    fn __len__(&self, py: Python<'_>) -> usize {
+        self.store.len(py)
     }
 
     /// Iterates over the keys that are there now.
@@ -150,9 +150,9 @@ impl TtlMap {
         PyList::new(py, self.store.entries(py).into_iter().map(|(key, value, _)| (key, value)))
     }
 
-    /// The arguments of the constructor that made it, but for the entries.
-    fn _options<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        self.store.options(py)
+    /// A map of the same class with the same options and attributes, and no entries.
+    fn _like<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        like(slf.as_any(), slf.get().store.options(slf.py())?)
     }
 
     /// Takes over the entries of another map, each with the time it has left.

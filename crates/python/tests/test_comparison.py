@@ -1,11 +1,14 @@
 """Keys whose __eq__ and __hash__ raise, let other threads run, or call the store."""
 
+import dataclasses
 import signal
 import threading
+import time
 
 import pytest
 
 from conftest import Hash, Value
+from evanesce import TtlMap
 
 
 def equal(a, b):
@@ -113,6 +116,64 @@ def test_eq_may_remove_the_entry_that_it_is_asked_about(store):
         assert held not in store or len(store) == 1
     store.clear()
     assert len(store) == 0
+
+
+@pytest.mark.parametrize("duration", [None, 1000])
+@pytest.mark.parametrize("deadlines", [False, True])
+def test_a_value_is_put_although_eq_removes_the_entry_that_it_would_replace(store, duration, deadlines):
+    held = Hash(7, equal)
+
+    def removes(a, b):
+        if held in store:
+            store.delete(held)
+        return True
+
+    if deadlines:
+        store.put("other", 1, duration=10**6)
+    store.put(held, "old")
+    key = Hash(7, removes)
+    store.put(key, "new", duration)
+    key.equal = equal
+    assert store.get(key) == "new"
+
+
+@pytest.mark.parametrize("make", [lambda n: Key(n), lambda n: Slow(n)], ids=["dataclass", "slow"])
+def test_a_put_beside_a_pop_is_not_lost(make):
+    """What a pop did not return is there."""
+    store, rounds, popped = TtlMap(sweep_interval=None), 1000, []
+    go = threading.Barrier(2)
+
+    def pops():
+        for _ in range(rounds):
+            go.wait()
+            popped.append(store.pop(make(1), None))
+            go.wait()
+
+    thread = threading.Thread(target=pops)
+    thread.start()
+    for n in range(rounds):
+        store.put(make(1), ("old", n))
+        go.wait()
+        store.put(make(1), ("new", n))
+        go.wait()
+        left = store.pop(make(1), None)
+        assert {popped[-1], left} - {None, ("old", n)} == {("new", n)}
+    thread.join()
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    n: int
+
+
+class Slow(Key):
+    """Lets other threads run while it is compared."""
+
+    __hash__ = Key.__hash__
+
+    def __eq__(self, other):
+        time.sleep(0)
+        return self.n == other.n
 
 
 def test_eq_may_replace_the_value_that_is_looked_for(store):

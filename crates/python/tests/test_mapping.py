@@ -21,7 +21,7 @@ def test_it_is_a_mutable_mapping():
 def test_it_is_made_as_a_dict_is():
     assert dict(TtlMap()) == {}
     assert dict(TtlMap({"a": 1})) == dict(TtlMap([("a", 1)])) == dict(TtlMap(iter([("a", 1)]))) == {"a": 1}
-    assert dict(TtlMap(TtlMap(a) if False else TtlMap({"a": 1}))) == {"a": 1}
+    assert dict(TtlMap(TtlMap({"a": 1}))) == {"a": 1}
     assert dict(TtlMap.fromkeys("ab", 0)) == {"a": 0, "b": 0}
     with pytest.raises(TypeError):
         TtlMap(1)
@@ -84,6 +84,40 @@ def test_or_keeps_durations_and_options():
     assert m["d"] == 4
     with pytest.raises(TypeError):
         m | 1
+
+
+def test_update_from_another_keeps_the_time_and_meets_no_expiry_midway():
+    clock = ManualClock()
+    a, b = TtlMap(clock=clock), TtlMap(clock=clock)
+    for n in range(100):
+        a.put(n, n, duration=1 + n)
+    b.update(a, x=1)
+    a.update(a)
+    assert (b.ttl(7), a.ttl(7), b.ttl("x"), len(b)) == (8.0, 8.0, None, 101)
+    real = TtlMap(sweep_interval=None)
+    for n in range(3000):
+        real.put(n, n, duration=1 + n % 7)
+    for _ in range(20):
+        TtlMap(real), real | {"a": 1}, {"a": 1} | real, real == {}, dict(real.items())
+
+
+def test_views_are_exact_where_entries_have_expired():
+    clock = ManualClock()
+    m = TtlMap(clock=clock)
+    m.put("a", 1, duration=1)
+    clock.advance(1)
+    assert m.keys() == set() and m.items() == set() and m == {} and not m.values()
+    while m:
+        m.popitem()
+
+
+def test_popitem_takes_all_in_time_for_each():
+    """Each walk is for many: 100,000 in a moment. (A walk for each would take a minute and more.)"""
+    m = TtlMap({n: n for n in range(100_000)})
+    assert {m.popitem() for _ in range(100_000)} == {(n, n) for n in range(100_000)}
+    assert not m
+    m["a"] = 1
+    assert m.popitem() == ("a", 1)
 
 
 def test_it_cannot_be_hashed():

@@ -98,6 +98,71 @@ def test_exit_from_a_daemon_thread_that_is_in_code_of_python_s_called_by_a_store
             """)
 
 
+def test_exit_while_the_sweeper_asks_the_main_thread():
+    """Its calls come when the interpreter has begun to end."""
+    for _ in range(3):
+        run("""
+            import atexit, sys, time
+            from evanesce import KeyValueStore
+            class Late:
+                def __del__(self):
+                    for _ in range(100): len('x')
+                    time.sleep(0.001)
+            late = Late()
+            late.me = late
+            sys.modules['aaa'] = late
+            end = time.monotonic() + 0.3
+            atexit.register(lambda: time.sleep(max(0, end - time.monotonic() + 0.02)))
+            store = KeyValueStore(sweep_interval=1)
+            for n in range(20_000):
+                store.put(n, [n], duration=max(1, (end - time.monotonic()) * 1000))
+        """)
+
+
+def test_exit_from_a_daemon_thread_that_ends_stores():
+    for _ in range(5):
+        run("""
+            import threading, time
+            from evanesce import KeyValueStore
+            class Value:
+                def __del__(self):
+                    for _ in range(200): pass
+            def work():
+                while True:
+                    store = KeyValueStore(sweep_interval=None)
+                    for n in range(20): store.put(n, Value())
+                    del store
+            for _ in range(4):
+                threading.Thread(target=work, daemon=True).start()
+            time.sleep(0.05)
+        """)
+
+
+def test_a_subinterpreter_is_refused():
+    said = run("""
+        try:
+            import _xxsubinterpreters as interpreters
+        except ImportError:
+            import _interpreters as interpreters
+        import evanesce
+        other = interpreters.create()
+        code = '''
+        try:
+            import evanesce
+            said = 'imported'
+        except ImportError as error:
+            said = str(error)
+        import os
+        os.write(1, said.encode())
+        '''
+        import textwrap
+        interpreters.run_string(other, textwrap.dedent(code))
+        store = evanesce.KeyValueStore()
+        store.put('a', 1)
+    """)
+    assert "main interpreter" in said or "not support" in said, said
+
+
 def test_exit_with_stores_in_modules_and_cycles():
     run("""
         import sys, types, atexit

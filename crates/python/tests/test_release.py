@@ -1,5 +1,6 @@
 """When what a store holds is let go: at once, by whom, and cycles."""
 
+import datetime
 import gc
 import os
 import sys
@@ -197,6 +198,52 @@ def test_cycles_by_what_has_expired_are_collected(cls):
     for interval in [None, 0.01]:
         assert cycles(lambda: cls(clock=clock, sweep_interval=interval), make) == 0
     assert not [obj for obj in gc.get_objects() if type(obj) is Node]
+
+
+def test_cycles_by_what_was_put_while_a_comparison_cleared_the_store_are_collected(cls):
+    def make(store):
+        store[Hash(7, lambda a, b: a is b)] = 1
+        node = Node()
+        node.store = store
+        store[Hash(7, lambda a, b: store.clear())] = node
+
+    assert cycles(cls, make) == 0
+
+
+def test_options_are_part_of_no_cycle(cls):
+    class Span(datetime.timedelta):
+        pass
+
+    refers = []
+    for _ in range(20):
+        span = Span(seconds=5)
+        span.store = cls(default_duration=span)
+        refers.append(weakref.ref(span.store))
+    del span
+    gc.collect()
+    assert not any(store() for store in refers)
+
+
+def test_a_chain_of_stores_ends_without_a_deep_stack(cls):
+    outer = None
+    for _ in range(100_000):
+        store = cls(sweep_interval=None)
+        store["next"] = outer
+        outer = store
+    del store, outer
+    gc.collect()
+
+
+@pytest.mark.usefixtures("no_collection")
+def test_what_is_put_for_an_instant_is_let_go_with_it():
+    store = KeyValueStore(sweep_interval=0.1)
+    values = []
+    for _ in range(20_000):
+        store.put("a", 1, duration=10**6)
+        values.append(put(store, "a", duration=0.000001))
+    store.delete("a") if "a" in store else None
+    store.sweep()
+    assert not any(value() for value in values)
 
 
 def test_a_collection_takes_nothing_that_is_reachable(cls):

@@ -144,9 +144,9 @@ def test_sweep_and_stats(store, clock):
     for n in range(100):
         store.put(n, n, duration=1 + n % 2)
     clock.advance(1)
-    assert (len(store), store.stats()["expired_unswept"]) == (100, 50)
-    assert store.sweep() == 50
-    assert (len(store), store.sweep()) == (50, 0)
+    assert store.stats()["len"] == 100 and store.stats()["expired_unswept"] == 50
+    assert store.sweep() == 50 and store.sweep() == 0
+    assert len(store) == 50
     stats = store.stats()
     assert stats["len"] == 50 and stats["swept_total"] == 50 and stats["bytes_allocated"] > 0
     clock.advance(1)
@@ -184,12 +184,46 @@ def test_copies_share_values_and_the_clock(cls, clock):
     assert deep["a"] == value and deep["a"] is not value
 
 
+def test_len_is_that_of_what_has_not_expired(cls, clock):
+    store = cls(clock=clock)
+    for n in range(100):
+        store.put(n, n, duration=1 + n % 2)
+    assert len(store) == 100
+    clock.advance(1)
+    assert len(store) == len(list(store)) == 50 and store
+    clock.advance(1)
+    assert len(store) == 0 and not store
+
+
+def test_copies_of_subclasses_have_their_class_and_attributes():
+    for store in [Sessions("web"), Named("web"), Plain()]:
+        store["a"], store.name = 1, "web"
+        for copied in [store.copy(), copy.copy(store), copy.deepcopy(store)]:
+            assert (type(copied), copied.name, copied["a"]) == (type(store), "web", 1)
+    named = Named("web", a=1)
+    for joined in [named | {"b": 2}, {"b": 2} | named]:
+        assert (type(joined), joined.name, dict(joined)) == (Named, "web", {"a": 1, "b": 2})
+    assert Configured(default_duration=5, colour="red").colour == "red"
+    for wrong in [lambda: Plain(1), lambda: Plain(colour=1), lambda: KeyValueStore(1)]:
+        with pytest.raises(TypeError, match=r"\(\) (has no argument 'colour'|takes its arguments by name)"):
+            wrong()
+
+
+class Plain(KeyValueStore):
+    pass
+
+
+class Configured(KeyValueStore):
+    def __init__(self, *, colour, **options):
+        self.colour = colour
+
+
 def test_a_store_that_holds_itself_is_pickled_and_shown(cls):
     store = cls()
     store["self"] = store
     loaded = pickle.loads(pickle.dumps(store))
     assert loaded["self"] is loaded
-    assert "..." in repr(TtlMap(a=1) if False else store) or cls is KeyValueStore
+    assert "..." in repr(store) or cls is KeyValueStore
     store.clear(), loaded.clear()
 
 
@@ -204,9 +238,6 @@ def test_subclasses_have_attributes_constructors_and_pickles():
 
 
 class Sessions(KeyValueStore):
-    def __new__(cls, name="", **options):
-        return super().__new__(cls, **options)
-
     def __init__(self, name="", **options):
         self.name = name
 
@@ -232,6 +263,8 @@ def test_stores_can_be_referred_to_weakly_and_subscripted(cls):
 def test_options_are_checked(cls):
     with pytest.raises(TypeError, match="default_duration must be a number of milliseconds or a timedelta, not str"):
         cls(default_duration="1")
+    with pytest.raises(ValueError, match="sweep_interval is 0, but must be more, or None for no thread"):
+        cls(sweep_interval=0)
     with pytest.raises(ValueError, match="sweep_interval is -1, but must be zero or more milliseconds"):
         cls(sweep_interval=-1)
     with pytest.raises(TypeError):

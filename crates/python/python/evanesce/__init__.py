@@ -1,7 +1,7 @@
 """Key-value stores in memory whose entries can expire, for many threads.
 
 KeyValueStore has `get`, `put` and `delete`, and raises KeyError for what is not there. TtlMap is the same as a
-mapping, with everything that a dict has. ManualClock is a clock for tests.
+mapping, with what a dict has but for an order. ManualClock is a clock for tests.
 
 >>> from evanesce import KeyValueStore
 >>> store = KeyValueStore()

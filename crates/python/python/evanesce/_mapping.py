@@ -40,8 +40,8 @@ class TtlMap(_core.TtlMap[_K, _V], MutableMapping[_K, _V]):
     """A mapping whose entries can expire; for many threads at once.
 
     It is made as a dict is, but that keywords are options: those of KeyValueStore. Iteration goes over what is
-    there when it begins, and never raises RuntimeError. `len` counts entries that have expired and are not
-    cleared away yet.
+    there when it begins, and never raises RuntimeError. It has no order. `len` clears away what has expired.
+    `dict(m)` looks each key up anew, and raises KeyError if one expires in between: use `dict(m.items())`.
 
     >>> from evanesce import ManualClock, TtlMap
     >>> clock = ManualClock()
@@ -69,6 +69,16 @@ class TtlMap(_core.TtlMap[_K, _V], MutableMapping[_K, _V]):
         # The options are the constructor's, in `_core`.
         self.update(data)
 
+    def update(self, other: Any = (), /, **entries: Any) -> None:
+        """Puts the entries of another mapping, or of pairs, and of the keywords.
+
+        Those of another TtlMap come with the time they have left, all others with the default duration.
+        """
+        if isinstance(other, _core.TtlMap):
+            self._put_all(other)
+            other = ()
+        super().update(other, **entries)
+
     def items(self) -> ItemsView[_K, _V]:
         """The keys and values, as a view."""
         return _TtlItems(self)
@@ -78,8 +88,8 @@ class TtlMap(_core.TtlMap[_K, _V], MutableMapping[_K, _V]):
         return _TtlValues(self)
 
     def copy(self) -> Self:
-        """Returns a map with the same options and entries, each with the time it has left."""
-        copy = type(self)(**self._options())
+        """Returns a map with the same options, attributes and entries, each with the time it has left."""
+        copy = self._like()
         copy._put_all(self)
         return copy
 
@@ -103,7 +113,8 @@ class TtlMap(_core.TtlMap[_K, _V], MutableMapping[_K, _V]):
     def __ror__(self, other: Mapping[_K, _V]) -> Self:
         if not isinstance(other, Mapping):
             return NotImplemented
-        result = type(self)(other, **self._options())
+        result = self._like()
+        result.update(other)
         result._put_all(self)
         return result
 
