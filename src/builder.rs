@@ -8,7 +8,7 @@ use crate::{
     listener::{Listener, RemovalCause},
     map::TtlMap,
     policy::{Live, Policy},
-    raw::{MAX_SLOTS, Table},
+    raw::{MAX_SLOTS, PageSize, Table},
     stats::Lookups,
 };
 
@@ -38,6 +38,7 @@ pub struct Builder<K, V, S = RandomState> {
     policy: Policy,
     clock: ClockSource,
     max_slots: usize,
+    page_size: PageSize,
     listener: Listener<(K, V)>,
     record_stats: bool,
 }
@@ -50,6 +51,7 @@ impl<K, V, S> Builder<K, V, S> {
             policy: Policy::default(),
             clock: ClockSource::monotonic(),
             max_slots: MAX_SLOTS as usize,
+            page_size: PageSize::Usual,
             listener: Listener::NONE,
             record_stats: false,
         }
@@ -83,8 +85,17 @@ impl<K, V, S> Builder<K, V, S> {
     /// # Ok::<_, evanesce::BuildError>(())
     /// ```
     pub fn hasher<H>(self, hasher: H) -> Builder<K, V, H> {
-        let Self { capacity, hasher: _, policy, clock, max_slots, listener, record_stats } = self;
-        Builder { capacity, hasher, policy, clock, max_slots, listener, record_stats }
+        let Self {
+            capacity,
+            hasher: _,
+            policy,
+            clock,
+            max_slots,
+            page_size,
+            listener,
+            record_stats,
+        } = self;
+        Builder { capacity, hasher, policy, clock, max_slots, page_size, listener, record_stats }
     }
 
     /// Sets the time to live of entries that are put without one. Default: they never expire.
@@ -200,6 +211,27 @@ impl<K, V, S> Builder<K, V, S> {
         self
     }
 
+    /// Sets whether the system is asked to put large tables on huge pages (Linux: `madvise` with `MADV_HUGEPAGE`;
+    /// elsewhere, and where the system has none, it makes no difference). Default: no.
+    ///
+    /// Parts of the map of 4 MiB or more are put there, so a map of up to about 100,000 entries is as before. In
+    /// one of a million or more a lookup of a key at random takes some 20 to 30 % less. In return memory comes 2 MiB
+    /// at a time, and the write that needs it waits until it is cleared, up to some milliseconds; and what a map
+    /// that has shrunk gives back the system may not be able to use at once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let routes = evanesce::TtlMap::<u32, u64>::builder().huge_pages(true).build()?;
+    /// routes.insert(1, 10);
+    /// assert_eq!(routes.get_cloned(&1), Some(10));
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
+    pub fn huge_pages(mut self, ask: bool) -> Self {
+        self.page_size = if ask { PageSize::Huge } else { PageSize::Usual };
+        self
+    }
+
     /// Sets a function that is told of the end of each entry: once, after it has become invisible, with its key,
     /// its value and why it ended. Default: none.
     ///
@@ -281,8 +313,14 @@ impl<K, V, S> Builder<K, V, S> {
         let policy = self.policy.checked()?;
         let sweep_per_write = policy.sweep_per_write as u32;
         // No range goes beyond 32 bits.
-        let table =
-            Table::new(capacity, max_slots as u32, sweep_per_write, self.clock, self.listener);
+        let table = Table::new(
+            capacity,
+            max_slots as u32,
+            self.page_size,
+            sweep_per_write,
+            self.clock,
+            self.listener,
+        );
         let lookups = Lookups::new(self.record_stats);
         Ok(TtlMap { table, hasher: self.hasher, policy: Live::new(policy), lookups })
     }
@@ -290,12 +328,22 @@ impl<K, V, S> Builder<K, V, S> {
 
 impl<K, V, S> fmt::Debug for Builder<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { capacity, hasher: _, policy, clock, max_slots, listener, record_stats } = self;
+        let Self {
+            capacity,
+            hasher: _,
+            policy,
+            clock,
+            max_slots,
+            page_size,
+            listener,
+            record_stats,
+        } = self;
         f.debug_struct("Builder")
             .field("capacity", capacity)
             .field("policy", policy)
             .field("clock", clock)
             .field("max_slots", max_slots)
+            .field("page_size", page_size)
             .field("eviction_listener", listener)
             .field("record_stats", record_stats)
             .finish_non_exhaustive()

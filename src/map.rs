@@ -18,7 +18,7 @@ use crate::{
     listener::Listener,
     pinned::Pinned,
     policy::{Live, Policy},
-    raw::{self, MAX_SLOTS, State, Table},
+    raw::{self, MAX_SLOTS, PageSize, State, Table},
     stats::{Lookups, Stats},
     sweep::{Budget, SweepReport},
 };
@@ -103,7 +103,14 @@ impl<K, V, S> TtlMap<K, V, S> {
         let clock = ClockSource::monotonic();
         let policy = Policy::default();
         let sweep_per_write = policy.sweep_per_write as u32;
-        let table = Table::new(capacity, MAX_SLOTS, sweep_per_write, clock, Listener::NONE);
+        let table = Table::new(
+            capacity,
+            MAX_SLOTS,
+            PageSize::Usual,
+            sweep_per_write,
+            clock,
+            Listener::NONE,
+        );
         Self { table, hasher, policy: Live::new(policy), lookups: Lookups::new(false) }
     }
 

@@ -96,6 +96,50 @@ fn a_capacity_that_was_asked_for_stays_until_it_is_given_up() {
     });
 }
 
+/// How much of this process's memory is meant for huge pages by request, in KiB; none where the system has none.
+#[cfg(target_os = "linux")]
+fn on_huge_pages() -> Option<u64> {
+    std::fs::metadata("/sys/kernel/mm/transparent_hugepage").ok()?;
+    let mappings = std::fs::read_to_string("/proc/self/smaps").ok()?;
+    let (mut size, mut sum) = (0, 0);
+    for line in mappings.lines() {
+        let mut words = line.split_whitespace();
+        match words.next() {
+            Some("Size:") => size = words.next()?.parse().ok()?,
+            Some("VmFlags:") if words.any(|flag| flag == "hg") => sum += size,
+            _ => {}
+        }
+    }
+    Some(sum)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn large_tables_are_put_on_huge_pages_if_that_is_asked_for() {
+    exclusive(|| {
+        if on_huge_pages().is_none() {
+            println!("SKIPPED: huge pages: this system has none");
+            return;
+        }
+        let laid_out = |ask, capacity| -> Map {
+            builder().capacity(capacity).huge_pages(ask).build().expect("valid options")
+        };
+        let _usual = laid_out(false, 1 << 21);
+        let _small = laid_out(true, 1000);
+        assert_eq!(on_huge_pages(), Some(0));
+        let huge = laid_out(true, 1 << 21);
+        huge.pin().insert(1, 1);
+        let of_one = on_huge_pages();
+        assert!(of_one > Some(0));
+        let copy = huge.clone(); // laid out for one entry, with the same options
+        (0..ALL).for_each(|key| _ = copy.pin().insert(key, key));
+        assert!(on_huge_pages() > of_one);
+        assert!((0..ALL).all(|key| copy.pin().get(&key) == Some(&key)));
+        drop((huge, copy));
+        assert_eq!(on_huge_pages(), Some(0));
+    });
+}
+
 #[test]
 fn an_empty_map_and_a_small_one_shrink_to_fit() {
     exclusive(|| {

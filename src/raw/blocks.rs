@@ -8,7 +8,7 @@
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, MODEL, OnceLock, Ordering, planted};
 
 use super::{
-    chunked::{Chunked, Prefixed, Zeroed},
+    chunked::{Chunked, PageSize, Prefixed, Zeroed},
     link::SlotIndex,
     state::{Now, State},
 };
@@ -98,7 +98,7 @@ struct Kept {
 
 impl Kept {
     fn new() -> Box<Self> {
-        let records = Chunked::new();
+        let records = Chunked::new(PageSize::Usual);
         // The words of the tree that stand for the first blocks, up to the root.
         (0..LEVELS).for_each(|word| records.ensure(BlockNumbers::nth(word)));
         Box::new(Self {

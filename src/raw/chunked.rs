@@ -7,7 +7,7 @@
 //! A chunk of 64 KiB or more is mapped from the system. The allocator's zeroed memory would do, but
 //! it clears memory that was used before, megabytes of it inside one insert; fresh pages are
 //! cleared by the system one by one as they are touched. (Elements aligned beyond a page, or a system
-//! that refuses, get the allocator's.)
+//! that refuses, get the allocator's.) If it is asked for, larger ones are put on [huge pages](PageSize).
 
 use core::{
     alloc::Layout,
@@ -31,6 +31,16 @@ pub(super) unsafe trait Zeroed {
 }
 
 const CHUNKS: usize = 32;
+
+/// Which pages a large chunk is asked to be put on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PageSize {
+    /// What the system takes.
+    Usual,
+    /// Larger ones, where the system has them: a processor remembers where some thousand pages are, and a lookup
+    /// in an array of many more waits for two loads where it could wait for one.
+    Huge,
+}
 
 /// How the elements of an array are numbered.
 pub(super) trait Numbering {
@@ -96,15 +106,17 @@ pub(super) struct Chunked<T, N: Numbering> {
     /// Pointer to a chunk minus its first number; null before it is allocated.
     chunks: [AtomicPtr<T>; CHUNKS],
     bytes: AtomicUsize,
+    page_size: PageSize,
     owns: PhantomData<T>,
     numbering: PhantomData<fn() -> N>,
 }
 
 impl<T: Zeroed, N: Numbering> Chunked<T, N> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(page_size: PageSize) -> Self {
         Self {
             chunks: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
             bytes: AtomicUsize::new(0),
+            page_size,
             owns: PhantomData,
             numbering: PhantomData,
         }
@@ -190,7 +202,7 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
             return;
         }
         let (start, len) = N::span(c);
-        let (base, bytes) = allocate::<T>(len);
+        let (base, bytes) = allocate::<T>(len, self.page_size);
         let biased = base.as_ptr().wrapping_sub(start);
         assert!(!biased.is_null(), "the system placed a chunk where its pointer would be null");
         // Release (O6): the chunk comes before every number in it. Acquire on failure: it is the
@@ -248,6 +260,10 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
         unsafe { pages::<T>(base, chunk_len, number as usize - start, len as usize) }.is_some()
     }
 
+    pub(super) fn page_size(&self) -> PageSize {
+        self.page_size
+    }
+
     /// Bytes taken from the system, pages not touched yet included.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
@@ -280,10 +296,14 @@ mod heap_or_pages {
 
     use memmap2::MmapMut;
 
-    use super::{super::poison, Layout, NonNull, Zeroed, mem};
+    use super::{super::poison, Layout, NonNull, PageSize, Zeroed, mem};
 
     /// From here on memory is mapped: below it, clearing costs a few microseconds at most.
     const MAPPED_FROM_BYTES: usize = 64 << 10;
+    /// From here on memory is put on huge pages if that is asked for. They are of 2 MiB mostly, and as a chunk is as
+    /// large as all before it, the untouched rest of one is no more than half of what is in use.
+    #[cfg(target_os = "linux")]
+    const HUGE_FROM_BYTES: usize = 4 << 20;
     /// So that a node of 32 bytes never straddles two lines.
     const CACHE_LINE_BYTES: usize = 64;
     const PAGE_BYTES: usize = 4096;
@@ -302,12 +322,22 @@ mod heap_or_pages {
     }
 
     /// Memory for `len` elements, all zeros, and how many bytes it took.
-    pub(super) fn allocate<T: Zeroed>(len: usize) -> (NonNull<T>, usize) {
+    pub(super) fn allocate<T: Zeroed>(len: usize, page_size: PageSize) -> (NonNull<T>, usize) {
         const { assert!(!mem::needs_drop::<T>()) }
         let (layout, owner_at) = layout::<T>(len);
         let pages = (layout.size() >= MAPPED_FROM_BYTES && layout.align() <= PAGE_BYTES)
             .then(|| MmapMut::map_anon(layout.size()).ok())
             .flatten();
+        #[cfg(target_os = "linux")]
+        if let Some(pages) = &pages
+            && page_size == PageSize::Huge
+            && layout.size() >= HUGE_FROM_BYTES
+        {
+            // A kernel without them refuses: then they are the usual ones.
+            _ = pages.advise(memmap2::Advice::HugePage);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = page_size;
         let (base, owner) = if let Some(mut pages) = pages {
             (NonNull::new(pages.as_mut_ptr()), Owner::Pages(pages))
         } else {
@@ -400,9 +430,9 @@ mod heap_or_pages {
 /// In a model every element is built and dropped, so that the model checker knows it.
 #[cfg(any(loom, shuttle))]
 mod one_by_one {
-    use super::{Layout, NonNull, Zeroed, mem};
+    use super::{Layout, NonNull, PageSize, Zeroed, mem};
 
-    pub(super) fn allocate<T: Zeroed>(len: usize) -> (NonNull<T>, usize) {
+    pub(super) fn allocate<T: Zeroed>(len: usize, _: PageSize) -> (NonNull<T>, usize) {
         let elements: Box<[T]> = (0..len).map(|_| T::zeroed()).collect();
         let bytes = Layout::for_value(&*elements).size().max(mem::size_of::<T>());
         (NonNull::from(Box::leak(elements)).cast(), bytes)
@@ -445,7 +475,7 @@ mod tests {
 
     #[test]
     fn elements_start_as_zeros_and_keep_their_place() {
-        let array = Chunked::<AtomicU64, Prefixed<12, 1>>::new();
+        let array = Chunked::<AtomicU64, Prefixed<12, 1>>::new(PageSize::Usual);
         let mut places = Vec::new();
         for i in 0..50_000 {
             let number = Prefixed::<12, 1>::nth(i);

@@ -8,7 +8,7 @@
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, MODEL, Ordering, planted};
 
 use super::{
-    chunked::{Chunked, Numbering, Zeroed},
+    chunked::{Chunked, Numbering, PageSize, Zeroed},
     guard::Guard,
     link::{AtomicLink, Bucket, LevelShift, Link, Order, SentinelId, SplitKey},
     retire::Limbo,
@@ -200,10 +200,10 @@ impl Directory {
     }
 
     /// A directory with the fewest levels that keep `capacity` entries at half an entry a bucket.
-    pub(super) fn with_capacity(capacity: usize) -> Self {
+    pub(super) fn with_capacity(capacity: usize, page_size: PageSize) -> Self {
         let level = Self::level_for(capacity);
         let directory = Self {
-            cells: Chunked::new(),
+            cells: Chunked::new(page_size),
             shift: AtomicUsize::new(LevelShift::of_level(level).0),
             plan: Box::new(Plan {
                 step: AtomicU64::new(Step { level, phase: Phase::Idle, next: 0 }.to_word()),
@@ -543,7 +543,7 @@ mod tests {
     #[test]
     fn a_capacity_takes_the_fewest_levels_that_hold_it() {
         for capacity in (0..70).chain([511, 512, 513, 100_000]) {
-            let directory = Directory::with_capacity(capacity);
+            let directory = Directory::with_capacity(capacity, PageSize::Usual);
             assert!(directory.capacity() >= capacity, "{capacity}");
             let fits = directory.capacity() < 2 * capacity.max(1);
             assert!(fits || directory.level() == MIN_LEVEL, "{capacity}: {}", directory.level());
@@ -556,7 +556,7 @@ mod tests {
 
     #[test]
     fn buckets_cover_every_key_once_in_order() {
-        let directory = Directory::with_capacity(64);
+        let directory = Directory::with_capacity(64, PageSize::Usual);
         let mut next = 0;
         for (start, last) in directory.buckets() {
             assert_eq!(u64::from(start.node_key()), next);
@@ -568,7 +568,7 @@ mod tests {
 
     #[test]
     fn the_cell_of_a_bucket_is_that_of_its_sentinel() {
-        let directory = Directory::with_capacity(1 << 10);
+        let directory = Directory::with_capacity(1 << 10, PageSize::Usual);
         for level in MIN_LEVEL..=directory.level() {
             for i in 0..1 << level {
                 let bucket = Bucket::new(level, i);
@@ -581,14 +581,14 @@ mod tests {
     /// While it rests or is left, growth takes it back.
     #[test]
     fn a_level_that_is_being_left_is_taken_back() {
-        let (directory, limbo) = (Directory::with_capacity(64), Limbo::new(1));
+        let (directory, limbo) = (Directory::with_capacity(64, PageSize::Usual), Limbo::new(1));
         let guard = guard::pin();
         directory.shrink(1, true, &limbo, &guard);
         directory.grow(65, &guard);
         assert!(directory.step().phase == Phase::Linking);
         assert_eq!(directory.level(), 7);
         drop(guard);
-        let directory = Directory::with_capacity(64);
+        let directory = Directory::with_capacity(64, PageSize::Usual);
         directory.shrink(1, true, &limbo, &guard::pin());
         while directory.step().phase != Phase::Leaving {
             let guard = guard::pin();
@@ -612,7 +612,7 @@ mod models {
     #[test]
     fn directory_a_level_rests_and_is_left_for_a_grace_period_each() {
         loom::model(|| {
-            let (directory, limbo) = (Directory::with_capacity(2), Limbo::new(1));
+            let (directory, limbo) = (Directory::with_capacity(2, PageSize::Usual), Limbo::new(1));
             let phase = || directory.step().phase;
             let help = || drop(directory.claim(&limbo, &guard::pin()));
             let claimer = guard::pin();

@@ -59,6 +59,7 @@ mod tokens;
 mod upkeep;
 
 pub(crate) use blocks::MAX_SLOTS;
+pub(crate) use chunked::PageSize;
 pub(crate) use compute::{Computed, Decision, Met};
 pub(crate) use guard::{Guard, pin};
 pub(crate) use link::SplitKey;

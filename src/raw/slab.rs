@@ -13,7 +13,7 @@ use crate::sync::{AtomicU32, Ordering, UnsafeCell, planted};
 
 use super::{
     blocks::{BLOCK_SLOTS, Blocks, FIRST_BLOCK_SLOTS, block_of, slot_of},
-    chunked::{Chunked, Numbering, Prefixed, Zeroed},
+    chunked::{Chunked, Numbering, PageSize, Prefixed, Zeroed},
     link::{AtomicLink, SlotIndex},
     poison,
     state::{AtomicState, State},
@@ -168,14 +168,19 @@ unsafe impl<T: Send> Send for Slab<T> {}
 impl<T> Slab<T> {
     /// A slab for up to `max_slots` entries, of which a stripe has up to `share` in its magazine, and as many
     /// from a block.
-    pub(super) fn new(max_slots: u32, share: u32) -> Self {
+    pub(super) fn new(max_slots: u32, share: u32, page_size: PageSize) -> Self {
         let share = share.min((MAGAZINE_BYTES / size_of::<Node<T>>()) as u32);
         Self {
-            nodes: Chunked::new(),
+            nodes: Chunked::new(page_size),
             blocks: Blocks::new(max_slots, size_of::<Node<T>>()),
             tokens: Tokens::new(),
             magazine_slots: share.clamp(1, MAGAZINE_SLOTS),
         }
+    }
+
+    /// Which pages it asks for.
+    pub(super) fn page_size(&self) -> PageSize {
+        self.nodes.page_size()
     }
 
     /// The node in a slot that was handed out: every index in a link or a state word, in a batch,

@@ -13,6 +13,7 @@ use crate::{
 
 use super::{
     blocks::block_of,
+    chunked::PageSize,
     directory::Directory,
     draft::Draft,
     guard::Guard,
@@ -47,6 +48,7 @@ impl<T> Table<T> {
     pub(crate) fn new(
         capacity: usize,
         max_slots: u32,
+        page_size: PageSize,
         sweep_per_write: u32,
         clock: ClockSource,
         listener: Listener<T>,
@@ -57,8 +59,8 @@ impl<T> Table<T> {
         let share = max_slots / (3 * 8 * stripes.chains().min(16));
         Self {
             list: List {
-                directory: Directory::with_capacity(capacity),
-                slab: Slab::new(max_slots, share),
+                directory: Directory::with_capacity(capacity, page_size),
+                slab: Slab::new(max_slots, share, page_size),
                 limbo: Limbo::new(share),
                 stripes,
             },
@@ -74,7 +76,8 @@ impl<T> Table<T> {
     pub(crate) fn like(&self, capacity: usize) -> Self {
         let (max_slots, sweep_per_write) = (self.max_slots(), self.sweep_rate.per_write());
         let (clock, listener) = (self.clock.clone(), self.listener.clone());
-        Self::new(capacity, max_slots, sweep_per_write, clock, listener)
+        let page_size = self.list.slab.page_size();
+        Self::new(capacity, max_slots, page_size, sweep_per_write, clock, listener)
     }
 
     /// Sets how many slots a write sweeps, on average.

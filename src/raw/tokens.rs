@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::sync::{AtomicU64, OnceLock, Ordering, planted};
 
 use super::{
-    chunked::{Chunked, Zeroed},
+    chunked::{Chunked, PageSize, Zeroed},
     guard::Guard,
     link::SlotIndex,
     slab::SlotNumbers,
@@ -55,9 +55,9 @@ impl Tokens {
 
     /// The token for the entry in a slot, which the caller met in the list under the guard; `None` if it is out.
     pub(super) fn take(&self, slot: SlotIndex, _guard: &Guard) -> Option<RefreshToken> {
-        let holders = self
-            .0
-            .get_or_init(|| Arc::new(Holders { words: Chunked::new(), newest: AtomicU64::new(0) }));
+        let holders = self.0.get_or_init(|| {
+            Arc::new(Holders { words: Chunked::new(PageSize::Usual), newest: AtomicU64::new(0) })
+        });
         holders.words.ensure(slot.0);
         let Holder(word) = holders.words.get_if_there(slot.0)?;
         // Relaxed: to spare the rest.

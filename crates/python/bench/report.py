@@ -310,7 +310,7 @@ def draw(f: Figures, out: Path) -> list[str]:
             axis.margins(x=0.08 if len(sizes) > 1 else 1)
             axis.grid(axis="y", color="#dddddd", linewidth=0.6)
             axis.spines[["top", "right"]].set_visible(False)
-        figure.suptitle(f"{threaded(threads)}: median time of an operation, lower is better, against keys held")
+        figure.suptitle(f"{threaded(threads)}: lower is better, against keys held; medians")
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False)
         figure.savefig(out / chart_name(threads), metadata={"Date": None})
         plt.close(figure)

@@ -47,7 +47,7 @@ impl Store {
     pub(crate) fn new(options: Options) -> Self {
         let expired = Arc::new(Expired::default());
         let listening = Arc::clone(&expired);
-        let builder = TtlMap::builder().hasher(()).eviction_listener(
+        let builder = TtlMap::builder().hasher(()).huge_pages(true).eviction_listener(
             move |key: &Key, value: &ObjectCell, cause| {
                 // The other ends are those of `remove` and `clear`, which see to it themselves.
                 if cause == RemovalCause::Expired {

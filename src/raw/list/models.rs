@@ -9,7 +9,9 @@ use std::sync::{
 use loom::thread;
 
 use super::*;
-use crate::raw::{directory::Share, draft::Draft, guard, link::SentinelId, slab::Slab};
+use crate::raw::{
+    chunked::PageSize, directory::Share, draft::Draft, guard, link::SentinelId, slab::Slab,
+};
 
 fn insert(list: &List<u32>, key: SplitKey, guard: &Guard) {
     let mut turn = Turn::new(&list.stripes, guard);
@@ -56,8 +58,8 @@ fn straggle(name: &str, floor: usize, nodes: usize, other: fn(&List<u32>, &Guard
     builder.check(move || {
         counted.fetch_add(1, Relaxed);
         let list = Arc::new(List::<u32> {
-            directory: Directory::with_capacity(0),
-            slab: Slab::new(7, 1),
+            directory: Directory::with_capacity(0, PageSize::Usual),
+            slab: Slab::new(7, 1, PageSize::Usual),
             limbo: Limbo::new(1),
             stripes: Stripes::new(),
         });

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     clock::{Clock, ClockSource, ManualClock},
     listener::Listener,
-    raw::{draft::Draft, guard, table::Table},
+    raw::{chunked::PageSize, draft::Draft, guard, table::Table},
 };
 
 const MANY: usize = 1_000_000;
@@ -14,8 +14,14 @@ const MANY: usize = 1_000_000;
 /// Links entries of one key one behind the other without searching.
 fn one_chain(clock: ManualClock) -> Table<usize> {
     let deadline = State::until(clock.now() + 1);
-    let table =
-        Table::new(0, 1 << 21, 0, ClockSource::Custom(std::sync::Arc::new(clock)), Listener::NONE);
+    let table = Table::new(
+        0,
+        1 << 21,
+        PageSize::Usual,
+        0,
+        ClockSource::Custom(std::sync::Arc::new(clock)),
+        Listener::NONE,
+    );
     link_chain(&table, deadline);
     table
 }
@@ -44,7 +50,7 @@ fn link_chain(table: &Table<usize>, deadline: State) {
 #[test]
 fn growth_links_every_sentinel_once() {
     let clock = ClockSource::monotonic();
-    let table = Table::new(0, 1 << 20, 0, clock, Listener::NONE);
+    let table = Table::new(0, 1 << 20, PageSize::Usual, 0, clock, Listener::NONE);
     let guard = guard::pin();
     for i in 0..5_000_u64 {
         let key = SplitKey::from_hash(i);
@@ -68,7 +74,8 @@ fn growth_links_every_sentinel_once() {
 /// A level that writes left half linked, a few sweeps finish, sixteen shares each.
 #[test]
 fn sweeps_finish_a_level_that_was_begun() {
-    let table = Table::new(1 << 11, 1 << 20, 0, ClockSource::monotonic(), Listener::NONE);
+    let table =
+        Table::new(1 << 11, 1 << 20, PageSize::Usual, 0, ClockSource::monotonic(), Listener::NONE);
     let guard = guard::pin();
     let mut keys = 0_u64..;
     while !table.list.directory.is_busy() {

@@ -7,7 +7,7 @@ use crate::raw::{guard, stripe::Stripes};
 /// Runs `test` in a turn of a slab of up to `max_slots` slots.
 fn in_a_turn<T>(max_slots: u32, test: impl FnOnce(&Slab<T>, &mut Turn<'_>)) {
     let (stripes, guard) = (Stripes::new(), guard::pin());
-    test(&Slab::new(max_slots, max_slots / 8), &mut Turn::new(&stripes, &guard));
+    test(&Slab::new(max_slots, max_slots / 8, PageSize::Usual), &mut Turn::new(&stripes, &guard));
 }
 
 /// The numbers of all slots of a slab of `max_slots`, in order.
@@ -132,7 +132,7 @@ fn a_block_keeps_the_earliest_of_the_deadlines_that_were_noted() {
 #[test]
 fn the_last_slots_of_a_map_are_found_in_the_magazines_of_others() {
     let (stripes, guard) = (Stripes::new(), guard::pin());
-    let slab = Slab::<u64>::new(80, 5);
+    let slab = Slab::<u64>::new(80, 5, PageSize::Usual);
     let mut first = Turn::new(&stripes, &guard);
     slab.take(&mut first).unwrap();
     let mut second = Turn::new(&stripes, &guard);
