@@ -7,7 +7,7 @@
 use std::{
     cell::{Cell, RefCell},
     ffi::c_int,
-    mem,
+    mem, ptr,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
@@ -18,8 +18,7 @@ use pyo3::{ffi, prelude::*};
 unsafe extern "C-unwind" {
     fn PyObject_Hash(object: *mut ffi::PyObject) -> ffi::Py_hash_t;
     fn PyObject_RichCompareBool(a: *mut ffi::PyObject, b: *mut ffi::PyObject, op: c_int) -> c_int;
-    fn PyObject_CallOneArg(call: *mut ffi::PyObject, arg: *mut ffi::PyObject)
-    -> *mut ffi::PyObject;
+    fn PyObject_CallFunctionObjArgs(call: *mut ffi::PyObject, ...) -> *mut ffi::PyObject;
     fn Py_DecRef(object: *mut ffi::PyObject);
 }
 
@@ -63,8 +62,9 @@ pub(crate) fn call<'py>(
     function: &Bound<'py, PyAny>,
     argument: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: both are alive, and the thread attached.
-    let result = or_hang(|| unsafe { PyObject_CallOneArg(function.as_ptr(), argument.as_ptr()) });
+    let (call, end) = (function.as_ptr(), ptr::null_mut::<ffi::PyObject>());
+    // SAFETY: both are alive, and the thread attached; a null ends the arguments.
+    let result = or_hang(|| unsafe { PyObject_CallFunctionObjArgs(call, argument.as_ptr(), end) });
     // SAFETY: a new reference, or null with an error set.
     unsafe { Bound::from_owned_ptr_or_err(function.py(), result) }
 }
