@@ -10,13 +10,11 @@
 //! that refuses, get the allocator's.) If it is asked for, larger ones are put on [huge pages](PageSize).
 
 use core::{
-    alloc::Layout,
     marker::PhantomData,
-    mem,
     ptr::{self, NonNull},
 };
 
-use crate::sync::{AtomicPtr, AtomicUsize, Ordering};
+use crate::sync::{AtomicPtr, Ordering};
 
 /// What a fresh chunk is filled with.
 ///
@@ -105,7 +103,6 @@ impl<const OFFSET_BITS: u32> Prefixed<OFFSET_BITS, 1> {
 pub(super) struct Chunked<T, N: Numbering> {
     /// Pointer to a chunk minus its first number; null before it is allocated.
     chunks: [AtomicPtr<T>; CHUNKS],
-    bytes: AtomicUsize,
     page_size: PageSize,
     owns: PhantomData<T>,
     numbering: PhantomData<fn() -> N>,
@@ -115,7 +112,6 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
     pub(super) fn new(page_size: PageSize) -> Self {
         Self {
             chunks: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
-            bytes: AtomicUsize::new(0),
             page_size,
             owns: PhantomData,
             numbering: PhantomData,
@@ -202,16 +198,14 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
             return;
         }
         let (start, len) = N::span(c);
-        let (base, bytes) = allocate::<T>(len, self.page_size);
+        let base = allocate::<T>(len, self.page_size);
         let biased = base.as_ptr().wrapping_sub(start);
         assert!(!biased.is_null(), "the system placed a chunk where its pointer would be null");
         // Release (O6): the chunk comes before every number in it. Acquire on failure: it is the
         // chunk of whoever was first, and we may be the one who makes a number in it known.
         let won =
             slot.compare_exchange(ptr::null_mut(), biased, Ordering::Release, Ordering::Acquire);
-        if won.is_ok() {
-            self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        } else {
+        if won.is_err() {
             // SAFETY: allocated above with this length, and not published.
             unsafe { release::<T>(base, len) };
         }
@@ -266,7 +260,10 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
 
     /// Bytes taken from the system, pages not touched yet included.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        // Relaxed: whether they are there is all that is asked.
+        let is_there = |&c: &usize| !self.chunks[c].load(Ordering::Relaxed).is_null();
+        let lens = (0..CHUNKS).filter(is_there).map(|c| N::span(c).1);
+        lens.filter(|&len| len > 0).map(bytes_of::<T>).sum()
     }
 }
 
@@ -286,17 +283,18 @@ impl<T, N: Numbering> Drop for Chunked<T, N> {
 }
 
 #[cfg(not(any(loom, shuttle)))]
-use heap_or_pages::{allocate, give_back, pages, release};
+use heap_or_pages::{allocate, bytes_of, give_back, pages, release};
 #[cfg(any(loom, shuttle))]
-use one_by_one::{allocate, give_back, pages, release};
+use one_by_one::{allocate, bytes_of, give_back, pages, release};
 
 #[cfg(not(any(loom, shuttle)))]
 mod heap_or_pages {
-    use std::alloc::{alloc_zeroed, dealloc, handle_alloc_error};
+    use core::mem;
+    use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 
     use memmap2::MmapMut;
 
-    use super::{super::poison, Layout, NonNull, PageSize, Zeroed, mem};
+    use super::{super::poison, NonNull, PageSize, Zeroed};
 
     /// From here on memory is mapped: below it, clearing costs a few microseconds at most.
     const MAPPED_FROM_BYTES: usize = 64 << 10;
@@ -321,8 +319,13 @@ mod heap_or_pages {
         whole.expect("a chunk of 2^29 slots fits the address space")
     }
 
-    /// Memory for `len` elements, all zeros, and how many bytes it took.
-    pub(super) fn allocate<T: Zeroed>(len: usize, page_size: PageSize) -> (NonNull<T>, usize) {
+    /// How many bytes memory for `len` elements takes.
+    pub(super) fn bytes_of<T>(len: usize) -> usize {
+        layout::<T>(len).0.size()
+    }
+
+    /// Memory for `len` elements, all zeros.
+    pub(super) fn allocate<T: Zeroed>(len: usize, page_size: PageSize) -> NonNull<T> {
         const { assert!(!mem::needs_drop::<T>()) }
         let (layout, owner_at) = layout::<T>(len);
         let pages = (layout.size() >= MAPPED_FROM_BYTES && layout.align() <= PAGE_BYTES)
@@ -349,7 +352,7 @@ mod heap_or_pages {
         let record = unsafe { base.byte_add(owner_at) }.cast::<Owner>();
         // SAFETY: laid out for it, and fresh: nobody else knows it.
         unsafe { record.write(owner) };
-        (base.cast(), layout.size())
+        base.cast()
     }
 
     /// The mapping that some elements are in, and where: if they are whole pages, and the system is one whose
@@ -430,12 +433,15 @@ mod heap_or_pages {
 /// In a model every element is built and dropped, so that the model checker knows it.
 #[cfg(any(loom, shuttle))]
 mod one_by_one {
-    use super::{Layout, NonNull, PageSize, Zeroed, mem};
+    use super::{NonNull, PageSize, Zeroed};
 
-    pub(super) fn allocate<T: Zeroed>(len: usize, _: PageSize) -> (NonNull<T>, usize) {
+    pub(super) fn bytes_of<T>(len: usize) -> usize {
+        len * size_of::<T>()
+    }
+
+    pub(super) fn allocate<T: Zeroed>(len: usize, _: PageSize) -> NonNull<T> {
         let elements: Box<[T]> = (0..len).map(|_| T::zeroed()).collect();
-        let bytes = Layout::for_value(&*elements).size().max(mem::size_of::<T>());
-        (NonNull::from(Box::leak(elements)).cast(), bytes)
+        NonNull::from(Box::leak(elements)).cast()
     }
 
     /// All can be given back, in a model.
