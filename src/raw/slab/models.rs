@@ -8,7 +8,7 @@ use std::sync::{
 use loom::thread;
 
 use super::{Slab, Turn};
-use crate::raw::{guard, stripe::Stripes};
+use crate::raw::{chunked::PageSize, guard, stripe::Stripes};
 
 /// Explores `f`; fails below `floor` executions, half of what was seen first.
 fn model(name: &str, preemptions: usize, floor: usize, f: impl Fn() + Sync + Send + 'static) {
@@ -28,7 +28,7 @@ fn model(name: &str, preemptions: usize, floor: usize, f: impl Fn() + Sync + Sen
 
 /// A slab of 15 slots, in blocks of 3, 4, 4 and 4: the last two are a run, and free; the others are taken.
 fn with_a_free_run() -> Arc<(Slab<u32>, Stripes)> {
-    let shared = Arc::new((Slab::<u32>::new(15, 1), Stripes::new()));
+    let shared = Arc::new((Slab::<u32>::new(15, 1, PageSize::Usual), Stripes::new()));
     let (slab, stripes) = &*shared;
     let guard = guard::pin();
     let mut turn = Turn::new(stripes, &guard);
@@ -44,7 +44,7 @@ fn with_a_free_run() -> Arc<(Slab<u32>, Stripes)> {
 fn slab_no_block_with_free_slots_is_left_behind() {
     model("slab_no_block_with_free_slots_is_left_behind", 2, 3200, || {
         // Magazines of two.
-        let shared = Arc::new((Slab::<u32>::new(11, 2), Stripes::new()));
+        let shared = Arc::new((Slab::<u32>::new(11, 2, PageSize::Usual), Stripes::new()));
         let (slab, stripes) = &*shared;
         let guard = guard::pin();
         let mut turn = Turn::new(stripes, &guard);
