@@ -9,6 +9,9 @@
 //! * `overwrite`: insert over a present key, uniform random.
 //! * `insert_remove`: a fresh key in and the oldest one out; the figure is for the pair.
 //!
+//! * `huge_pages`: `get_hit` of 1M and 10M entries with and without `Builder::huge_pages`, and the longest insert of
+//!   each fill, printed.
+//!
 //! `+ttl` has a deadline, an hour away, on each entry; std's map, which is not synchronised, is the limit.
 
 use std::{
@@ -146,6 +149,29 @@ fn writes(criterion: &mut Criterion) {
     }
 }
 
+fn huge_pages(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("huge_pages");
+    for entries in [1_000_000, 10_000_000] {
+        for (name, ask) in [("usual", false), ("huge", true)] {
+            let map: Map =
+                TtlMap::builder().hasher(hasher()).huge_pages(ask).build().expect("valid options");
+            let mut pinned = map.pin();
+            let mut longest = Duration::ZERO;
+            for n in 0..entries {
+                pinned.repin();
+                let start = Instant::now();
+                pinned.insert(key(n), n);
+                longest = longest.max(start.elapsed());
+            }
+            println!("{name}: the longest of {entries} inserts took {longest:?}");
+            measure(&mut group, (name, entries), |numbers| {
+                numbers.for_each(|n| _ = black_box(pinned.get(&draw(n, entries))));
+            });
+        }
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default()
@@ -153,6 +179,6 @@ criterion_group! {
         .measurement_time(Duration::from_millis(1200))
         .sample_size(15)
         .nresamples(10_000);
-    targets = reads, writes
+    targets = reads, writes, huge_pages
 }
 criterion_main!(benches);
