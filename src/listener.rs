@@ -1,10 +1,13 @@
 //! Who is told when an entry ends.
 
-use core::fmt;
+use core::{cell::RefCell, fmt};
 use std::{
+    collections::VecDeque,
     panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind},
     sync::Arc,
 };
+
+use crate::sync::per_thread;
 
 /// Why an entry ended. For [`Builder::eviction_listener`](crate::Builder::eviction_listener).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -41,14 +44,113 @@ impl<T> Listener<T> {
         self.0.is_some()
     }
 
-    /// Tells of the end of an entry. A panic in the listener ends that call of it and nothing else.
-    pub(crate) fn tell(&self, entry: &T, cause: RemovalCause) {
-        if let Some(told) = &self.0
-            && let Err(panic) = catch_unwind(AssertUnwindSafe(|| told(entry, cause)))
-        {
-            // What was panicked with may panic when dropped, and the panic hook has told of it.
-            core::mem::forget(panic);
+    /// Tells of the end of an entry of the map at this address, and then of what the listener itself ended meanwhile:
+    /// so it is not called within itself, however much it ends. A panic in it ends that call of it and nothing else.
+    ///
+    /// `entry` finds an entry by its number. Whoever called this holds a guard from before, so what the listener ends
+    /// is there until it is told of.
+    pub(crate) fn tell<'g>(
+        &self,
+        map: usize,
+        number: u32,
+        cause: RemovalCause,
+        entry: impl Fn(u32) -> &'g T,
+    ) where
+        T: 'g,
+    {
+        let Some(told) = &self.0 else { return };
+        let mut end = End { map, number, cause };
+        // At the end of a thread, its thread-locals gone, calls nest.
+        let call = match TELLING.try_with(|telling| telling.borrow_mut().begin(end)) {
+            Ok(Begun::Call(call)) => Some(call),
+            Ok(Begun::Waiting) => return,
+            Err(_) => None,
+        };
+        loop {
+            let told = || told(entry(end.number), end.cause);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(told)) {
+                // What was panicked with may panic when dropped, and the panic hook has told of it.
+                core::mem::forget(panic);
+            }
+            let Some(next) = call.as_ref().and_then(Call::next) else { return };
+            end = next;
         }
+    }
+
+    /// Whether this thread is in the listener of the map at this address; also if there is no telling.
+    pub(crate) fn is_running(&self, map: usize) -> bool {
+        self.is_some() && TELLING.try_with(|telling| telling.borrow().is_in(map)).unwrap_or(true)
+    }
+}
+
+// It has a destructor, and may be gone in those of others.
+per_thread! { static TELLING: RefCell<Telling> = RefCell::new(Telling::NEW) }
+
+/// Whose listeners a thread is in, and what they are to be told of then.
+struct Telling {
+    maps: Vec<usize>,
+    waiting: VecDeque<End>,
+}
+
+/// The end of an entry, by its number in the map at an address.
+#[derive(Clone, Copy)]
+struct End {
+    map: usize,
+    number: u32,
+    cause: RemovalCause,
+}
+
+enum Begun {
+    Call(Call),
+    /// The thread is in that listener, and it is told when it returns.
+    Waiting,
+}
+
+impl Telling {
+    const NEW: Self = Self { maps: Vec::new(), waiting: VecDeque::new() };
+
+    fn is_in(&self, map: usize) -> bool {
+        self.maps.contains(&map)
+    }
+
+    fn begin(&mut self, end: End) -> Begun {
+        if self.is_in(end.map) {
+            self.waiting.push_back(end);
+            return Begun::Waiting;
+        }
+        self.maps.push(end.map);
+        Begun::Call(Call { map: end.map, first: self.waiting.len() })
+    }
+
+    /// Takes the first end of a map, of those that wait from a place on.
+    fn next(&mut self, map: usize, first: usize) -> Option<End> {
+        let n = self.waiting.range(first..).position(|end| end.map == map)?;
+        self.waiting.remove(first + n)
+    }
+}
+
+/// The outermost call of a map's listener on a thread.
+struct Call {
+    map: usize,
+    /// What waits from here on has come during the call. (What was there before is of the calls around it.)
+    first: usize,
+}
+
+impl Call {
+    fn next(&self) -> Option<End> {
+        TELLING.try_with(|telling| telling.borrow_mut().next(self.map, self.first)).ok().flatten()
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let _ = TELLING.try_with(|telling| {
+            let Telling { maps, waiting } = &mut *telling.borrow_mut();
+            maps.pop();
+            if waiting.is_empty() {
+                *waiting = VecDeque::new();
+            }
+        });
     }
 }
 

@@ -40,6 +40,7 @@ mod link;
 mod list;
 #[allow(unsafe_code)] // compares and hands out entries
 mod lookup;
+mod nesting;
 #[allow(unsafe_code)] // overwrites emptied entries in debug builds
 mod poison;
 mod refresh;

@@ -54,7 +54,7 @@ impl<T> Table<T> {
     ) {
         let ended = Ended { table: self, guard, entries: Cell::new(0) };
         let walk = &mut self.turn(guard);
-        let Ok(_) = self.list.find(start, last, walk, |_, node| {
+        let Ok(_) = self.list.find(start, last, walk, |slot, node| {
             if node.key() < start.node_key() {
                 // The bucket has no sentinel yet, and the walk began at an earlier one's.
                 return Ok(false);
@@ -73,7 +73,7 @@ impl<T> Table<T> {
                         ended.entries.set(ended.entries.get() + 1);
                         let cause =
                             if visible { RemovalCause::Explicit } else { RemovalCause::Expired };
-                        self.listener.tell(entry, cause);
+                        self.tell_of(slot, cause, &mut self.turn(guard));
                         break;
                     }
                     Err(now) => state = now,

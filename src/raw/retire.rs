@@ -74,6 +74,8 @@ struct Ready {
     tickets: AtomicU32,
     /// The last ticket whose grace period is over; see [`Limbo::next_ticket`].
     past: AtomicU32,
+    /// Batches that were to be reclaimed, where it was refused; see [`Limbo::owe`].
+    owed: AtomicUsize,
 }
 
 impl Ready {
@@ -84,6 +86,7 @@ impl Ready {
             graces: AtomicUsize::new(0),
             tickets: AtomicU32::new(0),
             past: AtomicU32::new(0),
+            owed: AtomicUsize::new(0),
         }
     }
 
@@ -267,6 +270,20 @@ impl Limbo {
     pub(super) fn has_due(&self) -> bool {
         // Relaxed: only a look; the pop orders.
         !self.ready.head.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Notes that a write was due to reclaim so many batches and could not, where it was: whoever reclaims next, or
+    /// does it now, does that as well.
+    #[cold]
+    pub(super) fn owe(&self, batches: usize) {
+        // Relaxed: only a number.
+        self.ready.owed.fetch_add(batches, Ordering::Relaxed);
+    }
+
+    /// Takes over what others owe.
+    pub(super) fn take_owed(&self) -> usize {
+        let owed = &self.ready.owed;
+        if owed.load(Ordering::Relaxed) == 0 { 0 } else { owed.swap(0, Ordering::Relaxed) }
     }
 
     /// Takes a batch whose grace period is over, if there is one.

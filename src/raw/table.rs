@@ -373,7 +373,7 @@ impl<T> Table<T> {
         self.tell(old, cause, turn);
     }
 
-    /// Tells the listener that our step has ended an entry. In no turn: it is the user's code.
+    /// Tells the listener that our step has ended an entry.
     #[inline]
     pub(super) fn tell<'g>(
         &'g self,
@@ -382,9 +382,17 @@ impl<T> Table<T> {
         turn: &mut Turn<'g>,
     ) {
         if self.listener.is_some() {
-            turn.leave();
-            self.listener.tell(old.entry(), cause);
+            self.tell_of(old.slot(), cause, turn);
         }
+    }
+
+    /// The same of the entry in a slot. In no turn: it is the user's code.
+    pub(super) fn tell_of<'g>(&'g self, slot: SlotIndex, cause: RemovalCause, turn: &mut Turn<'g>) {
+        turn.leave();
+        let guard = turn.guard;
+        // Met under this guard; or by the listener, under a later one of this thread.
+        let entry = |slot| List::entry(self.list.slab.node(SlotIndex(slot)), guard);
+        self.listener.tell(self.address(), slot.0, cause, entry);
     }
 
     /// Notes the deadline of an entry that was published in a slot, so that sweeps come to it.

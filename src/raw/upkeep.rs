@@ -3,12 +3,19 @@
 //! A write does a bounded share of it after its effect (`after_write`); sweeps do more. Nothing here
 //! changes what a reader of the map is told, but by the sweep's claim of an expired entry.
 
-use core::{cell::Cell, mem::needs_drop, time::Duration};
+use core::{mem::needs_drop, time::Duration};
 
-use crate::sync::{MODEL, Ordering, per_thread, planted, thread};
+use crate::sync::{MODEL, Ordering, planted, thread};
 
 use super::{
-    directory::Share, guard, link::SlotIndex, list::List, slab::Full, stripe::Turn, table::Table,
+    directory::Share,
+    guard,
+    link::SlotIndex,
+    list::List,
+    nesting::{GoesOn, Upkeep},
+    slab::Full,
+    stripe::Turn,
+    table::Table,
 };
 
 /// Writes of a stripe between two looks at the number of entries, and at a stripe that may be idle. A sum
@@ -128,7 +135,7 @@ impl<T> Table<T> {
     #[cold]
     fn make_room<'g>(&'g self, turn: &mut Turn<'g>) -> SlotIndex {
         for _ in 0..FULL_ROUNDS {
-            self.sweep_step(SLOTS_WHEN_FULL, turn);
+            self.sweep_aside(SLOTS_WHEN_FULL, turn);
             self.list.limbo.seal_all(turn);
             turn.guard.flush();
             self.reclaim(BATCHES_PER_PIN, turn);
@@ -149,7 +156,7 @@ impl<T> Table<T> {
         }
         panic!(
             "evanesce: the map is at its limit of {} slots ({} entries, {} removed ones that a \
-             pinned thread may still see)",
+             pinned thread may still see, or that wait for the end of a `Drop` that calls the map)",
             self.max_slots(),
             self.entries(),
             self.pending(),
@@ -180,13 +187,23 @@ impl<T> Table<T> {
         if let Some(slots) = self.sweep_rate.at(writes)
             && self.has_deadlines.load(Ordering::Relaxed)
         {
-            self.sweep_step(slots, turn);
+            self.sweep_aside(slots, turn);
         }
         if turn.is_seal_wanted() {
             limbo.seal(turn);
         }
         if limbo.has_due() {
             self.reclaim(BATCHES_PER_WRITE, turn);
+        }
+    }
+
+    /// A write's step of sweeping. None within the map's listener, nor within such a step: what the listener puts
+    /// would be swept, told of, and put again, for as long as it has expired by then.
+    fn sweep_aside<'g>(&'g self, slots: u32, turn: &mut Turn<'g>) {
+        if !self.listener.is_running(self.address())
+            && let Some(_goes_on) = GoesOn::begin(self.address(), Upkeep::Sweeping)
+        {
+            self.sweep_step(slots, turn);
         }
     }
 
@@ -219,13 +236,28 @@ impl<T> Table<T> {
         }
     }
 
-    /// Drops the entries of up to `batches` batches whose grace period is over, and frees their
-    /// slots. Returns how many batches it took. A `Drop` that calls the map does not come back here.
+    /// Drops the entries of up to `batches` batches whose grace period is over, and of those that are owed, and frees
+    /// their slots. Returns how many batches it took.
+    ///
+    /// A `Drop` may write to the map: that write finds this thread reclaiming, and what it owes is done here, when
+    /// the `Drop` is over. It ends all the same: what is retired behind our guard is not due before that ends.
     fn reclaim<'g>(&'g self, batches: usize, turn: &mut Turn<'g>) -> usize {
-        let mut taken = 0;
-        while taken < batches && self.list.limbo.has_due() {
-            let Some(_reclaiming) = Reclaiming::begin() else { break };
-            let Some(mut batch) = self.list.limbo.pop(turn.guard) else { break };
+        let limbo = &self.list.limbo;
+        if !limbo.has_due() {
+            return 0;
+        }
+        let Some(_goes_on) = GoesOn::begin(self.address(), Upkeep::Reclaiming) else {
+            limbo.owe(batches);
+            return 0;
+        };
+        let (mut left, mut taken) = (batches, 0);
+        loop {
+            left = left.saturating_add(limbo.take_owed());
+            if left == 0 {
+                break;
+            }
+            let Some(mut batch) = limbo.pop(turn.guard) else { break };
+            left -= 1;
             taken += 1;
             while let Some(entry) = self.list.drain(&mut batch, turn) {
                 if planted!(value_not_dropped) {
@@ -242,24 +274,9 @@ impl<T> Table<T> {
         }
         taken
     }
-}
 
-per_thread! { static ON: Cell<bool> = Cell::new(false) }
-
-/// While a thread reclaims: on one map at a time.
-struct Reclaiming;
-
-impl Reclaiming {
-    fn begin() -> Option<Self> {
-        // A thread that is ending, its thread-locals gone, leaves reclaiming to others.
-        let was = ON.try_with(|on| on.replace(true)).unwrap_or(true);
-        // Lazily: one made and dropped here would end the one that is on.
-        (!was).then(|| Self)
-    }
-}
-
-impl Drop for Reclaiming {
-    fn drop(&mut self) {
-        let _ = ON.try_with(|on| on.set(false));
+    /// Where the table is, for as long as it is borrowed.
+    pub(super) fn address(&self) -> usize {
+        core::ptr::from_ref(self).addr()
     }
 }
