@@ -18,7 +18,7 @@ use crate::{
     listener::Listener,
     pinned::Pinned,
     policy::{Live, Policy},
-    raw::{self, MAX_SLOTS, PageSize, State, Table},
+    raw::{self, MAX_SLOTS, PageSize, Position, State, Table},
     stats::{Lookups, Stats},
     sweep::{Budget, SweepReport},
 };
@@ -435,6 +435,26 @@ impl<K, V, S> TtlMap<K, V, S> {
         self.table.assert_well_formed();
     }
 
+    /// Whether `holds` says so of all visible entries and their deadlines. It is given `view`, a pin of whatever map,
+    /// under which the entries are met; between two buckets it lets the epoch move on, which no second pin is to hinder.
+    fn all_entries(
+        &self,
+        view: &mut Pinned<'_, K, V, S>,
+        mut holds: impl FnMut(&Pinned<'_, K, V, S>, &(K, V), Deadline) -> bool,
+    ) -> bool {
+        let mut position = Position::default();
+        self.table.ranges().all(|range| {
+            self.table.enter(range, &mut position, &view.guard);
+            while let Some((entry, state, _)) = self.table.next_timed(&mut position, &view.guard) {
+                if !holds(view, entry, Deadline::of(state).unwrap_or(Deadline::NEVER)) {
+                    return false;
+                }
+            }
+            view.repin();
+            true
+        })
+    }
+
     /// The state of an entry that is put without a TTL.
     pub(crate) fn default_state(&self) -> State {
         self.policy.draw_ttl().map_or(State::NEVER, |ttl| self.table.clock.state_after(ttl))
@@ -567,13 +587,10 @@ where
             policy: Live::new(self.policy()),
             lookups: Lookups::new(self.lookups.are_recorded()),
         };
-        let mut pinned = map.pin();
-        for entry in self.pin().iter_entries() {
-            let deadline = entry.expires_at().unwrap_or(Deadline::NEVER);
-            pinned.insert_with_deadline(entry.key().clone(), entry.value().clone(), deadline);
-            pinned.repin();
-        }
-        drop(pinned);
+        self.all_entries(&mut map.pin(), |pinned, (key, value), deadline| {
+            pinned.insert_with_deadline(key.clone(), value.clone(), deadline);
+            true
+        });
         map
     }
 }
@@ -626,9 +643,10 @@ where
     /// Whether both have equal visible entries, their deadlines apart. Both may be written meanwhile: then
     /// each entry is compared as it is when it is come to.
     fn eq(&self, other: &Self) -> bool {
-        let (mine, theirs) = (self.pin(), other.pin());
-        mine.iter().count() == theirs.iter().count()
-            && mine.iter().all(|(key, value)| theirs.get(key).is_some_and(|other| value == other))
+        self.live_len() == other.live_len()
+            && self.all_entries(&mut other.pin(), |theirs, (key, value), _| {
+                theirs.get(key).is_some_and(|other| value == other)
+            })
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
 pub(crate) const TOGETHER: usize = 16;
 
 /// An entry that a lookup found visible.
-pub(super) struct Hit<'g, T>(&'g Node<T>);
+pub(super) struct Hit<'g, T>(pub(super) &'g Node<T>);
 
 impl<'g, T> Hit<'g, T> {
     #[inline]
@@ -39,7 +39,7 @@ impl<'g, T> Hit<'g, T> {
 }
 
 /// What one node's state word tells a reader.
-enum Look {
+pub(super) enum Look {
     Visible,
     Expired,
     Over(State),
@@ -202,7 +202,7 @@ impl<T> List<T> {
     ///
     /// That of an entry without a deadline is told here, in line; the rest apart from it.
     #[inline]
-    fn judge<'g, R>(
+    pub(super) fn judge<'g, R>(
         &'g self,
         node: &'g Node<T>,
         guard: &'g Guard,
@@ -255,7 +255,7 @@ impl<T> List<T> {
 
     /// The replacement that a state names.
     #[inline]
-    fn heir(&self, state: State) -> Option<&Node<T>> {
+    pub(super) fn heir(&self, state: State) -> Option<&Node<T>> {
         state.destination().map(|(slot, _)| self.slab.node(slot))
     }
 
@@ -266,7 +266,7 @@ impl<T> List<T> {
     /// have been renewed or replaced in time, and never have been absent. A word found later than
     /// the reading twice is a renewal that goes on meanwhile.
     #[inline]
-    fn look(node: &Node<T>, mut state: State, reading: impl Fn(State) -> Now) -> Look {
+    pub(super) fn look(node: &Node<T>, mut state: State, reading: impl Fn(State) -> Now) -> Look {
         for _ in 0..2 {
             if state.is_never() {
                 return Look::Visible;
@@ -284,38 +284,6 @@ impl<T> List<T> {
             }
         }
         if state.is_terminal() { Look::Over(state) } else { Look::Visible }
-    }
-
-    /// Walks on from `link` to the next visible entry; `None` at the end of the list. Read-only.
-    ///
-    /// It follows the link of the node it stands on, never the replacement's: behind the one it
-    /// meets other keys only, behind the other perhaps the same key again.
-    pub(super) fn next_visible<'g>(
-        &'g self,
-        link: &mut Option<Link>,
-        guard: &'g Guard,
-        reading: impl Fn(State) -> Now,
-    ) -> Option<Hit<'g, T>> {
-        let mut at = link.unwrap_or_else(|| {
-            // Acquire (O1), as below.
-            self.directory.cell(SentinelId::HEAD).load(Ordering::Acquire)
-        });
-        let mut hit = None;
-        while hit.is_none() {
-            match at.target() {
-                Target::Node(slot) => {
-                    let node = self.slab.node(slot);
-                    hit = self.judge(node, guard, &reading, |hit| hit);
-                    let heir = || self.heir(node.state.load(Ordering::Acquire));
-                    let bug = planted!(iteration_follows_the_heir).then(heir).flatten();
-                    at = bug.unwrap_or(node).next.load(Ordering::Acquire);
-                }
-                Target::Sentinel(id) => at = self.directory.cell(id).load(Ordering::Acquire),
-                Target::End => break,
-            }
-        }
-        *link = Some(at);
-        hit
     }
 }
 

@@ -58,6 +58,7 @@ mod table;
 #[allow(unsafe_code)] // names its words zeroed
 mod tokens;
 mod upkeep;
+mod walk;
 
 pub(crate) use blocks::MAX_SLOTS;
 pub(crate) use chunked::PageSize;
@@ -68,6 +69,7 @@ pub(crate) use lookup::TOGETHER;
 pub(crate) use refresh::Freshness;
 pub(crate) use state::{Now, State};
 pub(crate) use stripe::{chain_count, thread_number};
-pub(crate) use table::{Occupied, Position, Table};
+pub(crate) use table::{Occupied, Table};
 pub use tokens::RefreshToken;
 pub(crate) use upkeep::Figures;
+pub(crate) use walk::Position;

@@ -22,7 +22,7 @@ use super::{
     lookup::Hit,
     retire::Limbo,
     slab::Slab,
-    state::{Now, State},
+    state::State,
     stripe::{Stripes, Turn},
     sweeping::{SweepRate, Sweeping},
 };
@@ -174,7 +174,7 @@ impl<T> Table<T> {
 
     /// The state of an entry that was visible, and how long it has to live; `None` if it is over, or was
     /// changed while the clock was read.
-    fn time_left(&self, hit: &Hit<'_, T>) -> Option<(State, Ttl)> {
+    pub(super) fn time_left(&self, hit: &Hit<'_, T>) -> Option<(State, Ttl)> {
         let state = hit.state();
         if state.is_never() {
             return Some((state, Ttl::Never));
@@ -182,37 +182,6 @@ impl<T> Table<T> {
         let reading = self.clock.now();
         (state.is_visible_at(reading) && hit.is_still(state))
             .then(|| (state, Ttl::Remaining(state.remaining(reading))))
-    }
-
-    /// Walks to the next visible entry behind `link`, from the head at first.
-    pub(crate) fn next<'g>(&'g self, link: &mut Position, guard: &'g Guard) -> Option<&'g T> {
-        let reading = |state| self.clock.reading_for(state);
-        self.list.next_visible(&mut link.0, guard, reading).map(Hit::entry)
-    }
-
-    /// The same with expired entries that are still linked.
-    pub(crate) fn next_linked<'g>(
-        &'g self,
-        link: &mut Position,
-        guard: &'g Guard,
-    ) -> Option<&'g T> {
-        self.list.next_visible(&mut link.0, guard, |_| Now::BEFORE_ALL).map(Hit::entry)
-    }
-
-    /// The same as `next`, with the entry's state and how long it has to live; one that ends meanwhile is passed over.
-    pub(crate) fn next_timed<'g>(
-        &'g self,
-        link: &mut Position,
-        guard: &'g Guard,
-    ) -> Option<(&'g T, State, Ttl)> {
-        loop {
-            let reading = |state| self.clock.reading_for(state);
-            let hit = self.list.next_visible(&mut link.0, guard, reading)?;
-            // Renewed while the clock was read: the next reading may do. Three times at most.
-            if let Some((state, ttl)) = (0..3).find_map(|_| self.time_left(&hit)) {
-                return Some((hit.entry(), state, ttl));
-            }
-        }
     }
 
     /// Puts `entry`, in the place of the entry of its key if there is one; returns the replaced
@@ -413,7 +382,3 @@ struct Put<'g, T> {
     entry: &'g T,
     replaced: Option<&'g T>,
 }
-
-/// Where an iteration stands; at the head by default.
-#[derive(Clone, Default)]
-pub(crate) struct Position(Option<Link>);
