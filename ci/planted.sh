@@ -35,6 +35,7 @@ loom sentinel_unmarked          racy_14_get_vs_split_vs_remove
 loom deadline_off_by_one        racy_15_clock_advance_vs_get_vs_sweep_never_comes_back
 loom pending_not_dropped        racy_16_drop_of_the_map_with_work_deferred
 loom no_mark                    racy_17_clear_vs_insert
+loom replacement_not_cleared    racy_17b_clear_vs_replace_leaves_no_replacement
 loom length_below_zero          racy_18_length_is_never_below_zero
 loom no_grace_period            racy_19_slot_reuse_never_shows_another_key
 loom token_taken_blindly        racy_20_refresh_token_one_of_two_gets_it
@@ -45,6 +46,7 @@ loom token_kept_by_the_slot     racy_20d_late_refresh_token_vs_reuse_of_its_slot
 loom renew_expired              racy_23_no_renewal_after_a_get_saw_it_expired
 loom renewal_lost_by_update     racy_24_set_ttl_vs_update_keeps_the_deadline
 loom iteration_follows_the_heir racy_25_iter_vs_replace_sees_each_key_once
+loom run_told_while_walked      racy_25b_iter_vs_remove_and_insert_in_a_run_sees_no_key_twice
 loom absence_not_confirmed      racy_27_replace_vs_get_while_the_old_deadline_passes
 loom absence_not_confirmed      racy_27b_renew_vs_get_while_the_old_deadline_passes
 loom zero_ttl_is_the_present    racy_28b_remove_vs_a_deadline_that_comes_back
@@ -107,6 +109,10 @@ tests zero_ttl_is_the_present   a_deadline_that_comes_back_does_not_revive_an_ex
 tests drop_in_a_turn            a_drop_may_put_an_entry_into_the_slot_that_it_left
 tests coarse_clock_does_not_lag an_entry_expires_on_time_on_the_system_clock
 tests notes_pile_up             sweeps_behind_a_parked_reader_take_no_memory
+tests upkeep_nests              drops_that_write_twice_do_not_nest
+tests debts_forgotten           a_write_catches_up_with_what_was_refused_within_drops
+tests listener_within_itself    a_listener_that_ends_another_entry_is_not_called_within_itself
+tests run_told_while_walked     no_key_is_seen_twice_though_it_is_removed_and_put_again
 
 threads no_mark                 no_key_is_lost_or_resurrected_while_others_write_grow_and_sweep
 threads absence_not_confirmed   histories_of_real_threads_are_linearizable_in_time

@@ -31,7 +31,7 @@ rung() {
         loom) flags="--cfg loom" suites=(--lib --test loom --test loom_memory) ;;
         epoch) flags="--cfg loom --cfg crossbeam_loom --cfg crossbeam_sanitize" suites=(--test loom_epoch) ;;
         shuttle) flags="--cfg shuttle" suites=(--test shuttle) ;;
-        tests) flags="" suites=(--test model --test reclaim --test reads --test iter --test peers --test size --test regressions) ;;
+        tests) flags="" suites=(--test model --test reclaim --test reads --test iter --test peers --test size --test regressions --test listener --test upkeep --test bulk) ;;
         threads) flags="" suites=(--test stress --test presence --test linearizable --test soak) ;;
         # Without debug assertions, so that it is the sanitizer that speaks.
         tsan) flags="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer --cfg tsan" checks=false

@@ -237,7 +237,8 @@ impl<K, V, S> Builder<K, V, S> {
     /// its value and why it ended. Default: none.
     ///
     /// It runs on the thread that ended the entry, by a write or a sweep, before that call returns; no lock is
-    /// held, and it may call the map. Key and value are not dropped yet, and may still be seen by pinned
+    /// held, and it may call the map. What it ends itself, in this map, it is told of when it returns, not within
+    /// itself; and what it writes sweeps nothing. Key and value are not dropped yet, and may still be seen by pinned
     /// threads. A panic in it is caught, and costs that call of it and nothing else. Entries that are still
     /// there when the map is dropped are not told of.
     ///

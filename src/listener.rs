@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::sync::per_thread;
+use crate::sync::{per_thread, planted};
 
 /// Why an entry ended. For [`Builder::eviction_listener`](crate::Builder::eviction_listener).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -114,7 +114,7 @@ impl Telling {
     }
 
     fn begin(&mut self, end: End) -> Begun {
-        if self.is_in(end.map) {
+        if self.is_in(end.map) && !planted!(listener_within_itself) {
             self.waiting.push_back(end);
             return Begun::Waiting;
         }

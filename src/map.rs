@@ -170,7 +170,8 @@ impl<K, V, S> TtlMap<K, V, S> {
         self.len() == 0
     }
 
-    /// Removes all entries. An entry that is put while this runs may go or stay.
+    /// Removes all entries. An entry that is put while this runs, by a listener too, may go or stay; `clear` ends
+    /// all the same.
     ///
     /// Keys and values are dropped by this call where no pinned thread may still see them, and by
     /// later writes and sweeps otherwise.
@@ -277,9 +278,9 @@ impl<K, V, S> TtlMap<K, V, S> {
         self.table.next_deadline().and_then(Deadline::of)
     }
 
-    /// Removes the visible entries for which `keep` returns false. An entry that is put while this runs may be
-    /// asked about or not; one that is there throughout is, and one that others change meanwhile perhaps more
-    /// than once.
+    /// Removes the visible entries for which `keep` returns false. It asks once about each that is there throughout. One
+    /// that is put while this runs, by `keep` too, may be asked about or not, and stays if it is put in the place of one
+    /// that was asked about; `retain` ends all the same.
     ///
     /// # Panics
     ///

@@ -387,6 +387,23 @@ race!(
 );
 
 race!(
+    racy_17b_clear_vs_replace_leaves_no_replacement,
+    3,
+    6991,
+    World::new(),
+    |w: &World| {
+        w.insert(A, 1);
+    },
+    |w: &World| w.map.clear(),
+    |w: &World| w.insert(A, 2),
+    |w: &World, (), b: Option<u32>| {
+        // What found the key was there before it was cleared.
+        assert_eq!(w.get(A), if b.is_none() { Some(2) } else { None });
+        assert_eq!(w.map.len(), usize::from(b.is_none()));
+    }
+);
+
+race!(
     racy_18_length_is_never_below_zero,
     5,
     176,
@@ -552,6 +569,26 @@ race!(
     },
     |_: &World, a, keys: Vec<Key>| {
         assert_eq!((a, keys), (Some(1), vec![A, B]));
+    }
+);
+
+race!(
+    racy_25b_iter_vs_remove_and_insert_in_a_run_sees_no_key_twice,
+    3,
+    148,
+    World::new(),
+    |w: &World| {
+        w.insert(A, 1);
+        w.insert(A_TWIN, 2);
+    },
+    |w: &World| (w.remove(A), w.insert(A, 3)),
+    |w: &World| {
+        let pinned = w.map.pin();
+        pinned.iter().map(|(key, _)| *key).collect::<Vec<_>>()
+    },
+    |_: &World, _, keys: Vec<Key>| {
+        let times = |key| keys.iter().filter(|met| **met == key).count();
+        assert!(times(A) <= 1 && times(A_TWIN) == 1, "{keys:?}");
     }
 );
 

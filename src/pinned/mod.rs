@@ -114,8 +114,8 @@ impl<K, V, S> Pinned<'_, K, V, S> {
     /// # Consistency
     ///
     /// A key that is in the map throughout is seen exactly once, with a value it had at some time
-    /// meanwhile. One that comes or goes meanwhile may be seen or not. It never blocks, and the map
-    /// may be changed while it goes on.
+    /// meanwhile. One that comes or goes meanwhile may be seen or not, and is not seen twice. It never blocks, and
+    /// the map may be changed while it goes on. It allocates only where keys collide in 32 bits of their hashes.
     ///
     /// # Examples
     ///

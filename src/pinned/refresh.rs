@@ -55,7 +55,8 @@ where
     ///
     /// For an entry that is fresh, wait-free as [`get`](Self::get) unless it is replaced meanwhile. Lock-free
     /// otherwise, and then it may finish what a write has left to do in the index, allocate at times (8 bytes
-    /// for each slot of a part of the map, kept until the map is dropped), and never runs a user's `Drop`.
+    /// for each slot of a part of the map, kept until the map is dropped), and never runs a user's `Drop`. It ends
+    /// also if `key` is [`Equivalent`] now and not a moment later; then the key may be called missing.
     ///
     /// # Examples
     ///

@@ -7,7 +7,7 @@
 
 use core::cell::Cell;
 
-use crate::sync::per_thread;
+use crate::sync::{per_thread, planted};
 
 /// Maps whose upkeep may nest on one thread: more than one program is likely to chain by the drops of their values;
 /// and so many levels, of a few hundred bytes each beside the user's own, fit on any stack.
@@ -52,7 +52,8 @@ impl GoesOn {
             let kinds = levels[place].get().kinds;
             levels[place].set(Level { map, kinds: kinds | kind as u8 });
             // Lazily: one made and dropped here would end the one that goes on.
-            (kinds & kind as u8 == 0).then(|| Self { place, kind })
+            let is_new = kinds & kind as u8 == 0 || planted!(upkeep_nests);
+            is_new.then(|| Self { place, kind })
         };
         GOES_ON.try_with(begin).ok().flatten()
     }

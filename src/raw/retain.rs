@@ -5,7 +5,10 @@
 
 use core::{cell::Cell, convert::Infallible};
 
-use crate::{listener::RemovalCause, sync::Ordering};
+use crate::{
+    listener::RemovalCause,
+    sync::{Ordering, planted},
+};
 
 use super::{
     blocks::{BlockNumbers, block_of},
@@ -95,7 +98,7 @@ impl<T> Table<T> {
             let state = node.state.load(Ordering::Acquire);
             if state.is_terminal() {
                 match state.destination() {
-                    Some((heir, _)) if is_kept.is_none() => {
+                    Some((heir, _)) if is_kept.is_none() && !planted!(replacement_not_cleared) => {
                         // Meets it by links (I3), if it is not over as well.
                         self.list.locate(heir, turn);
                         slot = heir;

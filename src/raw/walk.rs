@@ -62,7 +62,7 @@ impl<T> List<T> {
                     // Before the node is judged: what is put behind it later is not come to. Acquire (O1): the
                     // fields of what it leads to.
                     let next = node.next.load(Ordering::Acquire);
-                    if self.is_of_run(next, node.key()) {
+                    if self.is_of_run(next, node.key()) && !planted!(run_told_while_walked) {
                         let last = Order::of_node(node.key());
                         at = self.list_nodes(at, node.key(), last, guard, run);
                         run.reverse();

@@ -6,6 +6,7 @@ pub(crate) mod books;
 pub(crate) mod changes;
 pub(crate) mod hashers;
 pub(crate) mod history;
+pub(crate) mod nesting;
 pub(crate) mod ops;
 pub(crate) mod sites;
 pub(crate) mod tally;
