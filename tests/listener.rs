@@ -118,7 +118,7 @@ fn a_listener_that_sweeps_or_clears_or_retains_does_not_nest() {
         |map| map.retain(|key, _| key % 2 == 0),
     ];
     on_a_small_stack(move || {
-        const KEYS: u64 = 1_000;
+        const KEYS: u64 = 300;
         for (n, within) in acts.into_iter().enumerate() {
             for (m, outside) in acts.into_iter().enumerate() {
                 let (clock, told) = (ManualClock::new(), Told::new(KEYS));
@@ -185,7 +185,8 @@ fn a_listener_of_a_map_at_its_limit_does_not_nest() {
         let (clock, told) = (ManualClock::new(), Told::new(KEYS));
         let noting = Arc::clone(&told);
         let map = listening(&clock, KEYS as usize, move |map, key, _| {
-            if noting.note(key) && map.stats().free_slots > 0 {
+            // Where there is no room it panics, which is caught.
+            if noting.note(key) && key % 500 == 0 {
                 map.insert(KEYS + key, key);
             }
         });
