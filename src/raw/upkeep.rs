@@ -5,7 +5,7 @@
 
 use core::{cell::Cell, mem::needs_drop, time::Duration};
 
-use crate::sync::{MODEL, Ordering, per_thread, planted, thread};
+use crate::sync::{MODEL, Ordering, per_thread, planted, yield_now};
 
 use super::{
     directory::Share, guard, link::SlotIndex, list::List, slab::Full, stripe::Turn, table::Table,
@@ -142,7 +142,7 @@ impl<T> Table<T> {
             if self.list.stripes.free_slots() == 0 && !self.list.slab.blocks.is_releasing() {
                 break;
             }
-            thread::yield_now();
+            yield_now();
             if let Ok(slot) = self.list.slab.take(turn) {
                 return slot;
             }
@@ -263,3 +263,6 @@ impl Drop for Reclaiming {
         let _ = ON.try_with(|on| on.set(false));
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;
