@@ -3,11 +3,13 @@
 mod common;
 
 use common::hashers::Hashing;
+use common::sites::{Probe, Site, SiteClock, SiteKey, arm, disarm};
 use common::tally::{Tally, Token, reading};
-use common::{Rng, assert_slots_accounted, builder, exclusive, ns};
-use evanesce::{Budget, ManualClock, TtlMap};
+use common::{Rng, assert_slots_accounted, builder, exclusive, ns, settle};
+use evanesce::{Budget, ManualClock, Operation, TtlMap};
 use std::cell::RefCell;
 use std::hash::{Hash, Hasher};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -450,5 +452,81 @@ fn a_write_drops_no_more_than_a_batch() {
             let dropped = before + 1 - tally.alive();
             assert!((1..=BATCH).contains(&dropped), "{dropped} dropped by one write");
         }
+    });
+}
+
+/// A call on key 1, and whether it leaves the key in the map.
+type Ending = (fn(&Sited, &Tally), bool);
+
+/// A map that is told when its clock is read and its keys are compared.
+type Sited = TtlMap<SiteKey, Token, Hashing>;
+
+/// A remove or a replacement that has returned leaves nothing of the old entry: whatever else changed between its look
+/// at the entry and its step, here all that stands around it, the slot of the old one waits to be reclaimed, and is.
+#[test]
+fn what_ends_an_entry_takes_it_out_whatever_goes_on_around_it() {
+    const ENDINGS: [Ending; 7] = [
+        (|map, _| _ = map.pin().remove(&Probe(1)), false),
+        (|map, _| _ = map.pin().remove_if(&Probe(1), |_, _| true), false),
+        (|map, _| _ = map.sweep(Budget::full_pass()), true),
+        (|map, tally| _ = map.pin().insert(SiteKey::new(1, tally), tally.token()), true),
+        (|map, tally| _ = map.pin().update(SiteKey::new(1, tally), |_| tally.token()), true),
+        (
+            |map, tally| {
+                let operation = |_: Option<&_>| Operation::Insert(tally.token());
+                map.pin().compute(SiteKey::new(1, tally), operation);
+            },
+            true,
+        ),
+        (
+            |map, tally| {
+                map.pin().compute(SiteKey::new(1, tally), |_| Operation::Remove);
+            },
+            false,
+        ),
+    ];
+    const MEANWHILE: [fn(&Sited, &Tally); 4] = [
+        |map, _| _ = map.pin().remove(&Probe(0)),
+        |map, tally| _ = map.pin().insert(SiteKey::new(0, tally), tally.token()),
+        |map, _| [0, 2].iter().for_each(|n| _ = map.pin().remove(&Probe(*n))),
+        |map, tally| {
+            (0..2).for_each(|_| _ = map.pin().insert(SiteKey::new(0, tally), tally.token()));
+        },
+    ];
+    exclusive(|| {
+        let mut times = 0;
+        for (e, (end, stays)) in ENDINGS.iter().enumerate() {
+            for (m, meanwhile) in MEANWHILE.iter().enumerate() {
+                for site in [Site::Clock, Site::Eq] {
+                    for nth in 1.. {
+                        let label = format!("ending {e}, at {site:?} {nth}: {m}");
+                        let (tally, clock) = (Tally::new(), ManualClock::new());
+                        let options = builder().hasher(Hashing::Constant).sweep_per_write(0);
+                        let options = options.clock(SiteClock(clock));
+                        let map: Rc<Sited> = Rc::new(options.build().expect("valid options"));
+                        for n in 0..3 {
+                            let (key, value) = (SiteKey::new(n, &tally), tally.token());
+                            map.pin().insert_with_ttl(key, value, ns(100));
+                        }
+                        let (theirs, books) = (Rc::clone(&map), tally.clone());
+                        arm(site, nth, move || meanwhile(&theirs, &books));
+                        end(&map, &tally);
+                        let fired = disarm();
+                        assert_eq!(map.pin().contains_key(&Probe(1)), *stays, "{label}");
+                        assert_slots_accounted(&map);
+                        settle(&map);
+                        let stats = assert_slots_accounted(&map);
+                        assert_eq!(tally.alive(), 2 * stats.len, "{label}: not reclaimed");
+                        drop(map);
+                        tally.assert_all_dropped();
+                        if !fired {
+                            break;
+                        }
+                        times += 1;
+                    }
+                }
+            }
+        }
+        assert!(times >= 50, "{times}");
     });
 }
