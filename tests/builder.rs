@@ -405,9 +405,18 @@ fn maps_are_as_shareable_as_what_they_hold() {
     assert!(!implements!(Send, TtlMap<u8, Rc<u8>>));
     assert!(!implements!(Sync, TtlMap<u8, Rc<u8>>));
     assert!(!implements!(Sync, TtlMap<u8, Cell<u8>>), "a reader would share the cell");
+    assert!(implements!(Send, TtlMap<u8, Cell<u8>>), "one thread at a time has it");
+    assert!(
+        !implements!(Send, evanesce::Iter<'static, u8, u8, RandomState>),
+        "it is of a pinned thread"
+    );
     assert!(
         !implements!(Sync, TtlMap<u8, std::sync::MutexGuard<'static, u8>>),
         "a sweep would drop it elsewhere"
+    );
+    assert!(
+        !implements!(Send, TtlMap<u8, std::sync::MutexGuard<'static, u8>>),
+        "its new thread would drop it"
     );
     assert!(!implements!(Send, Pinned<'static, u8, u8, RandomState>));
     assert!(!implements!(Sync, Pinned<'static, u8, u8, RandomState>));

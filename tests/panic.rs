@@ -70,17 +70,17 @@ fn every_operation_survives_each_panic_of_the_clock() {
 
 #[test]
 fn every_operation_survives_each_panic_of_a_closure() {
-    exclusive(|| survives_each_panic_at(Site::Closure, 3));
+    exclusive(|| survives_each_panic_at(Site::Closure, 90));
 }
 
 #[test]
 fn every_operation_survives_each_panic_of_the_drop_of_a_key() {
-    exclusive(|| survives_each_panic_at(Site::DropKey, 10));
+    exclusive(|| survives_each_panic_at(Site::DropKey, 55));
 }
 
 #[test]
 fn every_operation_survives_each_panic_of_the_drop_of_a_value() {
-    exclusive(|| survives_each_panic_at(Site::DropVal, 10));
+    exclusive(|| survives_each_panic_at(Site::DropVal, 48));
 }
 
 #[test]

@@ -342,6 +342,68 @@ fn threads_that_ended_leave_nothing_behind() {
     });
 }
 
+/// They share a collector and the thread's number, and nothing else.
+#[test]
+fn a_thousand_maps_on_one_thread_keep_their_entries_apart() {
+    const MAPS: u64 = 1000;
+    exclusive(|| {
+        let tally = Tally::new();
+        let mut maps: Vec<TtlMap<u64, (u64, Token)>> = (0..MAPS).map(|_| TtlMap::new()).collect();
+        for key in 0..10 {
+            for (n, map) in (0..).zip(&maps) {
+                assert!(map.pin().insert(key, (n, tally.token())).is_none());
+            }
+        }
+        for (n, map) in (0..).zip(&maps) {
+            assert!(map.pin().iter().all(|(_, value)| value.0 == n));
+            (0..5).for_each(|key| assert_eq!(map.pin().remove(&key).map(|value| value.0), Some(n)));
+        }
+        let mut rng = Rng::from_env();
+        let mut left = 10 * MAPS as usize;
+        assert_eq!(tally.alive(), left, "too few a map to be dropped by writes");
+        // Half of them swept first, each its own; and dropped in any order.
+        while !maps.is_empty() {
+            let map = maps.swap_remove(rng.below(maps.len() as u64) as usize);
+            if maps.len() % 2 == 0 {
+                assert_eq!(map.sweep(Budget::full_pass()).pending_reclaim, 0);
+                assert_eq!(tally.alive(), left - 5);
+            }
+            drop(map);
+            left -= 10;
+            assert_eq!(tally.alive(), left);
+        }
+    });
+}
+
+/// What a thread has for itself goes to those that come later: no memory for each that ever wrote.
+#[test]
+fn memory_does_not_grow_with_the_threads_that_ever_wrote() {
+    exclusive(|| {
+        let fixture = Arc::new(Fixture::new());
+        let mut after_half = 0;
+        for n in 1..=1000 {
+            let fixture_of_thread = Arc::clone(&fixture);
+            let writer = thread::spawn(move || {
+                (0..4).for_each(|i| fixture_of_thread.insert((n + i) % 10));
+                fixture_of_thread.map.pin().remove(&(n % 10));
+                assert!(fixture_of_thread.map.pin().contains_key(&((n + 1) % 10)));
+            });
+            writer.join().expect("no panic");
+            if n % 100 == 0 {
+                fixture.full_pass();
+                let stats = assert_slots_accounted(&fixture.map);
+                assert_eq!((stats.len, stats.pending_reclaim), (3, 0), "{stats:?}");
+                assert_eq!(fixture.tally.alive(), 6);
+                if n == 500 {
+                    after_half = stats.bytes_allocated;
+                }
+                let bytes = stats.bytes_allocated;
+                assert!(n < 500 || bytes < after_half + after_half / 4, "{bytes} after {n}");
+            }
+        }
+    });
+}
+
 struct Last(RefCell<Option<Arc<Fixture>>>);
 
 impl Drop for Last {

@@ -213,7 +213,8 @@ fn same_key<K: Eq, V>((mine, _): &(K, V), (met, _): &(K, V)) -> Result<bool, Inf
 
 /// The value to hand back of an entry that was not put.
 fn refused<K, V>((key, value): (K, V)) -> V {
-    // Before the answer is made: a panic in there drops the value as well.
+    // Before the answer is made: a panic in there drops the value as well. (A panic behind it would leak the
+    // answer: rust-lang/rust#47949.)
     drop(key);
     value
 }

@@ -221,7 +221,7 @@ impl World {
                 None
             }
             Call::Stats => {
-                assert!(self.map.stats().len <= 20);
+                assert!(lies() || self.map.stats().len <= 20);
                 None
             }
             Call::Insert => pin.insert(self.key(n), self.val(n)),
@@ -314,7 +314,7 @@ impl World {
             }
             Call::NextDeadline => {
                 let _ = self.map.next_deadline();
-                assert!(self.map.live_len() <= 20);
+                assert!(lies() || self.map.live_len() <= 20);
                 None
             }
             Call::ShrinkToFit => {
