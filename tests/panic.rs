@@ -378,6 +378,36 @@ fn retain_gets_through_values_that_all_panic() {
     });
 }
 
+/// What was ended before the closure panicked does not wait for a write that comes by.
+#[test]
+fn what_retain_removed_before_its_closure_panicked_is_reclaimed() {
+    exclusive(|| {
+        for hashing in [Hashing::Constant, Hashing::Sip] {
+            for calls in 0..8 {
+                let world = World::new(hashing);
+                world.map.pin().remove(&Probe(EXPIRED));
+                world.map.sweep(Budget::full_pass());
+                let mut asked = 0;
+                let panics = caught(|| {
+                    world.map.retain(|_, _| {
+                        asked += 1;
+                        if asked > calls {
+                            boom();
+                        }
+                        false
+                    });
+                });
+                let left = (LIVE as usize).saturating_sub(calls);
+                assert_eq!((panics.is_none(), world.map.len()), (left > 0, left));
+                assert_slots_accounted(&world.map);
+                settle(&world.map);
+                assert_eq!(world.tally.alive(), 2 * left, "after {calls}");
+                world.finish("");
+            }
+        }
+    });
+}
+
 /// A map is taken apart into what is visible; the rest, what has expired and what waits for its grace period, is
 /// dropped, and a panic in there costs the caller the entries, which are dropped as well.
 #[test]

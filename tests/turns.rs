@@ -8,23 +8,36 @@ use common::tally::{Tally, Token};
 use common::{assert_slots_accounted, builder, exclusive};
 use evanesce::{Budget, Compute, Operation, Pinned, TtlMap};
 use std::cell::Cell;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread;
 
-/// Leaves the first entry linked although it is over: the next write of a key behind it takes its turn of a stripe to
-/// unlink it, before it meets its own. All keys have one hash.
-fn leave_first_linked<K, V>(map: &TtlMap<K, V, Hashing>) {
-    let mut asked = 0;
-    let panics = caught(|| {
-        map.retain(|_, _| {
+/// Runs `f` while the first entry is linked although it is over, since a `retain` of another thread waits between its
+/// end and its unlinking: so the next write of a key behind it takes its turn of a stripe, to unlink it, before it meets
+/// its own. All keys have one hash.
+fn beside_a_slow_retain<K, V>(map: &TtlMap<K, V, Hashing>, f: impl FnOnce())
+where
+    K: Send + Sync,
+    V: Send + Sync,
+{
+    thread::scope(|scope| {
+        let (release, held) = channel::<()>();
+        let (tell, told) = channel();
+        let mut asked = 0;
+        let keep = move |_: &K, _: &V| {
             asked += 1;
             if asked == 2 {
-                boom();
+                tell.send(()).expect("the test waits");
+                let _ = held.recv(); // until the sender is dropped
             }
-            false
-        });
+            asked > 1
+        };
+        let retain = scope.spawn(move || map.retain(keep));
+        told.recv().expect("there are two entries");
+        f();
+        drop(release);
+        retain.join().expect("no panic");
     });
-    assert!(panics.is_none());
 }
 
 type Pin<'p> = Pinned<'p, u64, u64, Hashing>;
@@ -53,7 +66,6 @@ fn closures_that_wait_hide_no_free_slots() {
                 let options = builder().hasher(Hashing::Constant).max_slots(SLOTS);
                 let map: TtlMap<u64, u64, Hashing> = options.build().expect("in range");
                 (0..3).for_each(|key| _ = map.pin().insert(key, key));
-                leave_first_linked(&map);
                 let waited = Cell::new(false);
                 let wait = || {
                     let stats = map.stats();
@@ -63,7 +75,9 @@ fn closures_that_wait_hide_no_free_slots() {
                     assert!(filled.is_ok(), "call {n} of {key} hides slots: {:?}", map.stats());
                     waited.set(true);
                 };
-                caught(|| call(&map.pin(), key, &wait));
+                beside_a_slow_retain(&map, || {
+                    caught(|| call(&map.pin(), key, &wait));
+                });
                 assert!(waited.get());
                 assert_slots_accounted(&map);
             }
@@ -85,15 +99,14 @@ fn a_batch_that_a_sweep_could_not_have_is_handed_over_by_the_write() {
     exclusive(|| {
         let tally = Tally::new();
         let options = builder().hasher(Hashing::Constant);
-        let map: Rc<TtlMap<SiteKey, Token, Hashing>> = Rc::new(options.build().expect("valid"));
+        let map: Arc<TtlMap<SiteKey, Token, Hashing>> = Arc::new(options.build().expect("valid"));
         let insert = |n| _ = map.pin().insert(SiteKey::new(n, &tally), tally.token());
         (0..REMOVED + 3).for_each(insert);
         (3..REMOVED + 3).for_each(|n| _ = map.pin().remove(&Probe(n)));
-        leave_first_linked(&map);
-        let theirs = Rc::clone(&map);
+        let theirs = Arc::clone(&map);
         // The first is over and unlinked, the second one compared.
         arm(Site::Eq, 1, move || _ = theirs.sweep(Budget::full_pass()));
-        insert(2);
+        beside_a_slow_retain(&map, || insert(2));
         assert!(disarm());
         let alive = tally.alive();
         assert!(alive as u64 > 2 * REMOVED, "the write's own guard held it all");

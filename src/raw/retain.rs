@@ -9,7 +9,6 @@ use super::{
     link::{Order, SplitKey},
     list::List,
     state::State,
-    stripe::Turn,
     table::Table,
 };
 
@@ -43,7 +42,8 @@ impl<T> Table<T> {
     }
 
     /// The same between two places. One walk decides and ends, each entry on its own state word; a second one
-    /// unlinks what was ended: linear, also for one bucket with all entries.
+    /// unlinks what was ended, also when the user's code panics in the first: linear, also for one bucket with
+    /// all entries.
     fn end_in_bucket<'g>(
         &'g self,
         start: SplitKey,
@@ -52,7 +52,7 @@ impl<T> Table<T> {
         expired: bool,
         guard: &'g Guard,
     ) {
-        let ended = Ended { table: self, guard, entries: Cell::new(0) };
+        let ended = Ended { table: self, guard, start, last, entries: Cell::new(0) };
         let walk = &mut self.turn(guard);
         let Ok(_) = self.list.find(start, last, walk, |_, node| {
             if node.key() < start.node_key() {
@@ -81,23 +81,27 @@ impl<T> Table<T> {
             }
             Ok::<_, Infallible>(false)
         });
-        walk.leave();
-        if ended.entries.get() > 0 {
-            let none = |_, _: &_| Ok::<_, Infallible>(false);
-            let Ok(_) = self.list.find(start, last, &mut self.turn(guard), none);
-        }
     }
 }
 
-/// Counts what was ended, also when the user's code panics in the middle.
+/// What was ended in a bucket. When it goes, also by a panic of the user's code in the middle, that is counted and
+/// unlinked.
 struct Ended<'g, T> {
     table: &'g Table<T>,
     guard: &'g Guard,
+    start: SplitKey,
+    last: Order,
     entries: Cell<isize>,
 }
 
 impl<T> Drop for Ended<'_, T> {
     fn drop(&mut self) {
-        Turn::new(&self.table.list.stripes, self.guard).count_entries(-self.entries.get());
+        let ended = self.entries.get();
+        if ended > 0 {
+            let turn = &mut self.table.turn(self.guard);
+            turn.count_entries(-ended);
+            let none = |_, _: &_| Ok::<_, Infallible>(false);
+            let Ok(_) = self.table.list.find(self.start, self.last, turn, none);
+        }
     }
 }
