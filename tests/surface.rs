@@ -47,13 +47,34 @@ fn lookups_are_counted_where_the_map_is_to_record_them() {
                     pin.set_ttl(&3, ns(5));
                 };
                 let threads = [(); 4].map(|()| scope.spawn(look_up));
-                threads.map(|thread| thread.join().expect("no panic"));
+                threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
             });
             let stats = map.clone().stats();
             assert_eq!((stats.hits, stats.misses), (0, 0), "a clone counts its own");
             let stats = map.stats();
             let expected = if record { (4 * (8 + 2), 4 * (16 + 2)) } else { (0, 0) };
             assert_eq!((stats.hits, stats.misses), expected);
+        }
+    });
+}
+
+#[test]
+fn what_is_there_is_found_by_every_way_to_look() {
+    exclusive(|| {
+        let (map, clock) = map();
+        (0..100).for_each(|n| _ = map.insert_with_ttl(n, n + 1000, ns(10 + u64::from(n) % 2)));
+        clock.advance(ns(10));
+        let there = || (0..100).filter(|n| n % 2 == 1);
+        let pin = map.pin();
+        let keys: BTreeSet<_> = pin.keys().copied().collect();
+        let values: BTreeSet<_> = pin.values().map(|value| value - 1000).collect();
+        assert!(keys == there().collect() && values == keys);
+        assert_eq!((pin.keys().count(), pin.values().count()), (50, 50), "each once");
+        for n in 0..100 {
+            let (key, value) = (n, n + 1000);
+            let expected = (n % 2 == 1).then_some((&key, &value));
+            assert_eq!(pin.get_key_value(&n), expected);
+            assert_eq!(map.view(&n, |value| value - n), expected.map(|_| 1000));
         }
     });
 }
