@@ -517,6 +517,37 @@ fn a_write_drops_no_more_than_a_batch() {
     });
 }
 
+/// However much waits, and however small its budget is: what is due is dropped in pieces.
+#[test]
+fn a_sweep_of_one_entry_drops_no_more_than_eighteen_batches() {
+    const MOST: usize = 18 * 124;
+    const PILE: usize = 20_000;
+    exclusive(|| {
+        let (tally, map) = (Tally::new(), TtlMap::new());
+        let parked = map.pin();
+        for key in 0..PILE {
+            map.pin().insert(key, tally.token());
+            map.pin().remove(&key);
+        }
+        drop(parked);
+        // The collector's turns come with pins; all it does is to say that they are due.
+        for _ in 0..20_000 {
+            assert!(map.pin().get(&0).is_none());
+        }
+        assert_eq!(tally.alive(), PILE, "a read drops nothing");
+        let mut sweeps = 0;
+        while tally.alive() > 0 {
+            let before = tally.alive();
+            map.sweep(Budget::entries(1));
+            let dropped = before - tally.alive();
+            assert!(dropped <= MOST, "{dropped} dropped by one sweep");
+            sweeps += 1;
+            assert!(sweeps < 1000, "{:?}", map.stats());
+        }
+        assert!(sweeps >= PILE / MOST, "{sweeps} sweeps");
+    });
+}
+
 /// A call on key 1, and whether it leaves the key in the map.
 type Ending = (fn(&Sited, &Tally), bool);
 
