@@ -70,7 +70,9 @@ fn others_take_what_the_guide_says() {
     let before = BYTES.load(Relaxed);
     thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS).map(|first| scope.spawn(move || write(first))).collect();
-        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+        for thread in threads {
+            thread.join().expect("no panic");
+        }
     });
     let (held, beside, stats) = (THREADS * WRITES, BYTES.load(Relaxed) - before, map.stats());
     assert_eq!(stats.pending_reclaim, (THREADS + 1) * (WRITES - 1), "{stats:?}");

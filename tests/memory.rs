@@ -208,7 +208,9 @@ fn readers_find_every_key_while_the_index_grows_and_shrinks() {
                 thread::yield_now();
             }
             done.store(true, SeqCst);
-            others.into_iter().for_each(|thread| thread.join().expect("no panic"));
+            for thread in others {
+                thread.join().expect("no panic");
+            }
         });
         settle(&map);
         map.shrink_to_fit();

@@ -300,7 +300,7 @@ fn values_that_are_refused_are_not_lost_when_the_drop_of_their_key_panics() {
             |world| _ = world.map.pin().try_insert(world.key(2), world.val(2)),
             |world| _ = world.map.pin().try_insert_with_ttl(world.key(2), world.val(2), ns(1)),
             |world| {
-                refused_refresh(world, |pin, token, key, value| _ = pin.refresh(token, key, value))
+                refused_refresh(world, |pin, token, key, value| _ = pin.refresh(token, key, value));
             },
             |world| {
                 refused_refresh(world, |pin, token, key, value| {
@@ -452,7 +452,9 @@ fn extend_survives_each_panic_of_its_map_and_of_its_iterator() {
                 let put = [20, 21].iter().filter(|n| pin.contains_key(&Probe(**n))).count();
                 assert!(given / 2 - put <= 1, "{given} given, {put} put");
                 drop(pin);
-                [20, 21].iter().for_each(|n| _ = world.map.remove(&Probe(*n)));
+                for n in [20, 21] {
+                    world.map.remove(&Probe(n));
+                }
                 world.finish(&format!("{site:?} {nth}"));
                 if !fired {
                     break;

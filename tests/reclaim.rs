@@ -364,7 +364,7 @@ fn a_thousand_maps_on_one_thread_keep_their_entries_apart() {
         // Half of them swept first, each its own; and dropped in any order.
         while !maps.is_empty() {
             let map = maps.swap_remove(rng.below(maps.len() as u64) as usize);
-            if maps.len() % 2 == 0 {
+            if maps.len().is_multiple_of(2) {
                 assert_eq!(map.sweep(Budget::full_pass()).pending_reclaim, 0);
                 assert_eq!(tally.alive(), left - 5);
             }

@@ -47,7 +47,9 @@ fn lookups_are_counted_where_the_map_is_to_record_them() {
                     pin.set_ttl(&3, ns(5));
                 };
                 let threads = [(); 4].map(|()| scope.spawn(look_up));
-                threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+                for thread in threads {
+                    thread.join().expect("no panic");
+                }
             });
             let stats = map.clone().stats();
             assert_eq!((stats.hits, stats.misses), (0, 0), "a clone counts its own");
@@ -371,7 +373,9 @@ fn compute_loses_no_step_under_contention() {
                     })
                 })
                 .collect();
-            threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+            for thread in threads {
+                thread.join().expect("no panic");
+            }
         });
         assert_eq!(map.pin().get(&1), Some(&(THREADS * STEPS)));
         assert_eq!(*replaced.lock().unwrap(), THREADS * STEPS - 1);

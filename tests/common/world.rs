@@ -199,31 +199,97 @@ impl World {
     pub(crate) fn perform(&self, call: Call, n: u64) {
         let pin = self.map.pin();
         let got = match call {
-            Call::Get => pin.get(&Probe(n)),
-            Call::GetCloned => {
-                if let Some(value) = self.map.get_cloned(&Probe(n)) {
-                    belongs(n, &value);
-                }
+            // With the pin given up, so that what was removed is dropped here.
+            Call::Sweep | Call::FullPass | Call::ShrinkToFit | Call::CloneMap => {
+                drop(pin);
+                return self.walk(call);
+            }
+            Call::Clear | Call::Retain | Call::Stats | Call::TryReserve | Call::NextDeadline => {
+                self.treat_all(call, n);
                 None
             }
-            Call::ContainsKey => {
-                pin.contains_key(&Probe(n));
+            Call::Get
+            | Call::GetCloned
+            | Call::ContainsKey
+            | Call::Ttl
+            | Call::Iter
+            | Call::GetKeyValue
+            | Call::GetEntry
+            | Call::GetMany
+            | Call::View
+            | Call::GetOrRefresh
+            | Call::IterEntries
+            | Call::IterLinked => self.look_up(&pin, call, n),
+            Call::Insert
+            | Call::InsertTtl
+            | Call::InsertDeadline
+            | Call::TryInsert
+            | Call::TryInsertTtl
+            | Call::GetOrInsert
+            | Call::GetOrInsertTtl
+            | Call::Remove
+            | Call::RemoveEntry => self.put_or_remove(&pin, call, n),
+            Call::SetTtl | Call::SetDeadline | Call::ExtendTtl | Call::Persist => {
+                match call {
+                    Call::SetTtl => pin.set_ttl(&Probe(n), ns(5)),
+                    Call::SetDeadline => pin.set_deadline(&Probe(n), Deadline::from_nanos(11)),
+                    Call::ExtendTtl => pin.extend_ttl(&Probe(n), ns(5)),
+                    _ => pin.persist(&Probe(n)),
+                };
                 None
             }
-            Call::Ttl => {
-                pin.ttl(&Probe(n));
-                None
+            Call::Update
+            | Call::Refresh
+            | Call::UpdateOrInsert
+            | Call::ReplaceIf
+            | Call::ComputeInsert
+            | Call::ComputeRemove
+            | Call::ComputeAbort
+            | Call::RemoveIf => self.compute(&pin, call, n),
+            Call::GetBy | Call::InsertBy | Call::TryInsertBy | Call::SetTtlBy | Call::RemoveBy => {
+                self.by_hash(&pin, call, n)
             }
-            Call::Iter => {
-                for (key, value) in &pin {
-                    belongs(key.n, value);
-                }
-                None
+        };
+        if let Some(value) = got {
+            belongs(n, value);
+            assert!(self.tally.is_alive(value.token()), "{call:?} answered with a dropped value");
+        }
+    }
+
+    fn walk(&self, call: Call) {
+        match call {
+            Call::Sweep => _ = self.map.sweep(Budget::entries(4)),
+            Call::FullPass => _ = self.map.sweep(Budget::full_pass()),
+            Call::ShrinkToFit => self.map.shrink_to_fit(),
+            _ => {
+                let copy = self.map.clone();
+                copy.pin().iter().for_each(|(key, value)| belongs(key.n, value));
             }
-            Call::Stats => {
-                assert!(lies() || self.map.stats().len <= 20);
-                None
+        }
+    }
+
+    fn treat_all(&self, call: Call, n: u64) {
+        match call {
+            Call::Clear => self.map.clear(),
+            Call::Retain => self.map.retain(|key, _| {
+                hit(Site::Closure);
+                key.n != n
+            }),
+            Call::TryReserve => self.map.try_reserve(100).expect("there is room"),
+            Call::Stats => assert!(lies() || self.map.stats().len <= 20),
+            _ => {
+                let _ = self.map.next_deadline();
+                assert!(lies() || self.map.live_len() <= 20);
             }
+        }
+    }
+
+    fn put_or_remove<'p>(&self, pin: &'p Pin<'_>, call: Call, n: u64) -> Option<&'p SiteVal> {
+        let made = || {
+            hit(Site::Closure);
+            self.val(n)
+        };
+        match call {
             Call::Insert => pin.insert(self.key(n), self.val(n)),
             Call::InsertTtl => pin.insert_with_ttl(self.key(n), self.val(n), ns(5)),
             Call::InsertDeadline => {
@@ -233,126 +299,39 @@ impl World {
                 Ok(value) => Some(value),
                 Err(occupied) => Some(occupied.current),
             },
-            Call::GetOrInsert => Some(pin.get_or_insert_with(self.key(n), || {
-                hit(Site::Closure);
-                self.val(n)
-            })),
-            Call::Update => pin.update(self.key(n), |old| {
-                hit(Site::Closure);
-                belongs(n, old);
-                self.val(n)
-            }),
-            Call::Remove => pin.remove(&Probe(n)),
-            Call::SetTtl => {
-                pin.set_ttl(&Probe(n), ns(5));
-                None
-            }
-            Call::Clear => {
-                self.map.clear();
-                None
-            }
-            Call::GetKeyValue | Call::GetEntry | Call::GetMany | Call::View => {
-                self.look_up(&pin, call, n)
-            }
-            Call::GetOrRefresh => pin.get_or_refresh(&Probe(n), ns(100)).value(),
-            Call::Refresh => match pin.get_or_refresh(&Probe(n), ns(100)) {
-                Lookup::Refresh(_, token) => pin.refresh(token, self.key(n), self.val(n)).ok(),
-                _ => None,
-            },
-            Call::IterEntries => {
-                let entries = pin.iter_entries();
-                entries.for_each(|entry| belongs(entry.key().n, entry.value()));
-                None
-            }
-            Call::IterLinked => {
-                pin.iter_linked().for_each(|(key, value)| belongs(key.n, value));
-                None
-            }
-            Call::UpdateOrInsert
-            | Call::ReplaceIf
-            | Call::ComputeInsert
-            | Call::ComputeRemove
-            | Call::ComputeAbort
-            | Call::RemoveIf => self.compute(&pin, call, n),
-            Call::RemoveEntry => pin.remove_entry(&Probe(n)).map(|(_, value)| value),
             Call::TryInsertTtl => pin.try_insert_with_ttl(self.key(n), self.val(n), ns(5)).ok(),
-            Call::GetOrInsertTtl => Some(pin.get_or_insert_with_ttl(self.key(n), ns(5), || {
-                hit(Site::Closure);
-                self.val(n)
-            })),
-            Call::SetDeadline => {
-                pin.set_deadline(&Probe(n), Deadline::from_nanos(11));
-                None
-            }
-            Call::ExtendTtl => {
-                pin.extend_ttl(&Probe(n), ns(5));
-                None
-            }
-            Call::Persist => {
-                pin.persist(&Probe(n));
-                None
-            }
-            Call::GetBy | Call::InsertBy | Call::TryInsertBy | Call::SetTtlBy | Call::RemoveBy => {
-                self.by_hash(&pin, call, n)
-            }
-            Call::Retain => {
-                self.map.retain(|key, _| {
-                    hit(Site::Closure);
-                    key.n != n
-                });
-                None
-            }
-            Call::CloneMap => {
-                drop(pin);
-                let copy = self.map.clone();
-                copy.pin().iter().for_each(|(key, value)| belongs(key.n, value));
-                return;
-            }
-            Call::TryReserve => {
-                self.map.try_reserve(100).expect("there is room");
-                None
-            }
-            Call::NextDeadline => {
-                let _ = self.map.next_deadline();
-                assert!(lies() || self.map.live_len() <= 20);
-                None
-            }
-            Call::ShrinkToFit => {
-                drop(pin);
-                self.map.shrink_to_fit();
-                return;
-            }
-            // With the pin given up, so that what was removed is dropped here.
-            Call::Sweep => {
-                drop(pin);
-                self.map.sweep(Budget::entries(4));
-                return;
-            }
-            Call::FullPass => {
-                drop(pin);
-                self.map.sweep(Budget::full_pass());
-                return;
-            }
-        };
-        if let Some(value) = got {
-            belongs(n, value);
-            assert!(self.tally.is_alive(value.token()), "{call:?} answered with a dropped value");
+            Call::GetOrInsert => Some(pin.get_or_insert_with(self.key(n), made)),
+            Call::GetOrInsertTtl => Some(pin.get_or_insert_with_ttl(self.key(n), ns(5), made)),
+            Call::Remove => pin.remove(&Probe(n)),
+            _ => pin.remove_entry(&Probe(n)).map(|(_, value)| value),
         }
     }
 
     fn look_up<'p>(&self, pin: &'p Pin<'_>, call: Call, n: u64) -> Option<&'p SiteVal> {
         match call {
-            Call::GetKeyValue => pin.get_key_value(&Probe(n)).map(|(_, value)| value),
-            Call::GetEntry => pin.get_entry(&Probe(n)).map(|entry| entry.value()),
-            Call::GetMany => pin.get_many([&Probe(n), &Probe(n + 1), &Probe(n)])[2],
-            _ => {
+            Call::Get => return pin.get(&Probe(n)),
+            Call::GetKeyValue => return pin.get_key_value(&Probe(n)).map(|(_, value)| value),
+            Call::GetEntry => return pin.get_entry(&Probe(n)).map(|entry| entry.value()),
+            Call::GetMany => return pin.get_many([&Probe(n), &Probe(n + 1), &Probe(n)])[2],
+            Call::GetOrRefresh => return pin.get_or_refresh(&Probe(n), ns(100)).value(),
+            Call::GetCloned => {
+                if let Some(value) = self.map.get_cloned(&Probe(n)) {
+                    belongs(n, &value);
+                }
+            }
+            Call::View => {
                 self.map.view(&Probe(n), |value| {
                     hit(Site::Closure);
                     belongs(n, value);
                 });
-                None
             }
+            Call::ContainsKey => _ = pin.contains_key(&Probe(n)),
+            Call::Ttl => _ = pin.ttl(&Probe(n)),
+            Call::Iter => pin.iter().for_each(|(key, value)| belongs(key.n, value)),
+            Call::IterLinked => pin.iter_linked().for_each(|(key, value)| belongs(key.n, value)),
+            _ => pin.iter_entries().for_each(|entry| belongs(entry.key().n, entry.value())),
         }
+        None
     }
 
     fn compute<'p>(&self, pin: &'p Pin<'_>, call: Call, n: u64) -> Option<&'p SiteVal> {
@@ -362,9 +341,23 @@ impl World {
         };
         let met = |value: Option<&SiteVal>| {
             hit(Site::Closure);
-            value.iter().for_each(|value| belongs(n, value));
+            if let Some(value) = value {
+                belongs(n, value);
+            }
         };
         let computed = match call {
+            Call::Update => {
+                return pin.update(self.key(n), |old| {
+                    belongs(n, old);
+                    made()
+                });
+            }
+            Call::Refresh => {
+                return match pin.get_or_refresh(&Probe(n), ns(100)) {
+                    Lookup::Refresh(_, token) => pin.refresh(token, self.key(n), self.val(n)).ok(),
+                    _ => None,
+                };
+            }
             Call::UpdateOrInsert => {
                 return Some(pin.update_or_insert_with(self.key(n), |_| made(), made));
             }
