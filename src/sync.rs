@@ -57,7 +57,7 @@ pub(crate) use shuttle::{lazy_static, sync::Arc};
 // model looks into them, and each would only add states.
 pub(crate) use std::{sync::OnceLock, thread};
 
-/// Lets other threads run. A unit test may say what they do meanwhile: see [`at_next_yield`].
+/// Lets other threads run. A unit test may say what they do meanwhile (`at_next_yield`).
 pub(crate) fn yield_now() {
     #[cfg(test)]
     if let Some(meanwhile) = AT_YIELD.take() {
