@@ -12,7 +12,7 @@ export PROPTEST_CASES=6 EVANESCE_LIN_ROUNDS=200 EVANESCE_ENTRIES=5000 EVANESCE_T
 export CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_TEST_DEBUG=0
 # As arguments of every cargo, so that no other test is built either.
 tests=(--cargo-arg=--lib)
-for test in builder expiry linearizable model panic reads reclaim refresh regressions size surface sweep; do
+for test in builder expiry linearizable model panic reads reclaim refresh regressions size surface sweep turns; do
     tests+=("--cargo-arg=--test=$test")
 done
 # check.rs is a test itself; guard.rs is mostly the models' stand-in; poison.rs is for sanitizers; and so are

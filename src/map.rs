@@ -602,7 +602,10 @@ impl<K, V, S> IntoIterator for TtlMap<K, V, S> {
 
     /// The visible entries, in no useful order.
     fn into_iter(mut self) -> Self::IntoIter {
-        self.table.take_entries().collect::<Vec<_>>().into_iter()
+        let entries: Vec<_> = self.table.take_entries().collect();
+        // Before the answer is made: a panic in the drop of what is left drops the entries as well.
+        drop(self);
+        entries.into_iter()
     }
 }
 

@@ -57,6 +57,27 @@ pub(crate) use shuttle::{lazy_static, sync::Arc};
 // model looks into them, and each would only add states.
 pub(crate) use std::{sync::OnceLock, thread};
 
+/// Lets other threads run. A unit test may say what they do meanwhile (`at_next_yield`).
+pub(crate) fn yield_now() {
+    #[cfg(test)]
+    if let Some(meanwhile) = AT_YIELD.take() {
+        meanwhile();
+    }
+    thread::yield_now();
+}
+
+/// Runs `meanwhile` in the next [`yield_now`] of this thread, in place of what the scheduler leaves to chance.
+#[cfg(all(test, not(any(loom, shuttle))))]
+pub(crate) fn at_next_yield(meanwhile: impl FnOnce() + 'static) {
+    AT_YIELD.set(Some(Box::new(meanwhile)));
+}
+
+#[cfg(test)]
+std::thread_local! {
+    static AT_YIELD: core::cell::RefCell<Option<Box<dyn FnOnce()>>> =
+        const { core::cell::RefCell::new(None) };
+}
+
 #[cfg(loom)]
 pub(crate) use loom::cell::UnsafeCell;
 

@@ -299,6 +299,36 @@ fn expired_entries_give_their_slots_back_after_a_sweep() {
     });
 }
 
+/// As many as it says fit, and one more does not; entries that wait for their grace period take room as well.
+#[test]
+fn try_reserve_tells_what_fits() {
+    exclusive(|| {
+        let map: TtlMap<u64, u64> = builder().max_slots(100).build().expect("in range");
+        let refused = |additional| map.try_reserve(additional).map_err(|error| error.to_string());
+        for len in 0..=100 {
+            assert_eq!(refused(100 - len), Ok(()));
+            assert_eq!(
+                refused(101 - len),
+                Err(format!(
+                    "{} more entries do not fit: {} of the map's 100 slots are free",
+                    101 - len,
+                    100 - len
+                ))
+            );
+            if len < 100 {
+                map.pin().insert(len as u64, 0);
+            }
+        }
+        let pin = map.pin();
+        pin.remove(&1);
+        assert!(map.try_reserve(0).is_ok() && map.try_reserve(1).is_err(), "this pin may see it");
+        drop(pin);
+        map.sweep(Budget::full_pass());
+        assert!(map.try_reserve(1).is_ok() && map.try_reserve(2).is_err());
+        assert!(map.try_reserve(usize::MAX).is_err());
+    });
+}
+
 #[test]
 fn a_map_full_of_expired_entries_makes_room_by_itself() {
     exclusive(|| {
@@ -405,9 +435,18 @@ fn maps_are_as_shareable_as_what_they_hold() {
     assert!(!implements!(Send, TtlMap<u8, Rc<u8>>));
     assert!(!implements!(Sync, TtlMap<u8, Rc<u8>>));
     assert!(!implements!(Sync, TtlMap<u8, Cell<u8>>), "a reader would share the cell");
+    assert!(implements!(Send, TtlMap<u8, Cell<u8>>), "one thread at a time has it");
+    assert!(
+        !implements!(Send, evanesce::Iter<'static, u8, u8, RandomState>),
+        "it is of a pinned thread"
+    );
     assert!(
         !implements!(Sync, TtlMap<u8, std::sync::MutexGuard<'static, u8>>),
         "a sweep would drop it elsewhere"
+    );
+    assert!(
+        !implements!(Send, TtlMap<u8, std::sync::MutexGuard<'static, u8>>),
+        "its new thread would drop it"
     );
     assert!(!implements!(Send, Pinned<'static, u8, u8, RandomState>));
     assert!(!implements!(Sync, Pinned<'static, u8, u8, RandomState>));

@@ -1,11 +1,37 @@
 //! A pin that is forgotten holds memory back for ever: in a process of its own, away from the other tests.
+#![allow(unsafe_code)] // a global allocator that counts
 
 mod common;
 
 use common::tally::{Tally, Token};
 use evanesce::{Budget, TtlMap};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
+struct Counting;
+
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        BYTES.fetch_add(layout.size(), Relaxed);
+        // SAFETY: as the caller says.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        BYTES.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: as the caller says.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// In one test, since all others in the process would be held back as well.
 #[test]
 fn leaked_pin_holds_memory_back_and_nothing_else() {
     let leaker = thread::spawn(|| {
@@ -26,4 +52,32 @@ fn leaked_pin_holds_memory_back_and_nothing_else() {
     assert_eq!(tally.alive(), 5000);
     drop(map);
     tally.assert_all_dropped();
+    others_take_what_the_guide_says();
+}
+
+/// Each overwrite holds back a slot with its key and value, and some 20 bytes beside; the threads go on.
+fn others_take_what_the_guide_says() {
+    const THREADS: usize = 4;
+    const WRITES: usize = 50_000;
+    let map: TtlMap<usize, usize> = TtlMap::new();
+    let write = &|first: usize| {
+        for n in 0..WRITES {
+            assert_eq!(map.pin().insert(first, n).copied(), n.checked_sub(1));
+            assert_eq!(map.pin().get(&first), Some(&n));
+        }
+    };
+    write(THREADS); // what a map has once
+    let before = BYTES.load(Relaxed);
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|first| scope.spawn(move || write(first))).collect();
+        for thread in threads {
+            thread.join().expect("no panic");
+        }
+    });
+    let (held, beside, stats) = (THREADS * WRITES, BYTES.load(Relaxed) - before, map.stats());
+    assert_eq!(stats.pending_reclaim, (THREADS + 1) * (WRITES - 1), "{stats:?}");
+    // A block a thread may be free.
+    assert!(stats.slots <= (THREADS + 1) * (WRITES + 64), "{stats:?}");
+    assert!(beside < 24 * held, "{} bytes beside each slot", beside / held);
+    println!("{} bytes beside each slot", beside / held);
 }

@@ -168,8 +168,9 @@ fn readers_find_every_key_while_the_index_grows_and_shrinks() {
         (0..FIXED).for_each(|key| _ = map.pin().insert(key, !key));
         let (done, passes) = (AtomicBool::new(false), AtomicUsize::new(0));
         thread::scope(|scope| {
+            let mut others = Vec::new();
             for _ in 0..2 {
-                scope.spawn(|| {
+                others.push(scope.spawn(|| {
                     while !done.load(SeqCst) {
                         let pin = map.pin();
                         assert!((0..FIXED).all(|key| pin.get(&key) == Some(&!key)));
@@ -177,10 +178,10 @@ fn readers_find_every_key_while_the_index_grows_and_shrinks() {
                         assert_eq!(seen as u64, FIXED);
                         passes.fetch_add(1, SeqCst);
                     }
-                });
+                }));
             }
             // A second writer, for the helpers of one level to meet those of the next.
-            scope.spawn(|| {
+            others.push(scope.spawn(|| {
                 let mut n = 0;
                 while !done.load(SeqCst) {
                     let key = PASSING + n % 500;
@@ -188,7 +189,7 @@ fn readers_find_every_key_while_the_index_grows_and_shrinks() {
                     map.pin().remove(&key);
                     n += 1;
                 }
-            });
+            }));
             for round in 0..ROUNDS {
                 for key in FIXED..PASSING {
                     map.pin().insert(key, key);
@@ -207,6 +208,9 @@ fn readers_find_every_key_while_the_index_grows_and_shrinks() {
                 thread::yield_now();
             }
             done.store(true, SeqCst);
+            for thread in others {
+                thread.join().expect("no panic");
+            }
         });
         settle(&map);
         map.shrink_to_fit();

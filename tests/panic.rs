@@ -3,11 +3,14 @@
 mod common;
 
 use common::hashers::Hashing;
-use common::sites::{Site, SiteVal, arm, boom, caught, disarm};
+use common::sites::{Probe, Site, SiteKey, SiteVal, arm, boom, caught, disarm, hit};
 use common::tally::Tally;
 use common::world::{ABSENT, Call, EXPIRED, LIVE, World};
 use common::{assert_slots_accounted, builder, exclusive, ns, settle};
-use evanesce::{Budget, ManualClock, TtlMap};
+use evanesce::{Budget, Lookup, ManualClock, Pinned, RefreshToken, TtlMap};
+use std::hash::BuildHasher;
+
+type Pin<'m> = Pinned<'m, SiteKey, SiteVal, Hashing>;
 
 /// Lets each operation panic at its first, second, … call of `site`, until it does no more such calls. At least
 /// `floor` panics must have happened, or the test tests nothing.
@@ -47,37 +50,37 @@ fn survives_each_panic_at(site: Site, floor: usize) {
 
 #[test]
 fn every_operation_survives_each_panic_of_hash() {
-    exclusive(|| survives_each_panic_at(Site::Hash, 30));
+    exclusive(|| survives_each_panic_at(Site::Hash, 90));
 }
 
 #[test]
 fn every_operation_survives_each_panic_of_eq() {
-    exclusive(|| survives_each_panic_at(Site::Eq, 100));
+    exclusive(|| survives_each_panic_at(Site::Eq, 500));
 }
 
 #[test]
 fn every_operation_survives_each_panic_of_clone() {
-    exclusive(|| survives_each_panic_at(Site::Clone, 1));
+    exclusive(|| survives_each_panic_at(Site::Clone, 24));
 }
 
 #[test]
 fn every_operation_survives_each_panic_of_the_clock() {
-    exclusive(|| survives_each_panic_at(Site::Clock, 30));
+    exclusive(|| survives_each_panic_at(Site::Clock, 70));
 }
 
 #[test]
 fn every_operation_survives_each_panic_of_a_closure() {
-    exclusive(|| survives_each_panic_at(Site::Closure, 3));
+    exclusive(|| survives_each_panic_at(Site::Closure, 90));
 }
 
 #[test]
 fn every_operation_survives_each_panic_of_the_drop_of_a_key() {
-    exclusive(|| survives_each_panic_at(Site::DropKey, 10));
+    exclusive(|| survives_each_panic_at(Site::DropKey, 55));
 }
 
 #[test]
 fn every_operation_survives_each_panic_of_the_drop_of_a_value() {
-    exclusive(|| survives_each_panic_at(Site::DropVal, 10));
+    exclusive(|| survives_each_panic_at(Site::DropVal, 48));
 }
 
 #[test]
@@ -284,5 +287,179 @@ fn operations_work_while_the_thread_is_panicking() {
         assert!(outcome.is_none());
         world.map.sweep(Budget::full_pass());
         world.finish("");
+    });
+}
+
+/// A value that is to be handed back is dropped when the drop of its key panics: the call has no answer then.
+#[test]
+fn values_that_are_refused_are_not_lost_when_the_drop_of_their_key_panics() {
+    exclusive(|| {
+        let refusals: [fn(&World); 6] = [
+            |world| _ = world.map.pin().replace_if(world.key(2), world.val(2), |_| false),
+            |world| _ = world.map.pin().replace_if(world.key(ABSENT), world.val(2), |_| true),
+            |world| _ = world.map.pin().try_insert(world.key(2), world.val(2)),
+            |world| _ = world.map.pin().try_insert_with_ttl(world.key(2), world.val(2), ns(1)),
+            |world| {
+                refused_refresh(world, |pin, token, key, value| _ = pin.refresh(token, key, value));
+            },
+            |world| {
+                refused_refresh(world, |pin, token, key, value| {
+                    _ = pin.refresh_with_ttl(token, key, value, ns(5));
+                });
+            },
+        ];
+        for (n, refusal) in refusals.iter().enumerate() {
+            let world = World::new(Hashing::Sip);
+            arm(Site::DropKey, 1, boom);
+            assert!(caught(|| refusal(&world)).is_none(), "{n}");
+            assert!(disarm(), "{n}");
+            world.finish(&format!("refusal {n}"));
+        }
+    });
+}
+
+/// So is the error of a comparison.
+#[test]
+fn errors_of_a_comparison_are_not_lost_when_the_drop_of_a_key_or_value_panics() {
+    exclusive(|| {
+        let puts: [fn(&Pin<'_>, &World, u64) -> bool; 3] = [
+            |pin, world, hash| {
+                let fails = |_: &SiteKey| Err(world.val(2));
+                pin.insert_by(hash, world.key(2), world.val(2), fails).is_err()
+            },
+            |pin, world, hash| {
+                let fails = |_: &SiteKey| Err(world.val(2));
+                pin.insert_with_ttl_by(hash, world.key(2), world.val(2), ns(5), fails).is_err()
+            },
+            |pin, world, hash| {
+                let fails = |_: &SiteKey| Err(world.val(2));
+                pin.try_insert_by(hash, world.key(2), world.val(2), fails).is_err()
+            },
+        ];
+        for (n, put) in puts.iter().enumerate() {
+            for site in [Site::DropKey, Site::DropVal] {
+                let world = World::new(Hashing::Sip);
+                let hash = Hashing::Sip.hash_one(Probe(2));
+                arm(site, 1, boom);
+                assert!(caught(|| put(&world.map.pin(), &world, hash)).is_none(), "{n}");
+                assert!(disarm(), "{n}");
+                world.finish(&format!("put {n}, {site:?}"));
+            }
+        }
+    });
+}
+
+/// Puts a value by the token of an entry that is not there any more.
+fn refused_refresh(world: &World, refresh: impl Fn(&Pin<'_>, RefreshToken, SiteKey, SiteVal)) {
+    let pin = world.map.pin();
+    pin.set_ttl(&Probe(2), ns(5));
+    let Lookup::Refresh(_, token) = pin.get_or_refresh(&Probe(2), ns(10)) else {
+        panic!("it is near its deadline");
+    };
+    pin.remove(&Probe(2));
+    refresh(&pin, token, world.key(2), world.val(2));
+}
+
+/// What is not wanted is dropped by and by, each panic that of one write or sweep.
+#[test]
+fn retain_gets_through_values_that_all_panic() {
+    exclusive(|| {
+        let (map, _, tally) = bombs();
+        for n in 0..200 {
+            map.pin().insert(n, bomb(n, &tally));
+        }
+        assert!(caught(|| map.retain(|n, _| n % 2 == 0)).is_some(), "it drops nothing of so few");
+        assert_eq!((map.len(), tally.alive()), (100, 200));
+        settle_through_panics(&map);
+        assert_eq!((map.len(), tally.alive()), (100, 100));
+        assert_slots_accounted(&map);
+        assert!(caught(|| drop(map)).is_none());
+        tally.assert_all_dropped();
+    });
+}
+
+/// What was ended before the closure panicked does not wait for a write that comes by.
+#[test]
+fn what_retain_removed_before_its_closure_panicked_is_reclaimed() {
+    exclusive(|| {
+        for hashing in [Hashing::Constant, Hashing::Sip] {
+            for calls in 0..8 {
+                let world = World::new(hashing);
+                world.map.pin().remove(&Probe(EXPIRED));
+                world.map.sweep(Budget::full_pass());
+                let mut asked = 0;
+                let panics = caught(|| {
+                    world.map.retain(|_, _| {
+                        asked += 1;
+                        if asked > calls {
+                            boom();
+                        }
+                        false
+                    });
+                });
+                let left = (LIVE as usize).saturating_sub(calls);
+                assert_eq!((panics.is_none(), world.map.len()), (left > 0, left));
+                assert_slots_accounted(&world.map);
+                settle(&world.map);
+                assert_eq!(world.tally.alive(), 2 * left, "after {calls}");
+                world.finish("");
+            }
+        }
+    });
+}
+
+/// A map is taken apart into what is visible; the rest, what has expired and what waits for its grace period, is
+/// dropped, and a panic in there costs the caller the entries, which are dropped as well.
+#[test]
+fn a_map_taken_apart_loses_nothing_when_the_drop_of_the_rest_panics() {
+    for site in [Site::DropKey, Site::DropVal] {
+        exclusive(move || {
+            for nth in 1.. {
+                let World { map, tally, .. } = World::new(Hashing::Sip);
+                arm(site, nth, boom);
+                let entries = caught(|| map.into_iter().collect::<Vec<_>>());
+                let fired = disarm();
+                assert_eq!(fired, entries.is_none());
+                assert_eq!(tally.alive(), entries.iter().flatten().count() * 2, "{site:?} {nth}");
+                if !fired {
+                    assert!(nth > 4, "only {nth} drops");
+                    return;
+                }
+            }
+        });
+    }
+}
+
+/// What came before is in the map, what was in hand is dropped, and what comes after is the iterator's.
+#[test]
+fn extend_survives_each_panic_of_its_map_and_of_its_iterator() {
+    exclusive(|| {
+        for site in [Site::Hash, Site::Eq, Site::DropVal, Site::Closure] {
+            for nth in 1.. {
+                let mut world = World::new(Hashing::Constant);
+                let entries: Vec<_> =
+                    [2, 20, 3, 21].into_iter().map(|n| (world.key(n), world.val(n))).collect();
+                let mut given = 0;
+                let entries = entries.into_iter().inspect(|_| {
+                    hit(Site::Closure);
+                    given += 1;
+                });
+                arm(site, nth, boom);
+                let survived = caught(|| world.map.extend(entries)).is_some();
+                let fired = disarm();
+                assert!(fired || survived);
+                let pin = world.map.pin();
+                let put = [20, 21].iter().filter(|n| pin.contains_key(&Probe(**n))).count();
+                assert!(given / 2 - put <= 1, "{given} given, {put} put");
+                drop(pin);
+                for n in [20, 21] {
+                    world.map.remove(&Probe(n));
+                }
+                world.finish(&format!("{site:?} {nth}"));
+                if !fired {
+                    break;
+                }
+            }
+        }
     });
 }

@@ -187,18 +187,20 @@ fn sweeps_behind_a_parked_reader_take_no_memory() {
 /// A map that looks at the coarse clock first still goes by the exact one.
 #[test]
 fn an_entry_expires_on_time_on_the_system_clock() {
-    let without_it = builder().clock(MonotonicClock).build().expect("valid options");
-    for map in [builder().build().expect("valid options"), without_it] {
-        let pinned = map.pin();
-        pinned.insert_with_ttl(0, 0, ns(3_600_000_000_000));
-        for micros in [1, 50, 500, 5_000, 20_000] {
-            let due = MonotonicClock.now() + micros * 1_000;
-            pinned.insert_with_deadline(micros, 0, Deadline::from_nanos(due));
-            while MonotonicClock.now() < due {
-                std::hint::spin_loop();
+    exclusive(|| {
+        let without_it = builder().clock(MonotonicClock).build().expect("valid options");
+        for map in [builder().build().expect("valid options"), without_it] {
+            let pinned = map.pin();
+            pinned.insert_with_ttl(0, 0, ns(3_600_000_000_000));
+            for micros in [1, 50, 500, 5_000, 20_000] {
+                let due = MonotonicClock.now() + micros * 1_000;
+                pinned.insert_with_deadline(micros, 0, Deadline::from_nanos(due));
+                while MonotonicClock.now() < due {
+                    std::hint::spin_loop();
+                }
+                assert_eq!(pinned.get(&micros), None, "{micros} us");
+                assert_eq!(pinned.get(&0), Some(&0), "an hour ahead");
             }
-            assert_eq!(pinned.get(&micros), None, "{micros} us");
-            assert_eq!(pinned.get(&0), Some(&0), "an hour ahead");
         }
-    }
+    });
 }

@@ -3,11 +3,13 @@
 mod common;
 
 use common::hashers::Hashing;
+use common::sites::{Probe, Site, SiteClock, SiteKey, arm, disarm};
 use common::tally::{Tally, Token, reading};
-use common::{Rng, assert_slots_accounted, builder, exclusive, ns};
-use evanesce::{Budget, ManualClock, TtlMap};
+use common::{Rng, assert_slots_accounted, builder, exclusive, ns, settle};
+use evanesce::{Budget, ManualClock, Operation, TtlMap};
 use std::cell::RefCell;
 use std::hash::{Hash, Hasher};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -340,6 +342,68 @@ fn threads_that_ended_leave_nothing_behind() {
     });
 }
 
+/// They share a collector and the thread's number, and nothing else.
+#[test]
+fn a_thousand_maps_on_one_thread_keep_their_entries_apart() {
+    const MAPS: u64 = 1000;
+    exclusive(|| {
+        let tally = Tally::new();
+        let mut maps: Vec<TtlMap<u64, (u64, Token)>> = (0..MAPS).map(|_| TtlMap::new()).collect();
+        for key in 0..10 {
+            for (n, map) in (0..).zip(&maps) {
+                assert!(map.pin().insert(key, (n, tally.token())).is_none());
+            }
+        }
+        for (n, map) in (0..).zip(&maps) {
+            assert!(map.pin().iter().all(|(_, value)| value.0 == n));
+            (0..5).for_each(|key| assert_eq!(map.pin().remove(&key).map(|value| value.0), Some(n)));
+        }
+        let mut rng = Rng::from_env();
+        let mut left = 10 * MAPS as usize;
+        assert_eq!(tally.alive(), left, "too few a map to be dropped by writes");
+        // Half of them swept first, each its own; and dropped in any order.
+        while !maps.is_empty() {
+            let map = maps.swap_remove(rng.below(maps.len() as u64) as usize);
+            if maps.len().is_multiple_of(2) {
+                assert_eq!(map.sweep(Budget::full_pass()).pending_reclaim, 0);
+                assert_eq!(tally.alive(), left - 5);
+            }
+            drop(map);
+            left -= 10;
+            assert_eq!(tally.alive(), left);
+        }
+    });
+}
+
+/// What a thread has for itself goes to those that come later: no memory for each that ever wrote.
+#[test]
+fn memory_does_not_grow_with_the_threads_that_ever_wrote() {
+    exclusive(|| {
+        let fixture = Arc::new(Fixture::new());
+        let mut after_half = 0;
+        for n in 1..=1000 {
+            let fixture_of_thread = Arc::clone(&fixture);
+            let writer = thread::spawn(move || {
+                (0..4).for_each(|i| fixture_of_thread.insert((n + i) % 10));
+                fixture_of_thread.map.pin().remove(&(n % 10));
+                assert!(fixture_of_thread.map.pin().contains_key(&((n + 1) % 10)));
+            });
+            writer.join().expect("no panic");
+            if n % 100 == 0 {
+                fixture.full_pass();
+                let stats = assert_slots_accounted(&fixture.map);
+                assert_eq!((stats.len, stats.pending_reclaim), (3, 0), "{stats:?}");
+                assert_eq!(fixture.tally.alive(), 6);
+                if n == 500 {
+                    after_half = stats.bytes_allocated;
+                }
+                let bytes = stats.bytes_allocated;
+                assert!(n < 500 || bytes < after_half + after_half / 4, "{bytes} after {n}");
+            }
+        }
+    });
+}
+
 struct Last(RefCell<Option<Arc<Fixture>>>);
 
 impl Drop for Last {
@@ -450,5 +514,112 @@ fn a_write_drops_no_more_than_a_batch() {
             let dropped = before + 1 - tally.alive();
             assert!((1..=BATCH).contains(&dropped), "{dropped} dropped by one write");
         }
+    });
+}
+
+/// However much waits, and however small its budget is: what is due is dropped in pieces.
+#[test]
+fn a_sweep_of_one_entry_drops_no_more_than_eighteen_batches() {
+    const MOST: usize = 18 * 124;
+    const PILE: usize = 20_000;
+    exclusive(|| {
+        let (tally, map) = (Tally::new(), TtlMap::new());
+        let parked = map.pin();
+        for key in 0..PILE {
+            map.pin().insert(key, tally.token());
+            map.pin().remove(&key);
+        }
+        drop(parked);
+        // The collector's turns come with pins; all it does is to say that they are due.
+        for _ in 0..20_000 {
+            assert!(map.pin().get(&0).is_none());
+        }
+        assert_eq!(tally.alive(), PILE, "a read drops nothing");
+        let mut sweeps = 0;
+        while tally.alive() > 0 {
+            let before = tally.alive();
+            map.sweep(Budget::entries(1));
+            let dropped = before - tally.alive();
+            assert!(dropped <= MOST, "{dropped} dropped by one sweep");
+            sweeps += 1;
+            assert!(sweeps < 1000, "{:?}", map.stats());
+        }
+        assert!(sweeps >= PILE / MOST, "{sweeps} sweeps");
+    });
+}
+
+/// A call on key 1, and whether it leaves the key in the map.
+type Ending = (fn(&Sited, &Tally), bool);
+
+/// A map that is told when its clock is read and its keys are compared.
+type Sited = TtlMap<SiteKey, Token, Hashing>;
+
+/// A remove or a replacement that has returned leaves nothing of the old entry: whatever else changed between its look
+/// at the entry and its step, here all that stands around it, the slot of the old one waits to be reclaimed, and is.
+#[test]
+fn what_ends_an_entry_takes_it_out_whatever_goes_on_around_it() {
+    const ENDINGS: [Ending; 7] = [
+        (|map, _| _ = map.pin().remove(&Probe(1)), false),
+        (|map, _| _ = map.pin().remove_if(&Probe(1), |_, _| true), false),
+        (|map, _| _ = map.sweep(Budget::full_pass()), true),
+        (|map, tally| _ = map.pin().insert(SiteKey::new(1, tally), tally.token()), true),
+        (|map, tally| _ = map.pin().update(SiteKey::new(1, tally), |_| tally.token()), true),
+        (
+            |map, tally| {
+                let operation = |_: Option<&_>| Operation::Insert(tally.token());
+                map.pin().compute(SiteKey::new(1, tally), operation);
+            },
+            true,
+        ),
+        (
+            |map, tally| {
+                map.pin().compute(SiteKey::new(1, tally), |_| Operation::Remove);
+            },
+            false,
+        ),
+    ];
+    const MEANWHILE: [fn(&Sited, &Tally); 4] = [
+        |map, _| _ = map.pin().remove(&Probe(0)),
+        |map, tally| _ = map.pin().insert(SiteKey::new(0, tally), tally.token()),
+        |map, _| [0, 2].iter().for_each(|n| _ = map.pin().remove(&Probe(*n))),
+        |map, tally| {
+            (0..2).for_each(|_| _ = map.pin().insert(SiteKey::new(0, tally), tally.token()));
+        },
+    ];
+    exclusive(|| {
+        let mut times = 0;
+        for (e, (end, stays)) in ENDINGS.iter().enumerate() {
+            for (m, meanwhile) in MEANWHILE.iter().enumerate() {
+                for site in [Site::Clock, Site::Eq] {
+                    for nth in 1.. {
+                        let label = format!("ending {e}, at {site:?} {nth}: {m}");
+                        let (tally, clock) = (Tally::new(), ManualClock::new());
+                        let options = builder().hasher(Hashing::Constant).sweep_per_write(0);
+                        let options = options.clock(SiteClock(clock));
+                        let map: Rc<Sited> = Rc::new(options.build().expect("valid options"));
+                        for n in 0..3 {
+                            let (key, value) = (SiteKey::new(n, &tally), tally.token());
+                            map.pin().insert_with_ttl(key, value, ns(100));
+                        }
+                        let (theirs, books) = (Rc::clone(&map), tally.clone());
+                        arm(site, nth, move || meanwhile(&theirs, &books));
+                        end(&map, &tally);
+                        let fired = disarm();
+                        assert_eq!(map.pin().contains_key(&Probe(1)), *stays, "{label}");
+                        assert_slots_accounted(&map);
+                        settle(&map);
+                        let stats = assert_slots_accounted(&map);
+                        assert_eq!(tally.alive(), 2 * stats.len, "{label}: not reclaimed");
+                        drop(map);
+                        tally.assert_all_dropped();
+                        if !fired {
+                            break;
+                        }
+                        times += 1;
+                    }
+                }
+            }
+        }
+        assert!(times >= 50, "{times}");
     });
 }

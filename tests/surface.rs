@@ -24,29 +24,31 @@ fn lookups_are_counted_where_the_map_is_to_record_them() {
             map.insert_with_ttl(1, 7, ns(0));
             map.insert(2, 8);
             thread::scope(|scope| {
-                for _ in 0..4 {
-                    scope.spawn(|| {
-                        let pin = map.pin();
-                        for key in 0..3 {
-                            let found = [
-                                pin.get(&key).is_some(),
-                                pin.get_key_value(&key).is_some(),
-                                pin.get_entry(&key).is_some(),
-                                pin.contains_key(&key),
-                                pin.get_many([&key])[0].is_some(),
-                                pin.get_or_refresh(&key, ns(1)).value().is_some(),
-                                map.view(&key, |_| ()).is_some(),
-                                map.get_cloned(&key).is_some(),
-                            ];
-                            assert_eq!(found, [key == 2; 8]);
-                        }
-                        assert_eq!(pin.get_by(0, |_| Ok::<_, ()>(true)), Ok(None));
-                        let mut many = Vec::new();
-                        pin.get_many_into(&[2, 2, 3], &mut many);
-                        // Not counted: they look for no value.
-                        assert!(pin.ttl(&2).is_some() && pin.iter().count() == 1);
-                        pin.set_ttl(&3, ns(5));
-                    });
+                let look_up = || {
+                    let pin = map.pin();
+                    for key in 0..3 {
+                        let found = [
+                            pin.get(&key).is_some(),
+                            pin.get_key_value(&key).is_some(),
+                            pin.get_entry(&key).is_some(),
+                            pin.contains_key(&key),
+                            pin.get_many([&key])[0].is_some(),
+                            pin.get_or_refresh(&key, ns(1)).value().is_some(),
+                            map.view(&key, |_| ()).is_some(),
+                            map.get_cloned(&key).is_some(),
+                        ];
+                        assert_eq!(found, [key == 2; 8]);
+                    }
+                    assert_eq!(pin.get_by(0, |_| Ok::<_, ()>(true)), Ok(None));
+                    let mut many = Vec::new();
+                    pin.get_many_into(&[2, 2, 3], &mut many);
+                    // Not counted: they look for no value.
+                    assert!(pin.ttl(&2).is_some() && pin.iter().count() == 1);
+                    pin.set_ttl(&3, ns(5));
+                };
+                let threads = [(); 4].map(|()| scope.spawn(look_up));
+                for thread in threads {
+                    thread.join().expect("no panic");
                 }
             });
             let stats = map.clone().stats();
@@ -54,6 +56,27 @@ fn lookups_are_counted_where_the_map_is_to_record_them() {
             let stats = map.stats();
             let expected = if record { (4 * (8 + 2), 4 * (16 + 2)) } else { (0, 0) };
             assert_eq!((stats.hits, stats.misses), expected);
+        }
+    });
+}
+
+#[test]
+fn what_is_there_is_found_by_every_way_to_look() {
+    exclusive(|| {
+        let (map, clock) = map();
+        (0..100).for_each(|n| _ = map.insert_with_ttl(n, n + 1000, ns(10 + u64::from(n) % 2)));
+        clock.advance(ns(10));
+        let there = || (0..100).filter(|n| n % 2 == 1);
+        let pin = map.pin();
+        let keys: BTreeSet<_> = pin.keys().copied().collect();
+        let values: BTreeSet<_> = pin.values().map(|value| value - 1000).collect();
+        assert!(keys == there().collect() && values == keys);
+        assert_eq!((pin.keys().count(), pin.values().count()), (50, 50), "each once");
+        for n in 0..100 {
+            let (key, value) = (n, n + 1000);
+            let expected = (n % 2 == 1).then_some((&key, &value));
+            assert_eq!(pin.get_key_value(&n), expected);
+            assert_eq!(map.view(&n, |value| value - n), expected.map(|_| 1000));
         }
     });
 }
@@ -333,20 +356,25 @@ fn compute_loses_no_step_under_contention() {
             .build()
             .expect("valid options");
         thread::scope(|scope| {
-            for n in 0..THREADS {
-                let map = &map;
-                scope.spawn(move || {
-                    for _ in 0..STEPS {
-                        match n % 2 {
-                            0 => _ = map.pin().update_or_insert_with(1, |v| v + 1, || 1),
-                            _ => {
-                                _ = map
-                                    .pin()
-                                    .compute(1, |v| Operation::Insert(v.map_or(1, |v| v + 1)));
+            let threads: Vec<_> = (0..THREADS)
+                .map(|n| {
+                    let map = &map;
+                    scope.spawn(move || {
+                        for _ in 0..STEPS {
+                            match n % 2 {
+                                0 => _ = map.pin().update_or_insert_with(1, |v| v + 1, || 1),
+                                _ => {
+                                    _ = map
+                                        .pin()
+                                        .compute(1, |v| Operation::Insert(v.map_or(1, |v| v + 1)));
+                                }
                             }
                         }
-                    }
-                });
+                    })
+                })
+                .collect();
+            for thread in threads {
+                thread.join().expect("no panic");
             }
         });
         assert_eq!(map.pin().get(&1), Some(&(THREADS * STEPS)));

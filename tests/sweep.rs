@@ -154,6 +154,25 @@ fn full_pass_drops_the_keys_and_values_it_removed() {
     });
 }
 
+/// Whatever the budget, a sweep hands half-full batches over and lets grace periods pass: the few values that
+/// were removed are not to wait for as many others.
+#[test]
+fn sweeps_of_any_budget_drop_what_was_removed_before() {
+    exclusive(|| {
+        for budget in [Budget::entries(1), Budget::time(Duration::ZERO), Budget::full_pass()] {
+            let (tally, (map, _)) = (Tally::new(), unswept::<Token>());
+            (0..5).for_each(|key| _ = map.pin().insert(key, tally.token()));
+            (0..5).for_each(|key| _ = map.pin().remove(&key));
+            assert_eq!(tally.alive(), 5, "too few to be dropped by writes");
+            let sweeps = (0..10).find(|_| {
+                map.sweep(budget);
+                tally.alive() == 0
+            });
+            assert!(sweeps.is_some(), "{budget:?}: {:?}", map.stats());
+        }
+    });
+}
+
 #[test]
 fn writes_alone_sweep_the_map() {
     exclusive(|| {

@@ -90,6 +90,11 @@ fn zero_sized_keys_and_values_are_dropped_once() {
 #[repr(align(64))]
 struct Line(usize);
 
+/// More than the allocator's own, and than a line; so is that of the nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[repr(align(128))]
+struct Pair(u8);
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[repr(align(4096))]
 struct Page(usize);
@@ -103,11 +108,18 @@ fn assert_aligned<T>(place: &T) {
 fn over_aligned_keys_and_values_lie_aligned() {
     exclusive(|| {
         exercise(&(0..100).map(Line).collect::<Vec<_>>(), Line);
+        exercise(&(0..100).map(Pair).collect::<Vec<_>>(), |i| Pair(i as u8));
         let lines: TtlMap<Line, Line> = TtlMap::new();
+        let pairs: TtlMap<u16, Pair> = TtlMap::new();
         let pages: TtlMap<u8, Page> = TtlMap::new();
         let keys: TtlMap<Page, u8> = TtlMap::new();
         for n in 0..5000 {
             lines.pin().insert(Line(n), Line(n));
+            pairs.pin().insert(n as u16, Pair(n as u8));
+        }
+        for (key, value) in &pairs.pin() {
+            assert_aligned(value);
+            assert_eq!(value.0, *key as u8);
         }
         for n in 0..100 {
             pages.pin().insert(n, Page(usize::from(n)));
@@ -200,6 +212,33 @@ fn keys_and_values_bound_to_one_thread_work_there() {
         assert_eq!(Rc::strong_count(&shared), 5);
         drop(map);
         assert_eq!(Rc::strong_count(&shared), 1);
+    });
+}
+
+/// Values that no two threads may share go with their map to another, entries, garbage and all, and back.
+#[test]
+fn maps_of_values_that_are_not_shared_move_between_threads() {
+    exclusive(|| {
+        let mut map: TtlMap<u64, Cell<u64>> = TtlMap::new();
+        for round in 0..5_u64 {
+            let mover = std::thread::spawn(move || {
+                for key in 0..100 {
+                    let pin = map.pin();
+                    if let Some(cell) = pin.get(&key) {
+                        assert_eq!(cell.replace(round + key), round + key - 1);
+                    } else {
+                        pin.insert(key, Cell::new(round + key));
+                    }
+                    pin.insert(1000 + key, Cell::new(0));
+                    pin.remove(&(1000 + key));
+                }
+                map
+            });
+            map = mover.join().expect("no panic");
+        }
+        assert!((0..100).all(|key| map.get_cloned(&key) == Some(Cell::new(4 + key))));
+        map.sweep(Budget::full_pass());
+        assert_eq!(map.stats().pending_reclaim, 0);
     });
 }
 

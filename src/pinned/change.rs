@@ -9,7 +9,7 @@ use equivalent::Equivalent;
 
 use crate::raw::{Computed, Decision, Met};
 
-use super::{Pinned, infallible};
+use super::{Pinned, infallible, refused};
 
 /// What [`Pinned::compute`] is to do with a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -153,7 +153,7 @@ where
         );
         match infallible(computed) {
             Computed::Put { replaced: Some((_, old)), .. } => Ok(old),
-            Computed::Left(_, (_, value)) => Err(value),
+            Computed::Left(_, new) => Err(refused(new)),
             _ => unreachable!("it is put over another, or left"),
         }
     }

@@ -211,6 +211,14 @@ fn same_key<K: Eq, V>((mine, _): &(K, V), (met, _): &(K, V)) -> Result<bool, Inf
     Ok(mine == met)
 }
 
+/// The value to hand back of an entry that was not put.
+fn refused<K, V>((key, value): (K, V)) -> V {
+    // Before the answer is made: a panic in there drops the value as well. (A panic behind it would leak the
+    // answer: rust-lang/rust#47949.)
+    drop(key);
+    value
+}
+
 /// The answer of a search whose comparison cannot fail.
 #[inline]
 fn infallible<T>(Ok(answer): Result<T, Infallible>) -> T {

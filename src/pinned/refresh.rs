@@ -12,7 +12,7 @@ use crate::{
     raw::{Computed, Decision, Freshness, RefreshToken, State},
 };
 
-use super::{Pinned, infallible, matches};
+use super::{Pinned, infallible, matches, refused};
 
 /// What [`Pinned::get_or_refresh`] found.
 #[derive(Debug)]
@@ -192,7 +192,7 @@ where
         drop(token);
         match infallible(computed) {
             Computed::Put { entry: (_, value), .. } => Ok(value),
-            Computed::Left(_, (_, value)) => Err(value),
+            Computed::Left(_, new) => Err(refused(new)),
             Computed::Removed(_) => unreachable!("it is put over another, or left"),
         }
     }

@@ -13,7 +13,7 @@ use crate::{
     raw::{Occupied, State},
 };
 
-use super::{Pinned, infallible, matches, same_key};
+use super::{Pinned, infallible, matches, refused, same_key};
 
 /// A key had a visible value already. From [`Pinned::try_insert`].
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,10 +27,8 @@ pub struct OccupiedError<'p, V> {
 
 impl<'p, V> OccupiedError<'p, V> {
     pub(super) fn of<K>(occupied: Occupied<'p, (K, V)>) -> Self {
-        let ((_, current), (key, not_inserted)) = (occupied.current, occupied.rejected);
-        // Before the answer is made: a panic in here drops the value as well.
-        drop(key);
-        Self { current, not_inserted }
+        let (_, current) = occupied.current;
+        Self { current, not_inserted: refused(occupied.rejected) }
     }
 }
 

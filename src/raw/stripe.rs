@@ -418,3 +418,6 @@ pub(crate) fn thread_number() -> usize {
 fn new_thread_number() -> usize {
     0
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;

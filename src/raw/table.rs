@@ -224,10 +224,15 @@ impl<T> Table<T> {
         let turn = &mut self.turn(guard);
         let mut draft = Draft::new(&self.list.slab, entry);
         loop {
-            let found = self.list.find_entry(key, turn, |met| is_match(draft.entry(), met))?;
+            let found = self.list.find_entry(key, turn, |met| is_match(draft.entry(), met));
             let mut old = match found {
-                Found::At(located) => located,
-                Found::Gap(gap) => {
+                Err(error) => {
+                    // Before the answer is made: a panic in there drops the error as well.
+                    drop(draft);
+                    return Err(error);
+                }
+                Ok(Found::At(located)) => located,
+                Ok(Found::Gap(gap)) => {
                     let slot = draft.place(node_key, state, gap.next, || self.take_slot(turn));
                     if !gap.append(slot) {
                         continue;

@@ -5,7 +5,7 @@
 
 use core::{mem::needs_drop, time::Duration};
 
-use crate::sync::{MODEL, Ordering, planted, thread};
+use crate::sync::{MODEL, Ordering, planted, yield_now};
 
 use super::{
     directory::Share,
@@ -149,7 +149,7 @@ impl<T> Table<T> {
             if self.list.stripes.free_slots() == 0 && !self.list.slab.blocks.is_releasing() {
                 break;
             }
-            thread::yield_now();
+            yield_now();
             if let Ok(slot) = self.list.slab.take(turn) {
                 return slot;
             }
@@ -280,3 +280,6 @@ impl<T> Table<T> {
         core::ptr::from_ref(self).addr()
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;

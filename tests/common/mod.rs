@@ -24,7 +24,8 @@ const TEST_LIMIT: u64 = 300;
 
 /// Runs `test` alone among the tests of this binary, on a thread that has ended (thread-local destructors
 /// included) when this returns. Reclamation is shared by all maps of a process: a guard held by another test
-/// would delay it. Panics when `test` hangs (see [`TEST_LIMIT`]).
+/// would delay it; so would a thread that is about to end, so a test joins those it makes. (The end of a scope does not
+/// wait for thread-local destructors.) Panics when `test` hangs (see [`TEST_LIMIT`]).
 pub(crate) fn exclusive(test: impl FnOnce() + Send + 'static) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,6 @@
 //! Keys and values that can be made to misbehave at a chosen call of user code.
 
+use super::Rng;
 use super::tally::{Tally, Token};
 use equivalent::Equivalent;
 use evanesce::{Clock, ManualClock};
@@ -40,6 +41,29 @@ pub(crate) fn disarm() -> bool {
     TRAP.take().is_none()
 }
 
+thread_local!(static LIES: RefCell<Option<(Rng, &'static [Site])>> = const { RefCell::new(None) });
+
+/// Makes this thread's calls at `sites` answer at random while `f` runs.
+pub(crate) fn lying<R>(rng: Rng, sites: &'static [Site], f: impl FnOnce() -> R) -> R {
+    LIES.set(Some((rng, sites)));
+    let result = f();
+    LIES.set(None);
+    result
+}
+
+/// Whether any calls of this thread lie.
+pub(crate) fn lies() -> bool {
+    LIES.with_borrow(Option::is_some)
+}
+
+/// A random number if what is called at `site` lies.
+fn lie(site: Site) -> Option<u64> {
+    LIES.with_borrow_mut(|lies| match lies {
+        Some((rng, sites)) if sites.contains(&site) => Some(rng.next()),
+        _ => None,
+    })
+}
+
 /// User code is called here.
 pub(crate) fn hit(site: Site) {
     let due = |trap: &mut Trap| {
@@ -72,29 +96,36 @@ pub(crate) fn caught<R>(f: impl FnOnce() -> R) -> Option<R> {
     }
 }
 
-/// A key whose hash, equality and drop are sites.
+/// A key whose clone, hash, equality and drop are sites.
 pub(crate) struct SiteKey {
     pub(crate) n: u64,
-    _token: Token,
+    token: Token,
 }
 
 impl SiteKey {
     pub(crate) fn new(n: u64, tally: &Tally) -> Self {
-        Self { n, _token: tally.token() }
+        Self { n, token: tally.token() }
+    }
+}
+
+impl Clone for SiteKey {
+    fn clone(&self) -> Self {
+        hit(Site::Clone);
+        Self { n: self.n, token: self.token.clone() }
     }
 }
 
 impl Hash for SiteKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         hit(Site::Hash);
-        state.write_u64(self.n);
+        state.write_u64(lie(Site::Hash).map_or(self.n, |random| random % 16));
     }
 }
 
 impl PartialEq for SiteKey {
     fn eq(&self, other: &Self) -> bool {
         hit(Site::Eq);
-        self.n == other.n
+        lie(Site::Eq).map_or(self.n == other.n, |random| random % 2 == 0)
     }
 }
 
@@ -113,14 +144,14 @@ pub(crate) struct Probe(pub(crate) u64);
 impl Hash for Probe {
     fn hash<H: Hasher>(&self, state: &mut H) {
         hit(Site::Hash);
-        state.write_u64(self.0);
+        state.write_u64(lie(Site::Hash).map_or(self.0, |random| random % 16));
     }
 }
 
 impl Equivalent<SiteKey> for Probe {
     fn equivalent(&self, key: &SiteKey) -> bool {
         hit(Site::Eq);
-        self.0 == key.n
+        lie(Site::Eq).map_or(self.0 == key.n, |random| random % 2 == 0)
     }
 }
 
@@ -160,6 +191,6 @@ pub(crate) struct SiteClock(pub(crate) ManualClock);
 impl Clock for SiteClock {
     fn now(&self) -> u64 {
         hit(Site::Clock);
-        self.0.now()
+        lie(Site::Clock).map_or_else(|| self.0.now(), |random| random % 40)
     }
 }

@@ -1,12 +1,15 @@
 //! A small map with entries in every state, and every operation on it as a value.
 
 use super::hashers::Hashing;
-use super::sites::{Probe, Site, SiteClock, SiteKey, SiteVal, hit};
+use super::sites::{Probe, Site, SiteClock, SiteKey, SiteVal, hit, lies};
 use super::tally::Tally;
 use super::{assert_slots_accounted, builder, ns, settle};
-use evanesce::{Budget, Deadline, ManualClock, TtlMap};
+use equivalent::Equivalent;
+use evanesce::{Budget, Compute, Deadline, Lookup, ManualClock, Operation, Pinned, TtlMap};
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::hash::BuildHasher;
 
 /// An operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +31,41 @@ pub(crate) enum Call {
     Clear,
     Sweep,
     FullPass,
+    GetKeyValue,
+    GetEntry,
+    GetMany,
+    View,
+    GetOrRefresh,
+    Refresh,
+    IterEntries,
+    IterLinked,
+    UpdateOrInsert,
+    ReplaceIf,
+    ComputeInsert,
+    ComputeRemove,
+    ComputeAbort,
+    RemoveIf,
+    RemoveEntry,
+    TryInsertTtl,
+    GetOrInsertTtl,
+    SetDeadline,
+    ExtendTtl,
+    Persist,
+    GetBy,
+    InsertBy,
+    TryInsertBy,
+    SetTtlBy,
+    RemoveBy,
+    Retain,
+    CloneMap,
+    TryReserve,
+    NextDeadline,
+    ShrinkToFit,
 }
 
 impl Call {
-    pub(crate) const ALL: [Self; 17] = [
+    /// Each kind of step on the list once.
+    pub(crate) const BASIC: [Self; 17] = [
         Self::Get,
         Self::GetCloned,
         Self::ContainsKey,
@@ -50,6 +84,56 @@ impl Call {
         Self::Sweep,
         Self::FullPass,
     ];
+
+    pub(crate) const ALL: [Self; 47] = [
+        Self::Get,
+        Self::GetCloned,
+        Self::ContainsKey,
+        Self::Ttl,
+        Self::Iter,
+        Self::Stats,
+        Self::Insert,
+        Self::InsertTtl,
+        Self::InsertDeadline,
+        Self::TryInsert,
+        Self::GetOrInsert,
+        Self::Update,
+        Self::Remove,
+        Self::SetTtl,
+        Self::Clear,
+        Self::Sweep,
+        Self::FullPass,
+        Self::GetKeyValue,
+        Self::GetEntry,
+        Self::GetMany,
+        Self::View,
+        Self::GetOrRefresh,
+        Self::Refresh,
+        Self::IterEntries,
+        Self::IterLinked,
+        Self::UpdateOrInsert,
+        Self::ReplaceIf,
+        Self::ComputeInsert,
+        Self::ComputeRemove,
+        Self::ComputeAbort,
+        Self::RemoveIf,
+        Self::RemoveEntry,
+        Self::TryInsertTtl,
+        Self::GetOrInsertTtl,
+        Self::SetDeadline,
+        Self::ExtendTtl,
+        Self::Persist,
+        Self::GetBy,
+        Self::InsertBy,
+        Self::TryInsertBy,
+        Self::SetTtlBy,
+        Self::RemoveBy,
+        Self::Retain,
+        Self::CloneMap,
+        Self::TryReserve,
+        Self::NextDeadline,
+        Self::ShrinkToFit,
+    ];
 }
 
 /// Keys below this are live in a new world.
@@ -59,11 +143,14 @@ pub(crate) const EXPIRED: u64 = 7;
 /// This key is absent.
 pub(crate) const ABSENT: u64 = 9;
 
+type Pin<'m> = Pinned<'m, SiteKey, SiteVal, Hashing>;
+
 /// A map with keys that are live, expired, removed and absent.
 pub(crate) struct World {
     pub(crate) map: TtlMap<SiteKey, SiteVal, Hashing>,
     pub(crate) clock: ManualClock,
     pub(crate) tally: Tally,
+    hashing: Hashing,
     last: Cell<u64>,
 }
 
@@ -76,7 +163,7 @@ impl World {
             .clock(SiteClock(clock.clone()))
             .build()
             .expect("valid options");
-        let world = Self { map, clock, tally, last: Cell::new(0) };
+        let world = Self { map, clock, tally, hashing, last: Cell::new(0) };
         {
             let pin = world.map.pin();
             for n in 0..LIVE {
@@ -112,31 +199,97 @@ impl World {
     pub(crate) fn perform(&self, call: Call, n: u64) {
         let pin = self.map.pin();
         let got = match call {
-            Call::Get => pin.get(&Probe(n)),
-            Call::GetCloned => {
-                if let Some(value) = self.map.get_cloned(&Probe(n)) {
-                    belongs(n, &value);
-                }
+            // With the pin given up, so that what was removed is dropped here.
+            Call::Sweep | Call::FullPass | Call::ShrinkToFit | Call::CloneMap => {
+                drop(pin);
+                return self.walk(call);
+            }
+            Call::Clear | Call::Retain | Call::Stats | Call::TryReserve | Call::NextDeadline => {
+                self.treat_all(call, n);
                 None
             }
-            Call::ContainsKey => {
-                pin.contains_key(&Probe(n));
+            Call::Get
+            | Call::GetCloned
+            | Call::ContainsKey
+            | Call::Ttl
+            | Call::Iter
+            | Call::GetKeyValue
+            | Call::GetEntry
+            | Call::GetMany
+            | Call::View
+            | Call::GetOrRefresh
+            | Call::IterEntries
+            | Call::IterLinked => self.look_up(&pin, call, n),
+            Call::Insert
+            | Call::InsertTtl
+            | Call::InsertDeadline
+            | Call::TryInsert
+            | Call::TryInsertTtl
+            | Call::GetOrInsert
+            | Call::GetOrInsertTtl
+            | Call::Remove
+            | Call::RemoveEntry => self.put_or_remove(&pin, call, n),
+            Call::SetTtl | Call::SetDeadline | Call::ExtendTtl | Call::Persist => {
+                match call {
+                    Call::SetTtl => pin.set_ttl(&Probe(n), ns(5)),
+                    Call::SetDeadline => pin.set_deadline(&Probe(n), Deadline::from_nanos(11)),
+                    Call::ExtendTtl => pin.extend_ttl(&Probe(n), ns(5)),
+                    _ => pin.persist(&Probe(n)),
+                };
                 None
             }
-            Call::Ttl => {
-                pin.ttl(&Probe(n));
-                None
+            Call::Update
+            | Call::Refresh
+            | Call::UpdateOrInsert
+            | Call::ReplaceIf
+            | Call::ComputeInsert
+            | Call::ComputeRemove
+            | Call::ComputeAbort
+            | Call::RemoveIf => self.compute(&pin, call, n),
+            Call::GetBy | Call::InsertBy | Call::TryInsertBy | Call::SetTtlBy | Call::RemoveBy => {
+                self.by_hash(&pin, call, n)
             }
-            Call::Iter => {
-                for (key, value) in &pin {
-                    belongs(key.n, value);
-                }
-                None
+        };
+        if let Some(value) = got {
+            belongs(n, value);
+            assert!(self.tally.is_alive(value.token()), "{call:?} answered with a dropped value");
+        }
+    }
+
+    fn walk(&self, call: Call) {
+        match call {
+            Call::Sweep => _ = self.map.sweep(Budget::entries(4)),
+            Call::FullPass => _ = self.map.sweep(Budget::full_pass()),
+            Call::ShrinkToFit => self.map.shrink_to_fit(),
+            _ => {
+                let copy = self.map.clone();
+                copy.pin().iter().for_each(|(key, value)| belongs(key.n, value));
             }
-            Call::Stats => {
-                assert!(self.map.stats().len <= 20);
-                None
+        }
+    }
+
+    fn treat_all(&self, call: Call, n: u64) {
+        match call {
+            Call::Clear => self.map.clear(),
+            Call::Retain => self.map.retain(|key, _| {
+                hit(Site::Closure);
+                key.n != n
+            }),
+            Call::TryReserve => self.map.try_reserve(100).expect("there is room"),
+            Call::Stats => assert!(lies() || self.map.stats().len <= 20),
+            _ => {
+                let _ = self.map.next_deadline();
+                assert!(lies() || self.map.live_len() <= 20);
             }
+        }
+    }
+
+    fn put_or_remove<'p>(&self, pin: &'p Pin<'_>, call: Call, n: u64) -> Option<&'p SiteVal> {
+        let made = || {
+            hit(Site::Closure);
+            self.val(n)
+        };
+        match call {
             Call::Insert => pin.insert(self.key(n), self.val(n)),
             Call::InsertTtl => pin.insert_with_ttl(self.key(n), self.val(n), ns(5)),
             Call::InsertDeadline => {
@@ -146,40 +299,121 @@ impl World {
                 Ok(value) => Some(value),
                 Err(occupied) => Some(occupied.current),
             },
-            Call::GetOrInsert => Some(pin.get_or_insert_with(self.key(n), || {
-                hit(Site::Closure);
-                self.val(n)
-            })),
-            Call::Update => pin.update(self.key(n), |old| {
-                hit(Site::Closure);
-                belongs(n, old);
-                self.val(n)
-            }),
+            Call::TryInsertTtl => pin.try_insert_with_ttl(self.key(n), self.val(n), ns(5)).ok(),
+            Call::GetOrInsert => Some(pin.get_or_insert_with(self.key(n), made)),
+            Call::GetOrInsertTtl => Some(pin.get_or_insert_with_ttl(self.key(n), ns(5), made)),
             Call::Remove => pin.remove(&Probe(n)),
-            Call::SetTtl => {
-                pin.set_ttl(&Probe(n), ns(5));
-                None
+            _ => pin.remove_entry(&Probe(n)).map(|(_, value)| value),
+        }
+    }
+
+    fn look_up<'p>(&self, pin: &'p Pin<'_>, call: Call, n: u64) -> Option<&'p SiteVal> {
+        match call {
+            Call::Get => return pin.get(&Probe(n)),
+            Call::GetKeyValue => return pin.get_key_value(&Probe(n)).map(|(_, value)| value),
+            Call::GetEntry => return pin.get_entry(&Probe(n)).map(|entry| entry.value()),
+            Call::GetMany => return pin.get_many([&Probe(n), &Probe(n + 1), &Probe(n)])[2],
+            Call::GetOrRefresh => return pin.get_or_refresh(&Probe(n), ns(100)).value(),
+            Call::GetCloned => {
+                if let Some(value) = self.map.get_cloned(&Probe(n)) {
+                    belongs(n, &value);
+                }
             }
-            Call::Clear => {
-                self.map.clear();
-                None
+            Call::View => {
+                self.map.view(&Probe(n), |value| {
+                    hit(Site::Closure);
+                    belongs(n, value);
+                });
             }
-            // With the pin given up, so that what was removed is dropped here.
-            Call::Sweep => {
-                drop(pin);
-                self.map.sweep(Budget::entries(4));
-                return;
-            }
-            Call::FullPass => {
-                drop(pin);
-                self.map.sweep(Budget::full_pass());
-                return;
+            Call::ContainsKey => _ = pin.contains_key(&Probe(n)),
+            Call::Ttl => _ = pin.ttl(&Probe(n)),
+            Call::Iter => pin.iter().for_each(|(key, value)| belongs(key.n, value)),
+            Call::IterLinked => pin.iter_linked().for_each(|(key, value)| belongs(key.n, value)),
+            _ => pin.iter_entries().for_each(|entry| belongs(entry.key().n, entry.value())),
+        }
+        None
+    }
+
+    fn compute<'p>(&self, pin: &'p Pin<'_>, call: Call, n: u64) -> Option<&'p SiteVal> {
+        let made = || {
+            hit(Site::Closure);
+            self.val(n)
+        };
+        let met = |value: Option<&SiteVal>| {
+            hit(Site::Closure);
+            if let Some(value) = value {
+                belongs(n, value);
             }
         };
-        if let Some(value) = got {
-            belongs(n, value);
-            assert!(self.tally.is_alive(value.token()), "{call:?} answered with a dropped value");
+        let computed = match call {
+            Call::Update => {
+                return pin.update(self.key(n), |old| {
+                    belongs(n, old);
+                    made()
+                });
+            }
+            Call::Refresh => {
+                return match pin.get_or_refresh(&Probe(n), ns(100)) {
+                    Lookup::Refresh(_, token) => pin.refresh(token, self.key(n), self.val(n)).ok(),
+                    _ => None,
+                };
+            }
+            Call::UpdateOrInsert => {
+                return Some(pin.update_or_insert_with(self.key(n), |_| made(), made));
+            }
+            Call::ReplaceIf => {
+                let is_expected = |value: &SiteVal| {
+                    met(Some(value));
+                    true
+                };
+                return pin.replace_if(self.key(n), self.val(n), is_expected).ok();
+            }
+            Call::RemoveIf => {
+                return pin.remove_if(&Probe(n), |_, value| {
+                    met(Some(value));
+                    true
+                });
+            }
+            Call::ComputeInsert => pin.compute(self.key(n), |value| {
+                met(value);
+                Operation::InsertWithTtl(self.val(n), ns(5))
+            }),
+            Call::ComputeRemove => pin.compute(self.key(n), |value| {
+                met(value);
+                Operation::Remove
+            }),
+            _ => pin.compute(self.key(n), |value| {
+                met(value);
+                Operation::Abort
+            }),
+        };
+        match computed {
+            Compute::Inserted(value)
+            | Compute::Updated { old: _, new: value }
+            | Compute::Removed(value) => Some(value),
+            Compute::Unchanged(value) => value,
+            _ => unreachable!("no other outcome"),
         }
+    }
+
+    /// The calls that are given a hash and a comparison.
+    fn by_hash<'p>(&self, pin: &'p Pin<'_>, call: Call, n: u64) -> Option<&'p SiteVal> {
+        let hash = self.hashing.hash_one(Probe(n));
+        let is_it = |key: &SiteKey| {
+            hit(Site::Closure);
+            Ok::<_, Infallible>(Probe(n).equivalent(key))
+        };
+        let done = match call {
+            Call::GetBy => pin.get_by(hash, is_it),
+            Call::InsertBy => pin.insert_by(hash, self.key(n), self.val(n), is_it),
+            Call::TryInsertBy => {
+                let tried = pin.try_insert_by(hash, self.key(n), self.val(n), is_it);
+                tried.map(|tried| tried.map_or_else(|refused| Some(refused.current), Some))
+            }
+            Call::SetTtlBy => pin.set_ttl_by(hash, ns(5), is_it).map(|_| None),
+            _ => pin.remove_by(hash, is_it),
+        };
+        done.unwrap_or_else(|never| match never {})
     }
 
     /// The live keys and their values; asserts that iteration and `get` agree and that no key appears twice.
@@ -223,5 +457,5 @@ impl World {
 }
 
 fn belongs(n: u64, value: &SiteVal) {
-    assert_eq!(value.n / 1_000_000, n, "a value of another key");
+    assert!(lies() || value.n / 1_000_000 == n, "a value of another key");
 }

@@ -2,7 +2,7 @@
 
 use crate::common::{Rng, assert_slots_accounted, builder, exclusive, left, ns, settle};
 use crate::{Finish, scaled, shuffled, together};
-use evanesce::{ManualClock, TtlMap};
+use evanesce::{Compute, ManualClock, Operation, TtlMap};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -119,10 +119,30 @@ fn updates_lose_no_increment_while_the_map_grows() {
     });
 }
 
-/// Adds `n` to the value of `key`, or puts it if there is none.
-fn add(map: &Map, key: u64, n: u64) {
+/// Adds `n` to the value of `key`, or puts it if there is none, in a way that `choice` picks.
+fn add(map: &Map, key: u64, n: u64, choice: u64) {
     let pin = map.pin();
-    while pin.update(key, |old| old + n).is_none() && pin.try_insert(key, n).is_err() {}
+    match choice % 3 {
+        0 => while pin.update(key, |old| old + n).is_none() && pin.try_insert(key, n).is_err() {},
+        1 => _ = pin.update_or_insert_with(key, |old| old + n, || n),
+        _ => _ = pin.compute(key, |old| Operation::Insert(old.map_or(n, |old| old + n))),
+    }
+}
+
+/// Takes the value of `key` out, in a way that `choice` picks; or leaves it, where it does not meet the condition.
+fn take(map: &Map, key: u64, choice: u64) -> Option<u64> {
+    let pin = map.pin();
+    match choice % 3 {
+        0 => pin.remove(&key).copied(),
+        1 => pin.remove_if(&key, |_, n| n % 2 == 1).copied(),
+        _ => match pin.compute(key, |n| match n {
+            Some(n) if n % 2 == 0 => Operation::Remove,
+            _ => Operation::Abort,
+        }) {
+            Compute::Removed(n) => Some(*n),
+            _ => None,
+        },
+    }
 }
 
 #[test]
@@ -135,13 +155,11 @@ fn counts_taken_out_and_put_back_add_up() {
             together(THREADS, move |me| {
                 let mut rng = Rng::new(seed ^ (round * THREADS + me));
                 for key in shuffled(KEYS, times, &mut rng) {
+                    let choice = rng.next();
                     if me % 2 == 0 {
-                        add(&shared, key, 1);
-                    } else {
-                        let taken = shared.pin().remove(&key).copied();
-                        if let Some(n) = taken {
-                            add(&shared, key, n);
-                        }
+                        add(&shared, key, 1, choice);
+                    } else if let Some(n) = take(&shared, key, choice) {
+                        add(&shared, key, n, choice / 3);
                     }
                     let far = KEYS + rng.below(KEYS * times);
                     shared.pin().insert(far, u64::MAX);
@@ -180,6 +198,37 @@ fn keys_removed_and_put_back_are_all_there_at_the_end() {
             });
             assert_eq!(map.len() as u64, KEYS);
             assert!((0..KEYS).all(|key| map.pin().get(&key) == Some(&key)));
+        }
+    });
+}
+
+#[test]
+fn retain_beside_inserts_takes_what_it_is_to_take_and_nothing_else() {
+    exclusive(|| {
+        let keys = scaled(1 << 11, 1 << 17);
+        for _ in 0..scaled(6, 32) {
+            let map: Arc<Map> = Arc::new(TtlMap::new());
+            let (shared, finish) = (Arc::clone(&map), Finish::of(THREADS - 1));
+            together(THREADS, move |me| {
+                if me == THREADS - 1 {
+                    while !finish.is_near() {
+                        shared.retain(|key, _| key % 2 == 0);
+                    }
+                    return;
+                }
+                let _writer = finish.writer();
+                for key in (me * keys..(me + 1) * keys).step_by(2) {
+                    let pin = shared.pin();
+                    assert_eq!((pin.insert(key, key), pin.insert(key + 1, key)), (None, None));
+                    assert_eq!(pin.get(&key), Some(&key), "taken by a retain that is to keep it");
+                }
+            });
+            map.retain(|key, _| key % 2 == 0);
+            let kept = (THREADS - 1) * keys / 2;
+            assert_eq!((map.len() as u64, map.pin().iter().count() as u64), (kept, kept));
+            assert!((0..2 * kept).step_by(2).all(|key| map.pin().get(&key) == Some(&key)));
+            settle(&map);
+            assert_slots_accounted(&map);
         }
     });
 }

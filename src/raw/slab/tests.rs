@@ -39,6 +39,20 @@ fn a_slot_given_back_is_taken_before_fresh_memory() {
     });
 }
 
+/// Where a stripe takes less than a block at once, the rest of a fresh one is known at once, and goes first.
+#[test]
+fn the_rest_of_a_fresh_block_is_taken_before_the_next() {
+    const SLOTS: u32 = FIRST_BLOCK_SLOTS - 1 + 3 * BLOCK_SLOTS;
+    let (stripes, guard) = (Stripes::new(), guard::pin());
+    for share in [1, 5, 30, BLOCK_SLOTS - 1] {
+        let slab = Slab::<u64>::new(10_000, share, PageSize::Usual);
+        let turn = &mut Turn::new(&stripes, &guard);
+        let slots: Vec<_> = (0..SLOTS).map(|_| slab.take(turn).unwrap().0).collect();
+        assert_eq!(slots, numbers(SLOTS), "{share} at once");
+        assert_eq!(slab.blocks.slots(), SLOTS, "{share} at once");
+    }
+}
+
 #[test]
 fn every_slot_within_the_limit_is_given_out_once() {
     for max_slots in [1, 14, 15, 16, 62, 63, 64, 65, 79, 80, 127, 128, 700] {

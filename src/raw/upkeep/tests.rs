@@ -1,0 +1,86 @@
+//! What a write does on a map that is full.
+
+use core::convert::Infallible;
+use std::sync::mpsc::channel;
+
+use super::*;
+use crate::{
+    clock::ClockSource,
+    listener::Listener,
+    raw::{chunked::PageSize, link::SplitKey, state::State},
+    sync::{Arc, at_next_yield, thread},
+};
+
+/// Two runs of blocks, of which the first is not one to give back, and a few slots.
+const SLOTS: u32 = 1100;
+
+fn table() -> Arc<Table<u64>> {
+    let (page_size, clock) = (PageSize::Usual, ClockSource::monotonic());
+    Arc::new(Table::new(0, SLOTS, page_size, 0, clock, Listener::NONE))
+}
+
+fn insert(table: &Table<u64>, n: u64) {
+    let none = |_: &u64, _: &u64| Ok::<_, Infallible>(false);
+    let guard = guard::pin();
+    let Ok(replaced) = table.insert(SplitKey::from_hash(n), n, State::NEVER, &guard, none);
+    assert_eq!(replaced, None);
+}
+
+/// Lets another thread begin something by which it holds the last free slots of a table, `all_but` so many of
+/// which entries take; it comes to its end when the insert of one more waits for it.
+fn insert_waits_for(holder: impl FnOnce(&Table<u64>, &dyn Fn(u64)) + Send + 'static) {
+    let table = table();
+    let (tell, told) = channel();
+    let (release, held) = channel::<()>();
+    let holding = Arc::clone(&table);
+    let thread = thread::spawn(move || {
+        holder(&holding, &|free| {
+            tell.send(free).unwrap();
+            let _ = held.recv(); // until the sender is dropped
+        });
+    });
+    let free = told.recv().unwrap();
+    (0..free).for_each(|n| insert(&table, n));
+    at_next_yield(move || {
+        drop(release);
+        thread.join().unwrap();
+    });
+    insert(&table, free);
+    assert_eq!(table.entries() as u64, free + 1);
+}
+
+/// A writer that was interrupted has slots that are free, and will leave them to others.
+#[test]
+fn a_write_that_finds_no_slot_waits_for_a_writer_that_has_some() {
+    insert_waits_for(|table, wait| {
+        let guard = guard::pin();
+        let turn = &mut table.turn(&guard);
+        table.list.slab.take(turn).unwrap();
+        let held = table.list.stripes.free_slots() as u64 + 1;
+        assert!(held > 1, "a share of one");
+        wait(u64::from(SLOTS) - held);
+    });
+}
+
+/// As does one that gives the memory of a run of slots back.
+#[test]
+fn a_write_that_finds_no_slot_waits_for_one_that_gives_memory_back() {
+    insert_waits_for(|table, wait| {
+        let guard = guard::pin();
+        let slab = &table.list.slab;
+        {
+            let turn = &mut table.turn(&guard);
+            let taken: Vec<_> = (0..SLOTS).map(|_| slab.take(turn).unwrap()).collect();
+            let run = slab.blocks.run_start(1);
+            let run = run..run + slab.blocks.run_slots();
+            for slot in taken.into_iter().filter(|slot| run.contains(&slot.0)) {
+                slab.blocks.give_back(slot);
+            }
+        }
+        assert_eq!(slab.free_slots(), slab.blocks.run_slots() as usize);
+        assert!(!slab.blocks.release_run(1, |_| {
+            wait(0);
+            false
+        }));
+    });
+}
