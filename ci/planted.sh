@@ -47,7 +47,8 @@ loom renewal_lost_by_update     racy_24_set_ttl_vs_update_keeps_the_deadline
 loom iteration_follows_the_heir racy_25_iter_vs_replace_sees_each_key_once
 loom absence_not_confirmed      racy_27_replace_vs_get_while_the_old_deadline_passes
 loom absence_not_confirmed      racy_27b_renew_vs_get_while_the_old_deadline_passes
-loom zero_ttl_is_the_present    racy_28b_remove_vs_a_deadline_that_comes_back
+loom passed_deadline_is_stored  racy_28b_remove_vs_a_deadline_that_comes_back
+loom passed_deadline_is_stored  racy_28c_remove_if_vs_a_passed_deadline_that_comes_back
 loom state_stored_blindly       racy_28_remove_vs_set_ttl_zero_have_an_order
 loom state_stored_blindly       racy_29_sweep_vs_replace_ends_an_entry_once
 loom state_stored_blindly       racy_29b_sweep_vs_remove_ends_an_entry_once
@@ -103,7 +104,7 @@ tests deadline_off_by_one       committed_fuzz_corpus_agrees_with_the_model
 tests refresh_without_identity  map_agrees_with_the_model_when_halves_of_the_hashes_tie
 tests pending_not_dropped       map_drop_drops_everything_at_once_whatever_guards_live_elsewhere
 tests no_grace_period           nothing_is_dropped_while_a_pin_could_see_it
-tests zero_ttl_is_the_present   a_deadline_that_comes_back_does_not_revive_an_expired_entry
+tests passed_deadline_is_stored a_deadline_that_comes_back_does_not_revive_an_expired_entry
 tests drop_in_a_turn            a_drop_may_put_an_entry_into_the_slot_that_it_left
 tests coarse_clock_does_not_lag an_entry_expires_on_time_on_the_system_clock
 tests notes_pile_up             sweeps_behind_a_parked_reader_take_no_memory

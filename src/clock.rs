@@ -329,7 +329,7 @@ impl ClockSource {
     /// The state of an entry that lives for `ttl` from now. No reading for one that saturates, or of zero.
     pub(crate) fn state_after(&self, ttl: Duration) -> State {
         match nanos(ttl) {
-            0 if !planted!(zero_ttl_is_the_present) => State::OVER,
+            0 if !planted!(passed_deadline_is_stored) => State::OVER,
             u64::MAX => State::NEVER,
             ttl => self.now().plus(ttl),
         }
