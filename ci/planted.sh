@@ -94,6 +94,8 @@ shuttle renewal_lost_by_update  shuttle_histories_are_linearizable_in_time
 shuttle heir_is_absent          shuttle_histories_are_linearizable_in_time
 shuttle clock_read_before_the_word shuttle_histories_are_linearizable_in_time
 shuttle renew_expired           shuttle_histories_are_linearizable_in_time
+shuttle passed_deadline_is_stored shuttle_histories_of_every_call_are_linearizable_in_time
+shuttle refresh_without_identity shuttle_histories_of_every_call_are_linearizable_in_time
 shuttle share_claimed_blindly   shuttle_growth_hides_no_entry
 
 tests deadline_off_by_one       map_agrees_with_the_model_under_a_good_hash

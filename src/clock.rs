@@ -41,9 +41,9 @@ pub struct MonotonicClock;
 
 impl MonotonicClock {
     fn origin() -> (Instant, Coarse) {
+        static ORIGIN: OnceLock<(Instant, Coarse)> = OnceLock::new();
         #[cfg(test)]
         uses::count();
-        static ORIGIN: OnceLock<(Instant, Coarse)> = OnceLock::new();
         *ORIGIN.get_or_init(|| {
             // The coarse clock's origin comes first: so its ticks are never too small for that.
             let coarse = Coarse::from_here();

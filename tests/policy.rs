@@ -97,8 +97,8 @@ fn jitter_shortens_the_default_ttl_at_random() {
 #[test]
 fn a_default_ttl_past_the_range_means_never_with_jitter_as_without() {
     exclusive(|| {
-        let (map, _) = map();
         const YEARS_147: Duration = Duration::from_secs(147 * 366 * 86_400);
+        let (map, _) = map();
         for ttl in [YEARS_147, Duration::MAX] {
             for jitter in [0.0, 0.5, 1.0] {
                 map.set_policy(with_ttl(&map, Some(ttl), jitter)).unwrap();

@@ -131,7 +131,21 @@ fn shuttle_every_value_has_one_end() {
     });
 }
 
-/// A call on a key that is put, read, renewed and removed by others, too.
+/// One of the calls that most threads make.
+fn usual_call(value: u64, _: &ManualClock) -> Call {
+    let ttl = thread_rng().gen_range(0..4);
+    match thread_rng().gen_range(0..14) {
+        0..=3 => Call::Get,
+        4 => Call::Insert(value, Life::Forever),
+        5 | 6 => Call::Insert(value, Life::For(ttl)),
+        7 => Call::TryInsert(value),
+        8 | 9 => Call::Update(value),
+        10 => Call::Remove,
+        _ => Call::SetTtl(ttl),
+    }
+}
+
+/// One of all calls.
 fn any_call(value: u64, clock: &ManualClock) -> Call {
     let below = |n: u64| thread_rng().gen_range(0..n);
     let (ttl, parity) = (below(4), Parity(below(2)));
@@ -154,7 +168,12 @@ fn any_call(value: u64, clock: &ManualClock) -> Call {
 }
 
 /// One thread's calls on one key, with time going on and sweeps.
-fn recorded(w: &World, me: usize, tickets: &AtomicU64) -> Vec<Event> {
+fn recorded(
+    w: &World,
+    me: usize,
+    tickets: &AtomicU64,
+    any_call: fn(u64, &ManualClock) -> Call,
+) -> Vec<Event> {
     let mut events = Vec::new();
     // A token in hand, and the value that it is of.
     let (mut token, mut token_of) = (None, None);
@@ -186,23 +205,31 @@ fn recorded(w: &World, me: usize, tickets: &AtomicU64) -> Vec<Event> {
     events
 }
 
-/// Every answer has an order and an instant that explain it, as `tests/linearizable.rs` asks of real
-/// threads.
+/// A history of four threads, each of whose answers has an order and an instant that explain it, as
+/// `tests/linearizable.rs` asks of real threads.
+fn history_is_linearizable(any_call: fn(u64, &ManualClock) -> Call) {
+    let w = World::with_slots(4, 100);
+    let tickets = Arc::new(AtomicU64::new(0));
+    let threads: Vec<_> = (0..THREADS)
+        .map(|me| {
+            let (w, tickets) = (Arc::clone(&w), Arc::clone(&tickets));
+            thread::spawn(move || recorded(&w, me, &tickets, any_call))
+        })
+        .collect();
+    let events: Vec<_> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
+    if let Err(text) = check(&events) {
+        panic!("{text}");
+    }
+    w.end();
+}
+
 #[test]
 fn shuttle_histories_are_linearizable_in_time() {
-    explore("histories", || {
-        let w = World::with_slots(4, 100);
-        let tickets = Arc::new(AtomicU64::new(0));
-        let threads: Vec<_> = (0..THREADS)
-            .map(|me| {
-                let (w, tickets) = (Arc::clone(&w), Arc::clone(&tickets));
-                thread::spawn(move || recorded(&w, me, &tickets))
-            })
-            .collect();
-        let events: Vec<_> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
-        if let Err(text) = check(&events) {
-            panic!("{text}");
-        }
-        w.end();
-    });
+    explore("histories", || history_is_linearizable(usual_call));
+}
+
+/// Rarer calls more often, so that what the usual ones do to each other is met more rarely than there.
+#[test]
+fn shuttle_histories_of_every_call_are_linearizable_in_time() {
+    explore("every_call", || history_is_linearizable(any_call));
 }
