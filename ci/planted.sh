@@ -49,7 +49,8 @@ loom iteration_follows_the_heir racy_25_iter_vs_replace_sees_each_key_once
 loom run_told_while_walked      racy_25b_iter_vs_remove_and_insert_in_a_run_sees_no_key_twice
 loom absence_not_confirmed      racy_27_replace_vs_get_while_the_old_deadline_passes
 loom absence_not_confirmed      racy_27b_renew_vs_get_while_the_old_deadline_passes
-loom zero_ttl_is_the_present    racy_28b_remove_vs_a_deadline_that_comes_back
+loom passed_deadline_is_stored  racy_28b_remove_vs_a_deadline_that_comes_back
+loom passed_deadline_is_stored  racy_28c_remove_if_vs_a_passed_deadline_that_comes_back
 loom state_stored_blindly       racy_28_remove_vs_set_ttl_zero_have_an_order
 loom state_stored_blindly       racy_29_sweep_vs_replace_ends_an_entry_once
 loom state_stored_blindly       racy_29b_sweep_vs_remove_ends_an_entry_once
@@ -95,6 +96,8 @@ shuttle renewal_lost_by_update  shuttle_histories_are_linearizable_in_time
 shuttle heir_is_absent          shuttle_histories_are_linearizable_in_time
 shuttle clock_read_before_the_word shuttle_histories_are_linearizable_in_time
 shuttle renew_expired           shuttle_histories_are_linearizable_in_time
+shuttle passed_deadline_is_stored shuttle_histories_of_every_call_are_linearizable_in_time
+shuttle refresh_without_identity shuttle_histories_of_every_call_are_linearizable_in_time
 shuttle share_claimed_blindly   shuttle_growth_hides_no_entry
 
 tests deadline_off_by_one       map_agrees_with_the_model_under_a_good_hash
@@ -105,7 +108,7 @@ tests deadline_off_by_one       committed_fuzz_corpus_agrees_with_the_model
 tests refresh_without_identity  map_agrees_with_the_model_when_halves_of_the_hashes_tie
 tests pending_not_dropped       map_drop_drops_everything_at_once_whatever_guards_live_elsewhere
 tests no_grace_period           nothing_is_dropped_while_a_pin_could_see_it
-tests zero_ttl_is_the_present   a_deadline_that_comes_back_does_not_revive_an_expired_entry
+tests passed_deadline_is_stored a_deadline_that_comes_back_does_not_revive_an_expired_entry
 tests drop_in_a_turn            a_drop_may_put_an_entry_into_the_slot_that_it_left
 tests coarse_clock_does_not_lag an_entry_expires_on_time_on_the_system_clock
 tests notes_pile_up             sweeps_behind_a_parked_reader_take_no_memory

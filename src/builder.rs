@@ -36,7 +36,8 @@ pub struct Builder<K, V, S = RandomState> {
     capacity: usize,
     hasher: S,
     policy: Policy,
-    clock: ClockSource,
+    /// `None`: the system's, which is asked for only when the map is built.
+    clock: Option<ClockSource>,
     max_slots: usize,
     page_size: PageSize,
     listener: Listener<(K, V)>,
@@ -49,7 +50,7 @@ impl<K, V, S> Builder<K, V, S> {
             capacity: 0,
             hasher,
             policy: Policy::default(),
-            clock: ClockSource::monotonic(),
+            clock: None,
             max_slots: MAX_SLOTS as usize,
             page_size: PageSize::Usual,
             listener: Listener::NONE,
@@ -165,7 +166,9 @@ impl<K, V, S> Builder<K, V, S> {
         self
     }
 
-    /// Sets the clock. Default: [`MonotonicClock`](crate::MonotonicClock).
+    /// Sets the clock. Default: [`MonotonicClock`](crate::MonotonicClock). A map with another never asks the system
+    /// for the time (but for [`Budget::time`](crate::Budget::time)), so it works where
+    /// [`Instant`](std::time::Instant) does not.
     ///
     /// # Examples
     ///
@@ -186,7 +189,7 @@ impl<K, V, S> Builder<K, V, S> {
     /// # Ok::<_, evanesce::BuildError>(())
     /// ```
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = ClockSource::Custom(Arc::new(clock));
+        self.clock = Some(ClockSource::Custom(Arc::new(clock)));
         self
     }
 
@@ -320,7 +323,7 @@ impl<K, V, S> Builder<K, V, S> {
             max_slots as u32,
             self.page_size,
             sweep_per_write,
-            self.clock,
+            self.clock.unwrap_or_else(ClockSource::monotonic),
             self.listener,
         );
         let lookups = Lookups::new(self.record_stats);
@@ -372,3 +375,43 @@ impl fmt::Display for BuildError {
 }
 
 impl core::error::Error for BuildError {}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::{Budget, ManualClock, clock::uses};
+
+    /// There are platforms where reading the system's clock panics.
+    #[test]
+    fn a_map_with_a_clock_of_its_own_never_asks_for_the_systems() {
+        const NANO: Duration = Duration::from_nanos(1);
+        let clock = ManualClock::new();
+        let options = TtlMap::<u32, u32>::builder().time_to_live(NANO).clock(clock.clone());
+        let map = options.hasher(RandomState::new()).build().expect("valid options");
+        let work = |map: &TtlMap<u32, u32>| {
+            let pinned = map.pin();
+            (0..200).for_each(|n| _ = pinned.insert(n, n));
+            pinned.update(1, |n| n + 1);
+            pinned.extend_ttl(&1, 2 * NANO);
+            pinned.persist(&1);
+            pinned.set_deadline(&2, map.now() + 2 * NANO);
+            _ = pinned.get_or_refresh(&1, NANO);
+            assert_eq!((pinned.get(&1), pinned.iter().count()), (Some(&2), 200));
+            clock.advance(NANO);
+            assert_eq!((pinned.ttl(&3), pinned.iter_entries().count()), (None, 2));
+            drop(pinned);
+            map.sweep(Budget::entries(100));
+            map.sweep(Budget::full_pass());
+            map.retain(|key, _| *key == 1);
+        };
+        work(&map);
+        let copy = map.clone();
+        work(&copy);
+        copy.clear();
+        map.shrink_to_fit();
+        assert_eq!(map.into_iter().count(), 1);
+        assert_eq!(uses::so_far(), 0);
+        drop(TtlMap::<u32, u32>::new());
+        assert!(uses::so_far() > 0, "the default is the system's");
+    }
+}

@@ -42,6 +42,8 @@ pub struct MonotonicClock;
 impl MonotonicClock {
     fn origin() -> (Instant, Coarse) {
         static ORIGIN: OnceLock<(Instant, Coarse)> = OnceLock::new();
+        #[cfg(test)]
+        uses::count();
         *ORIGIN.get_or_init(|| {
             // The coarse clock's origin comes first: so its ticks are never too small for that.
             let coarse = Coarse::from_here();
@@ -53,6 +55,22 @@ impl MonotonicClock {
 impl Clock for MonotonicClock {
     fn now(&self) -> u64 {
         nanos(Self::origin().0.elapsed())
+    }
+}
+
+/// How often this thread has asked for the system's clock: a map that has another must never.
+#[cfg(test)]
+pub(crate) mod uses {
+    use core::cell::Cell;
+
+    crate::sync::per_thread! { static USES: Cell<u32> = Cell::new(0) }
+
+    pub(super) fn count() {
+        USES.with(|uses| uses.set(uses.get() + 1));
+    }
+
+    pub(crate) fn so_far() -> u32 {
+        USES.with(Cell::get)
     }
 }
 
@@ -329,7 +347,7 @@ impl ClockSource {
     /// The state of an entry that lives for `ttl` from now. No reading for one that saturates, or of zero.
     pub(crate) fn state_after(&self, ttl: Duration) -> State {
         match nanos(ttl) {
-            0 if !planted!(zero_ttl_is_the_present) => State::OVER,
+            0 if !planted!(passed_deadline_is_stored) => State::OVER,
             u64::MAX => State::NEVER,
             ttl => self.now().plus(ttl),
         }

@@ -7,6 +7,8 @@ use arc_swap::ArcSwap;
 
 use crate::{
     builder::{BuildError, check},
+    clock::nanos,
+    raw::State,
     sync::{Ordering, SettingWord, per_thread},
 };
 
@@ -28,7 +30,8 @@ pub struct Policy {
     /// The time to live of entries that are put without one; `None`: they never expire.
     pub time_to_live: Option<Duration>,
     /// The share of `time_to_live` by which it is shortened at most, at random for each entry, so that those that
-    /// were put together do not expire at one instant: 0.0 to 1.0.
+    /// were put together do not expire at one instant: 0.0 to 1.0. One past the clock's range means "never" with
+    /// any share.
     pub ttl_jitter: f64,
     /// How many slots each write checks for expired entries, on average: 0 to 1,024. With 0 only
     /// [`TtlMap::sweep`](crate::TtlMap::sweep) and a [`Sweeper`](crate::Sweeper) give their memory back.
@@ -53,12 +56,12 @@ impl Policy {
     /// A time to live for one more entry.
     fn draw(&self) -> Option<Duration> {
         let ttl = self.time_to_live?;
-        if self.ttl_jitter == 0.0 || ttl.is_zero() {
+        // One that no deadline is as far off as means "never", and is not shortened.
+        if self.ttl_jitter == 0.0 || ttl.is_zero() || State::until(nanos(ttl)).is_never() {
             return Some(ttl);
         }
-        // As far as a clock reaches; and a nanosecond at least, since zero would be absent at once.
-        let drawn =
-            ttl.min(Duration::from_nanos(u64::MAX)).mul_f64(1.0 - self.ttl_jitter * random());
+        // A nanosecond at least, since zero would be absent at once.
+        let drawn = ttl.mul_f64(1.0 - self.ttl_jitter * random());
         Some(drawn.max(Duration::from_nanos(1)))
     }
 }

@@ -45,8 +45,9 @@ impl Budget {
         Self(Limit::Entries(slots))
     }
 
-    /// Goes on for about `time`, of the system's clock whatever the map's is, but not more than
-    /// once round. The time is checked every 1,024 slots, counted as in [`Budget::entries`].
+    /// Goes on for about `time`, of the system's clock whatever the map's is (so it panics where
+    /// [`Instant`](std::time::Instant) does), but not more than once round. The time is checked every 1,024 slots,
+    /// counted as in [`Budget::entries`].
     ///
     /// # Examples
     ///

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{builder, exclusive, left, ns};
+use common::{FOREVER, builder, exclusive, left, ns};
 use evanesce::{ManualClock, Policy, TtlMap};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
@@ -83,13 +83,30 @@ fn jitter_shortens_the_default_ttl_at_random() {
         // The largest and the smallest.
         map.set_policy(with_ttl(&map, Some(Duration::MAX), 1.0)).unwrap();
         map.insert(1, 1);
-        assert!(left(&pin, &1).is_some());
+        assert_eq!(left(&pin, &1), Some(FOREVER));
         map.set_policy(with_ttl(&map, Some(ns(1)), 1.0)).unwrap();
         map.insert(1, 1);
         assert_eq!(left(&pin, &1), Some(1));
         map.set_policy(with_ttl(&map, Some(ns(0)), 1.0)).unwrap();
         map.insert(1, 1);
         assert_eq!(left(&pin, &1), None);
+    });
+}
+
+/// It was drawn from 584 years, which is what a clock's nanoseconds can tell, though no deadline is so far off.
+#[test]
+fn a_default_ttl_past_the_range_means_never_with_jitter_as_without() {
+    exclusive(|| {
+        const YEARS_147: Duration = Duration::from_secs(147 * 366 * 86_400);
+        let (map, _) = map();
+        for ttl in [YEARS_147, Duration::MAX] {
+            for jitter in [0.0, 0.5, 1.0] {
+                map.set_policy(with_ttl(&map, Some(ttl), jitter)).unwrap();
+                (0..20).for_each(|key| _ = map.insert(key, 0));
+                let pin = map.pin();
+                assert!((0..20).all(|key| left(&pin, &key) == Some(FOREVER)), "{ttl:?}, {jitter}");
+            }
+        }
     });
 }
 

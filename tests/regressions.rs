@@ -5,7 +5,9 @@ mod common;
 use common::sites::{boom, caught};
 use common::tally::{Tally, Token};
 use common::{SetClock, assert_slots_accounted, builder, exclusive, ns, settle, within};
-use evanesce::{Budget, Clock, ManualClock, Sweeper, Ttl, TtlMap};
+use evanesce::{
+    Budget, Clock, Compute, Deadline, Lookup, ManualClock, Operation, Sweeper, Ttl, TtlMap,
+};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -461,15 +463,40 @@ fn deadlines_that_change_under_a_read_do_not_revive_an_expired_entry() {
     });
 }
 
-/// A removal, or an update, found an entry visible; two renewals moved its deadline away and, by a TTL of
-/// zero, back to the same tick, now the present one; and the step from the word that was judged succeeded,
-/// though the entry was over (found by the checker of histories).
+type Step = fn(&Scripted) -> bool;
+
+/// A removal, or an update, found an entry visible; two renewals moved its deadline away and back to the same
+/// tick, which had passed by then: by a TTL of zero (found by the checker of histories), by a deadline (found by
+/// review), or by a TTL that was counted from an earlier reading. The step from the word that was judged
+/// succeeded, though the entry was over.
 #[test]
 fn a_deadline_that_comes_back_does_not_revive_an_expired_entry() {
-    exclusive(|| {
-        let removal: fn(&Scripted) -> bool = |map| map.pin().remove(&1).is_some();
-        let update: fn(&Scripted) -> bool = |map| map.pin().update(1, |n| n + 1).is_some();
-        for (readings, step) in [(1, removal), (2, update)] {
+    // Each with the reading that judges.
+    let steps: [(usize, Step); 6] = [
+        (1, |map| map.pin().remove(&1).is_some()),
+        (2, |map| map.pin().update(1, |n| n + 1).is_some()),
+        (2, |map| map.pin().remove_if(&1, |_, _| true).is_some()),
+        (2, |map| map.pin().replace_if(1, 8, |_| true).is_ok()),
+        (2, |map| map.pin().compute(1, |_| Operation::Remove) != Compute::Unchanged(None)),
+        (1, |map| map.pin().insert(1, 8).is_some()),
+    ];
+    // Each at 99 nanoseconds; that they end the entry at 100 is true then.
+    let ends: [fn(&Scripted, SetClock) -> bool; 3] = [
+        |map, clock| {
+            clock.set(100);
+            map.pin().set_ttl(&1, ns(0))
+        },
+        |map, clock| {
+            clock.set(100);
+            map.pin().set_deadline(&1, Deadline::from_nanos(100))
+        },
+        |map, clock| {
+            next_reading(move || clock.set(100)); // counted from 99, judged at 100
+            map.pin().set_ttl(&1, ns(1))
+        },
+    ];
+    exclusive(move || {
+        for ((i, end), (j, (readings, step))) in all_pairs(&ends, &steps) {
             let (map, clock) = scripted(50);
             map.pin().insert_with_ttl(1, 7, ns(50)); // until 100
             for _ in 1..readings {
@@ -478,14 +505,52 @@ fn a_deadline_that_comes_back_does_not_revive_an_expired_entry() {
             let renewing = Arc::clone(&map);
             next_reading(move || {
                 assert!(renewing.pin().set_ttl(&1, ns(150)));
-                clock.set(100);
-                assert!(renewing.pin().set_ttl(&1, ns(0)));
+                clock.set(99);
+                assert!(end(&renewing, clock));
                 assert_eq!(renewing.pin().get(&1), None);
             });
-            assert!(!step(&map), "step {readings}");
-            assert!(!run_next(), "it was judged by the last reading");
-            assert_eq!(map.sweep(Budget::full_pass()).removed, 1);
+            assert!(!step(&map), "end {i}, step {j}");
+            assert!(!run_next(), "step {j}: it was judged by the last reading");
+            map.pin().remove(&1); // what a step has put
+            map.sweep(Budget::full_pass());
+            assert!(map.is_empty());
         }
+    });
+}
+
+/// Every element of the one with every element of the other, with their numbers.
+fn all_pairs<A: Copy, B: Copy>(a: &[A], b: &[B]) -> impl Iterator<Item = ((usize, A), (usize, B))> {
+    let of = |(i, x)| b.iter().copied().enumerate().map(move |y| ((i, x), y));
+    a.iter().copied().enumerate().flat_map(of)
+}
+
+/// A token, or "stale", was told by a deadline that was loaded before a renewal and a reading that came after
+/// it: of an entry that was fresh all the time.
+#[test]
+fn an_entry_that_is_fresh_throughout_is_told_fresh() {
+    exclusive(|| {
+        let clock = SetClock::at(50);
+        let options = builder().clock(Delayed(clock.clone())).sweep_per_write(0);
+        let map: Scripted = Arc::new(options.build().expect("valid options"));
+        map.pin().insert_with_ttl(1, 7, ns(50)); // until 100
+        // Before a reading that is to judge the entry it gets more time, and most of the old time passes.
+        let renewed = |ttl, now| {
+            let (map, clock) = (Arc::clone(&map), clock.clone());
+            move || {
+                assert!(map.pin().set_ttl(&1, ns(ttl)));
+                clock.set(now);
+            }
+        };
+        let (first, second) = (renewed(1_000, 85), renewed(9_000, 1_040));
+        next_reading(|| ()); // that of the lookup
+        next_reading(move || {
+            first(); // to 1,050
+            next_reading(second); // to 9,085
+        });
+        let pinned = map.pin();
+        let found = pinned.get_or_refresh(&1, ns(20));
+        assert!(!run_next(), "the renewals came too late to test anything");
+        assert!(matches!(found, Lookup::Fresh(7)), "{found:?}");
     });
 }
 

@@ -17,8 +17,8 @@ mod small;
 
 use std::sync::Arc;
 
-use evanesce::Budget;
-use history::{Call, Event, Life, check, record};
+use evanesce::{Budget, Clock, ManualClock};
+use history::{Answer, Call, Event, Life, Parity, check, record};
 use shuttle::{
     rand::{Rng, thread_rng},
     sync::atomic::{AtomicU64, Ordering::SeqCst},
@@ -131,51 +131,105 @@ fn shuttle_every_value_has_one_end() {
     });
 }
 
+/// One of the calls that most threads make.
+fn usual_call(value: u64, _: &ManualClock) -> Call {
+    let ttl = thread_rng().gen_range(0..4);
+    match thread_rng().gen_range(0..14) {
+        0..=3 => Call::Get,
+        4 => Call::Insert(value, Life::Forever),
+        5 | 6 => Call::Insert(value, Life::For(ttl)),
+        7 => Call::TryInsert(value),
+        8 | 9 => Call::Update(value),
+        10 => Call::Remove,
+        _ => Call::SetTtl(ttl),
+    }
+}
+
+/// One of all calls.
+fn any_call(value: u64, clock: &ManualClock) -> Call {
+    let below = |n: u64| thread_rng().gen_range(0..n);
+    let (ttl, parity) = (below(4), Parity(below(2)));
+    match below(24) {
+        0..=4 => Call::Get,
+        5 => Call::Insert(value, Life::Forever),
+        6 | 7 => Call::Insert(value, Life::For(ttl)),
+        8 => Call::TryInsert(value),
+        9 | 10 => Call::Update(value),
+        11 => [Call::ReplaceIf(value, parity), Call::ComputePut(value)][below(2) as usize],
+        12 => [Call::ComputePutFor(value, ttl), Call::ComputeAbort][below(2) as usize],
+        13 => Call::Remove,
+        14 => [Call::RemoveIf(parity), Call::ComputeRemove][below(2) as usize],
+        15..=17 => Call::SetTtl(ttl),
+        18 | 19 => Call::SetDeadline((clock.now() + ttl).saturating_sub(1)),
+        20 => Call::ExtendTtl(ttl),
+        21 => Call::Persist,
+        _ => Call::GetOrRefresh(ttl),
+    }
+}
+
 /// One thread's calls on one key, with time going on and sweeps.
-fn recorded(w: &World, me: usize, tickets: &AtomicU64) -> Vec<Event> {
+fn recorded(
+    w: &World,
+    me: usize,
+    tickets: &AtomicU64,
+    any_call: fn(u64, &ManualClock) -> Call,
+) -> Vec<Event> {
     let mut events = Vec::new();
-    for call in 0..OPS {
-        let value = (me * OPS + call) as u64;
+    // A token in hand, and the value that it is of.
+    let (mut token, mut token_of) = (None, None);
+    for call in 0..=OPS {
+        let value = (me * (OPS + 1) + call) as u64;
         let ttl = thread_rng().gen_range(0..4);
         match thread_rng().gen_range(0..6) {
             0 => w.clock.advance(NS(1)),
             1 => _ = w.map.sweep(Budget::entries(2)),
             _ => {}
         }
-        let call = match thread_rng().gen_range(0..14) {
-            0..=3 => Call::Get,
-            4 => Call::Insert(value, Life::Forever),
-            5 | 6 => Call::Insert(value, Life::For(ttl)),
-            7 => Call::TryInsert(value),
-            8..=9 => Call::Update(value),
-            10 => Call::Remove,
-            _ => Call::SetTtl(ttl),
+        // One that is left at the end goes back, which is a call as well.
+        let call = match token_of.take() {
+            Some(of) if call == OPS || ttl == 0 => Call::ReturnToken(of),
+            Some(of) => Call::Refresh { of, value, life: Life::For(ttl) },
+            None if call == OPS => break,
+            None => any_call(value, &w.clock),
         };
         let value_of = |value: &small::Value| u64::from(value.number);
         let make = |number: u64| w.value(number as u32);
         let ticket = || tickets.fetch_add(1, SeqCst);
-        events.push(record(&w.map.pin(), (A, value_of, make), call, (me, &w.clock, ticket)));
+        let hand = (A, value_of, make);
+        let event = record(&w.map.pin(), hand, call, &mut token, (me, &w.clock, ticket));
+        if let Answer::Token(of) = event.answer {
+            token_of = Some(of);
+        }
+        events.push(event);
     }
     events
 }
 
-/// Every answer has an order and an instant that explain it, as `tests/linearizable.rs` asks of real
-/// threads.
+/// A history of four threads, each of whose answers has an order and an instant that explain it, as
+/// `tests/linearizable.rs` asks of real threads.
+fn history_is_linearizable(any_call: fn(u64, &ManualClock) -> Call) {
+    let w = World::with_slots(4, 100);
+    let tickets = Arc::new(AtomicU64::new(0));
+    let threads: Vec<_> = (0..THREADS)
+        .map(|me| {
+            let (w, tickets) = (Arc::clone(&w), Arc::clone(&tickets));
+            thread::spawn(move || recorded(&w, me, &tickets, any_call))
+        })
+        .collect();
+    let events: Vec<_> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
+    if let Err(text) = check(&events) {
+        panic!("{text}");
+    }
+    w.end();
+}
+
 #[test]
 fn shuttle_histories_are_linearizable_in_time() {
-    explore("histories", || {
-        let w = World::with_slots(4, 100);
-        let tickets = Arc::new(AtomicU64::new(0));
-        let threads: Vec<_> = (0..THREADS)
-            .map(|me| {
-                let (w, tickets) = (Arc::clone(&w), Arc::clone(&tickets));
-                thread::spawn(move || recorded(&w, me, &tickets))
-            })
-            .collect();
-        let events: Vec<_> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
-        if let Err(text) = check(&events) {
-            panic!("{text}");
-        }
-        w.end();
-    });
+    explore("histories", || history_is_linearizable(usual_call));
+}
+
+/// Rarer calls more often, so that what the usual ones do to each other is met more rarely than there.
+#[test]
+fn shuttle_histories_of_every_call_are_linearizable_in_time() {
+    explore("every_call", || history_is_linearizable(any_call));
 }

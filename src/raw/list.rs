@@ -316,6 +316,12 @@ impl<'g, T> Located<'g, T> {
     /// Whether the state, found expired, is still the same: then the key is absent. Otherwise
     /// `state` becomes what stands there now.
     pub(super) fn confirm_expired(&mut self) -> bool {
+        self.is_unchanged()
+    }
+
+    /// Whether the state, judged by a reading after it was loaded, is still the same: then it was so at that
+    /// reading. Otherwise `state` becomes what stands there now.
+    pub(super) fn is_unchanged(&mut self) -> bool {
         let judged = self.state;
         self.state = reload(self.node);
         self.state == judged

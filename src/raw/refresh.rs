@@ -1,8 +1,7 @@
 //! Early refresh: of the callers that find an entry near its deadline, one gets the token.
 
 use super::{
-    compute::Met, guard::Guard, link::SplitKey, list::Found, state::State, table::Table,
-    tokens::RefreshToken,
+    compute::Met, guard::Guard, link::SplitKey, list::Found, table::Table, tokens::RefreshToken,
 };
 
 /// What [`Table::get_or_refresh`] found: an entry and how it stands with it.
@@ -29,13 +28,12 @@ impl<T> Table<T> {
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<Option<(&'g T, Freshness)>, E> {
         // Fresh: visible still if its deadline were so much earlier.
-        let is_fresh = |state: State| self.is_visible(state.earlier_by(early));
         let reading = |state| self.clock.reading_for(state);
         let Some(hit) = self.list.lookup(key, guard, reading, &mut is_match, |hit| hit)? else {
             return Ok(None);
         };
         let state = hit.state();
-        if !state.is_terminal() && is_fresh(state) {
+        if !state.is_terminal() && self.is_visible(state.earlier_by(early)) {
             return Ok(Some((hit.entry(), Freshness::Fresh)));
         }
         let turn = &mut self.turn(guard);
@@ -43,19 +41,21 @@ impl<T> Table<T> {
             let Found::At(mut met) = self.list.find_entry(key, turn, &mut is_match)? else {
                 return Ok(None);
             };
-            if !self.is_visible(met.state) {
-                if met.confirm_expired() {
-                    return Ok(None);
-                }
+            let due_from = met.state.earlier_by(early);
+            // One reading judges both, and the state is still the same behind it: so the entry was visible and
+            // due, or expired, at one instant.
+            let reading = self.clock.reading_for(due_from);
+            if due_from.is_visible_at(reading) {
+                return Ok(Some((met.entry(), Freshness::Fresh)));
+            }
+            if !met.is_unchanged() {
                 continue;
             }
-            let freshness = if is_fresh(met.state) {
-                Freshness::Fresh
-            } else {
-                let token = self.list.slab.tokens.take(met.slot(), guard);
-                token.map_or(Freshness::Taken, Freshness::Due)
-            };
-            return Ok(Some((met.entry(), freshness)));
+            if !met.state.is_visible_at(reading) {
+                return Ok(None);
+            }
+            let token = self.list.slab.tokens.take(met.slot(), guard);
+            return Ok(Some((met.entry(), token.map_or(Freshness::Taken, Freshness::Due))));
         }
     }
 

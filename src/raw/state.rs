@@ -24,8 +24,9 @@ impl State {
     pub(super) const FREE: Self = Self(0);
     pub(super) const DEAD: Self = Self(1);
     pub(crate) const NEVER: Self = Self(!Self::FLAGS);
-    /// Over before every reading: what a TTL of zero means. Nothing was ever judged visible by this word,
-    /// so no step from such a judgement can succeed on it, as it could on the present tick come back.
+    /// Over before every reading: what a TTL of zero means, and what a renewal to a passed deadline stores. No
+    /// entry was ever judged visible by this word, so no step from such a judgement can succeed on it, as it could
+    /// on a tick that the entry had before (DESIGN.md, section 5).
     pub(crate) const OVER: Self = Self(Self::FIRST_TICK);
 
     /// Two low bits, zero in living states (DESIGN.md, section 9).

@@ -292,7 +292,7 @@ impl<T> Table<T> {
     }
 
     /// Gives the visible entry of a key the deadline that `change` makes of the one it has; false if there is
-    /// none.
+    /// none. A deadline that is not after the reading by which it is judged ends the entry.
     pub(crate) fn renew<'g, E>(
         &'g self,
         key: SplitKey,
@@ -305,13 +305,21 @@ impl<T> Table<T> {
             let Found::At(mut entry) = self.list.find_entry(key, turn, &mut is_match)? else {
                 return Ok(false);
             };
-            if !self.is_visible(entry.state) && !planted!(renew_expired) {
+            let (judged, wanted) = (entry.state, change(entry.state));
+            // One reading, taken after the word was loaded, judges both deadlines.
+            let first = judged.earlier(wanted);
+            let reading =
+                if first.is_never() { Now::BEFORE_ALL } else { self.clock.reading_for(first) };
+            if !judged.is_visible_at(reading) && !planted!(renew_expired) {
                 if entry.confirm_expired() {
                     return Ok(false);
                 }
                 continue;
             }
-            let (judged, state) = (entry.state, change(entry.state));
+            // A passed deadline may be one that the entry had before, and by which a stalled writer has judged it
+            // visible. So it is not stored, but a word that no judgement can have been made by.
+            let is_kept = wanted.is_visible_at(reading) || planted!(passed_deadline_is_stored);
+            let state = if is_kept { wanted } else { State::OVER };
             if judged == state || entry.advance(state) {
                 if state != judged && state.earlier(judged) == state {
                     // A later one is covered by the note of the one before, until a sweep has looked.

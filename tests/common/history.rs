@@ -9,12 +9,18 @@
 //! entry is visible at an instant before its deadline, and a call answers by what it finds at its place
 //! and its instant.
 //!
-//! - One exception: an `insert` that returns what it replaced, and a `set_ttl` that says true, may have
-//!   found the entry visible at an earlier instant of their own call. A reader that saw it expired
+//! - One exception: a call that gives a visible entry another deadline, or puts another value with a deadline of
+//!   its own in its place (`set_ttl` and kin; `insert`, `compute` with a TTL, `refresh`), may have
+//!   found the entry visible at an earlier instant of its own call. A reader that saw it expired
 //!   meanwhile left no trace (DESIGN.md, section 5). All other answers are exact, an `insert`'s "absent"
 //!   included: what was expired when it judged is expired when it takes effect.
+//! - A second one, behind a renewal that sets a deadline which passes before it takes effect: what ends that entry
+//!   (`remove`, `remove_if`, `compute`) may have found it visible at an earlier instant of its own call. A
+//!   deadline that had passed when the renewal began allows none of this.
 //! - A deadline made of a TTL is that TTL after an instant of its call, no later than the one at which
-//!   the call takes effect. It may have passed by then. `update` keeps the deadline.
+//!   the call takes effect. It may have passed by then. `update` and kin keep the deadline.
+//! - A refresh puts its value over the entry that its token is of, or fails. Two callers never have the token of
+//!   one entry at a time, and one that is told "stale" may have met another's.
 //!
 //! So nothing is seen alive after it was seen expired, but for renewals and replacements under way; nothing
 //! is told absent that was there throughout; and an expired entry is neither removed, updated, nor in
@@ -22,19 +28,25 @@
 //!
 //! No call is worse off for taking effect at the earliest instant that explains its answer, so only the
 //! orders and the deadlines of TTLs are searched.
-#![allow(
-    dead_code,
-    reason = "tests/shuttle.rs, which includes it by path, makes fewer kinds of calls"
-)]
+#![allow(dead_code, unused_imports, reason = "each test crate uses its own part")]
 
-use std::collections::HashSet;
-use std::fmt;
+#[path = "history/search.rs"]
+mod search;
+#[path = "history/spec.rs"]
+mod spec;
+
 use std::hash::{BuildHasher, Hash};
+use std::time::Duration;
 
-use evanesce::{Clock, Deadline, ManualClock, Pinned, Ttl};
+use evanesce::{
+    Clock, Compute, Deadline, Lookup, ManualClock, Operation, Pinned, RefreshToken, Ttl,
+};
+
+pub(crate) use search::{Order, Violation, check, check_with};
+pub(crate) use spec::Found;
 
 /// The deadline of an entry that has none.
-const NEVER: u64 = u64::MAX;
+pub(crate) const NEVER: u64 = u64::MAX;
 
 /// How long an entry is to live.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,20 +71,58 @@ pub(crate) enum Call {
     TryInsert(u64),
     GetOrInsert(u64),
     Update(u64),
+    /// If the value that is there is one that [`Parity::accepts`].
+    ReplaceIf(u64, Parity),
     Remove,
+    RemoveIf(Parity),
+    /// `compute` with what its closure always says: a value; one with a TTL; remove; abort.
+    ComputePut(u64),
+    ComputePutFor(u64, u64),
+    ComputeRemove,
+    ComputeAbort,
     SetTtl(u64),
+    SetDeadline(u64),
+    ExtendTtl(u64),
+    Persist,
+    /// So many nanoseconds early.
+    GetOrRefresh(u64),
+    /// With the token of the entry that has the value `of`.
+    Refresh {
+        of: u64,
+        value: u64,
+        life: Life,
+    },
+    /// Drops such a token.
+    ReturnToken(u64),
+}
+
+/// Which values a condition accepts: even or odd ones.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Parity(pub(crate) u64);
+
+impl Parity {
+    pub(crate) fn accepts(self, value: u64) -> bool {
+        value % 2 == self.0
+    }
 }
 
 /// What a call answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Answer {
     /// The value read, removed or replaced, or the one in the way of `try_insert`; for `update` the
-    /// one that the closure saw last.
+    /// one that the closure saw last; for `get_or_refresh` a fresh one.
     Value(u64),
-    /// Of `contains_key`, of `set_ttl`, and of a `try_insert` or `get_or_insert_with` that inserted.
+    /// Of `contains_key`, of `set_ttl` and kin, of `refresh`, and of what inserted where nothing was.
     Yes,
     /// Nanoseconds left, or [`NEVER`].
     Left(u64),
+    /// The value that a condition refused.
+    Refused(u64),
+    /// A value that is due, with its token.
+    Token(u64),
+    /// A value that is due, without.
+    Stale(u64),
+    /// Also of a refresh that came too late.
     Absent,
 }
 
@@ -87,20 +137,35 @@ pub(crate) struct Event {
     pub(crate) clock: (u64, u64),
 }
 
-/// Makes a call and records it. `ticket` deals increasing numbers to all threads.
+/// Makes a call and records it. `ticket` deals increasing numbers to all threads. A token that the call gets is
+/// put into `token`, and one that it needs is taken from there.
+#[expect(clippy::too_many_lines, reason = "a list of calls")]
 pub(crate) fn record<K, V, S>(
     pin: &Pinned<'_, K, V, S>,
     (key, value_of, make): (K, impl Fn(&V) -> u64, impl Fn(u64) -> V),
     call: Call,
+    token: &mut Option<RefreshToken>,
     (thread, clock, ticket): (usize, &ManualClock, impl Fn() -> u64),
 ) -> Event
 where
     K: Hash + Eq + Copy,
     S: BuildHasher,
 {
-    use std::time::Duration;
     let told = |value: Option<&V>| value.map_or(Answer::Absent, |v| Answer::Value(value_of(v)));
     let yes = |found| if found { Answer::Yes } else { Answer::Absent };
+    let computed = |computed: Compute<'_, V>| match computed {
+        Compute::Inserted(_) => Answer::Yes,
+        Compute::Updated { old, .. } | Compute::Removed(old) => told(Some(old)),
+        Compute::Unchanged(value) => told(value),
+        _ => unreachable!("there is no other"),
+    };
+    let mut refused = Answer::Absent;
+    let mut condition = |parity: Parity, value: &V| {
+        let value = value_of(value);
+        let accepted = parity.accepts(value);
+        refused = if accepted { Answer::Absent } else { Answer::Refused(value) };
+        accepted
+    };
     let began = ticket();
     let before = clock.now();
     let answer = match call {
@@ -143,231 +208,49 @@ where
                 None => Answer::Absent,
             }
         }
+        Call::ReplaceIf(value, parity) => {
+            match pin.replace_if(key, make(value), |old| condition(parity, old)) {
+                Ok(old) => told(Some(old)),
+                Err(_) => refused,
+            }
+        }
         Call::Remove => told(pin.remove(&key)),
+        Call::RemoveIf(parity) => match pin.remove_if(&key, |_, value| condition(parity, value)) {
+            Some(old) => told(Some(old)),
+            None => refused,
+        },
+        Call::ComputePut(value) => computed(pin.compute(key, |_| Operation::Insert(make(value)))),
+        Call::ComputePutFor(value, ttl) => {
+            let ttl = Duration::from_nanos(ttl);
+            computed(pin.compute(key, |_| Operation::InsertWithTtl(make(value), ttl)))
+        }
+        Call::ComputeRemove => computed(pin.compute(key, |_| Operation::Remove)),
+        Call::ComputeAbort => computed(pin.compute(key, |_| Operation::Abort)),
         Call::SetTtl(ttl) => yes(pin.set_ttl(&key, Duration::from_nanos(ttl))),
+        Call::SetDeadline(tick) => yes(pin.set_deadline(&key, Deadline::from_nanos(tick))),
+        Call::ExtendTtl(ttl) => yes(pin.extend_ttl(&key, Duration::from_nanos(ttl))),
+        Call::Persist => yes(pin.persist(&key)),
+        Call::GetOrRefresh(early) => match pin.get_or_refresh(&key, Duration::from_nanos(early)) {
+            Lookup::Fresh(value) => told(Some(value)),
+            Lookup::Refresh(value, given) => {
+                *token = Some(given);
+                Answer::Token(value_of(value))
+            }
+            Lookup::Stale(value) => Answer::Stale(value_of(value)),
+            Lookup::Missing => Answer::Absent,
+        },
+        Call::Refresh { value, life, .. } => {
+            let token = token.take().expect("a token of the entry");
+            yes(match life {
+                Life::For(ttl) => {
+                    let ttl = Duration::from_nanos(ttl);
+                    pin.refresh_with_ttl(token, key, make(value), ttl).is_ok()
+                }
+                _ => pin.refresh(token, key, make(value)).is_ok(),
+            })
+        }
+        Call::ReturnToken(_) => yes(token.take().is_some()),
     };
     let after = clock.now();
     Event { thread, call, answer, began, ended: ticket(), clock: (before, after) }
-}
-
-/// A key at a place of the order.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-struct State {
-    /// Value and deadline.
-    entry: Option<(u64, u64)>,
-    /// The instant at which the last call took effect.
-    now: u64,
-}
-
-impl State {
-    fn is_visible(self) -> bool {
-        self.entry.is_some_and(|(_, deadline)| self.now < deadline)
-    }
-
-    /// At the later instant `now`, if the call has it.
-    fn at(self, now: u64, event: &Event) -> Option<Self> {
-        let now = self.now.max(now);
-        (now <= event.clock.1).then_some(Self { now, ..self })
-    }
-
-    /// At the earliest instant of the call at which the key is visible, or is not.
-    fn exactly(self, event: &Event, visible: bool) -> Option<Self> {
-        let first = self.at(event.clock.0, event)?;
-        match first.entry {
-            Some((_, deadline)) if !visible => first.at(deadline, event),
-            _ => (first.is_visible() == visible).then_some(first),
-        }
-    }
-
-    /// At the earliest instant of the call, if the key was visible then or would have been at the first
-    /// instant of the call.
-    fn leniently(self, event: &Event) -> Option<Self> {
-        let (_, deadline) = self.entry?;
-        self.at(event.clock.0, event).filter(|_| event.clock.0 < deadline)
-    }
-
-    /// With an entry put or renewed by the call; one state for each deadline that it may have.
-    fn put(self, event: &Event, value: u64, life: Life) -> Vec<Self> {
-        let with = |state: Self, deadline| Self { entry: Some((value, deadline)), ..state };
-        match life {
-            Life::Default | Life::Forever | Life::For(NEVER) => vec![with(self, NEVER)],
-            Life::Until(tick) => vec![with(self, tick)],
-            Life::For(ttl) => (event.clock.0..=event.clock.1)
-                .filter_map(|reading| {
-                    Some(with(self.at(reading, event)?, reading.saturating_add(ttl)))
-                })
-                .collect(),
-        }
-    }
-
-    /// The states that the call can leave behind, if it takes effect in this one. What is put by
-    /// `Life::Default` lives for `default`.
-    fn after(self, event: &Event, default: Life) -> Vec<Self> {
-        let (value, deadline) = self.entry.unzip();
-        if let Answer::Value(told) = event.answer
-            && value != Some(told)
-        {
-            return Vec::new();
-        }
-        let after = match (event.call, event.answer) {
-            (Call::Get | Call::TryInsert(_) | Call::GetOrInsert(_), Answer::Value(_))
-            | (Call::ContainsKey, Answer::Yes) => self.exactly(event, true),
-            (Call::Ttl, Answer::Left(NEVER)) => {
-                self.exactly(event, true).filter(|_| deadline == Some(NEVER))
-            }
-            (Call::Ttl, Answer::Left(left)) => {
-                let now = deadline.filter(|at| *at != NEVER).and_then(|at| at.checked_sub(left));
-                let judged = self.exactly(event, true);
-                judged.zip(now).and_then(|(first, now)| {
-                    let then = first.at(now, event)?;
-                    (then.now == now && then.is_visible()).then_some(then)
-                })
-            }
-            (Call::Update(new), Answer::Value(_)) => {
-                let entry = deadline.map(|deadline| (new, deadline));
-                self.exactly(event, true).map(|judged| Self { entry, ..judged })
-            }
-            (Call::Remove, Answer::Value(_)) => {
-                self.exactly(event, true).map(|judged| Self { entry: None, ..judged })
-            }
-            (Call::Insert(new, life), answer) => {
-                let life = if life == Life::Default { default } else { life };
-                let judged = match answer {
-                    Answer::Value(_) => self.leniently(event),
-                    Answer::Absent => self.exactly(event, false),
-                    _ => None,
-                };
-                return judged.map_or(Vec::new(), |judged| judged.put(event, new, life));
-            }
-            (Call::TryInsert(new) | Call::GetOrInsert(new), Answer::Yes) => {
-                let judged = self.exactly(event, false);
-                return judged.map_or(Vec::new(), |judged| judged.put(event, new, default));
-            }
-            (Call::SetTtl(ttl), Answer::Yes) => {
-                let judged = self.leniently(event).zip(value);
-                return judged.map_or(Vec::new(), |(judged, value)| {
-                    judged.put(event, value, Life::For(ttl))
-                });
-            }
-            (
-                Call::Get
-                | Call::ContainsKey
-                | Call::Ttl
-                | Call::Update(_)
-                | Call::Remove
-                | Call::SetTtl(_),
-                Answer::Absent,
-            ) => self.exactly(event, false),
-            // No answer of this call.
-            _ => None,
-        };
-        after.into_iter().collect()
-    }
-}
-
-/// A history that no order explains. Its text shows the calls as they began, each with its place in the
-/// longest order that explains the calls in it.
-#[derive(Debug)]
-pub(crate) struct Violation {
-    events: Vec<Event>,
-    longest: Order,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "no order explains this history of one key; the longest that explains a part:"
-        )?;
-        let mut sorted: Vec<usize> = (0..self.events.len()).collect();
-        sorted.sort_by_key(|i| self.events[*i].began);
-        for i in sorted {
-            let e = &self.events[i];
-            let place = self.longest.iter().position(|(placed, _)| *placed == i);
-            let place = place.map_or("-".to_owned(), |place| place.to_string());
-            let (call, answer) = (format!("{:?}", e.call), format!("{:?}", e.answer));
-            writeln!(
-                f,
-                "  {place:>4} thread {} {:>5}..{:<5} clock {:>4}..{:<4} {call:<28} {answer}",
-                e.thread, e.began, e.ended, e.clock.0, e.clock.1
-            )?;
-        }
-        Ok(())
-    }
-}
-
-/// What a call found at its place in an order.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Found {
-    Nothing,
-    /// An entry that never expires.
-    Lasting,
-    /// An entry before its deadline.
-    InTime,
-    /// An entry past its deadline, which had not passed when the call judged: the exception.
-    Late,
-    Expired,
-}
-
-impl Found {
-    /// What `event` found in `before`, if it took effect at the instant of `after`.
-    fn of(event: &Event, before: State, after: State) -> Self {
-        let judged_visible = match event.call {
-            Call::Insert(..) => event.answer != Answer::Absent,
-            _ => event.answer == Answer::Yes,
-        };
-        match before.entry {
-            None => Self::Nothing,
-            Some((_, NEVER)) => Self::Lasting,
-            Some((_, deadline)) if after.now < deadline => Self::InTime,
-            Some(_)
-                if judged_visible && matches!(event.call, Call::Insert(..) | Call::SetTtl(_)) =>
-            {
-                Self::Late
-            }
-            Some(_) => Self::Expired,
-        }
-    }
-}
-
-/// An order that explains a history: its events by their numbers, and what each found.
-pub(crate) type Order = Vec<(usize, Found)>;
-
-/// Checks the history of one key that was absent at first, on a map without a default TTL; at most 128
-/// events.
-pub(crate) fn check(events: &[Event]) -> Result<Order, Violation> {
-    check_with(events, Life::Forever)
-}
-
-/// [`check`], for a map that gives what is put without a word about it the life `default`.
-pub(crate) fn check_with(events: &[Event], default: Life) -> Result<Order, Violation> {
-    assert!(events.len() <= 128, "{} events are too many for the bits of a word", events.len());
-    let mut by_end: Vec<usize> = (0..events.len()).collect();
-    by_end.sort_by_key(|i| events[*i].ended);
-    let (mut order, mut longest) = (Vec::new(), Vec::new());
-    let mut tried = HashSet::new();
-    // Place in the order, event and what it found, events done before it, state after it.
-    let mut open = Vec::new();
-    let (mut done, mut state) = (0_u128, State { entry: None, now: 0 });
-    loop {
-        let left = || by_end.iter().copied().filter(|i| done & 1 << i == 0);
-        let Some(first) = left().next() else { return Ok(order) };
-        // What began before any of the others ended may be next. What ended first is tried first.
-        for i in left().rev().filter(|i| events[*i].began <= events[first].ended) {
-            for next in state.after(&events[i], default).into_iter().rev() {
-                if tried.insert((done | 1 << i, next)) {
-                    let found = Found::of(&events[i], state, next);
-                    open.push((order.len(), (i, found), done, next));
-                }
-            }
-        }
-        let Some((place, next_one, before, next)) = open.pop() else { break };
-        order.truncate(place);
-        order.push(next_one);
-        if order.len() > longest.len() {
-            longest.clone_from(&order);
-        }
-        (done, state) = (before | 1 << next_one.0, next);
-    }
-    Err(Violation { events: events.to_vec(), longest })
 }

@@ -126,6 +126,10 @@ impl World {
         self.map.pin().set_ttl(&key, NS(ttl))
     }
 
+    pub(crate) fn set_deadline(&self, key: Key, deadline: u64) -> bool {
+        self.map.pin().set_deadline(&key, evanesce::Deadline::from_nanos(deadline))
+    }
+
     /// The token of an entry that has ten nanoseconds at most to live.
     pub(crate) fn token(&self, key: Key) -> Option<RefreshToken> {
         match self.map.pin().get_or_refresh(&key, NS(10)) {
