@@ -108,7 +108,7 @@ pub(crate) fn chosen(options: &options::Run) -> std::result::Result<bool, String
     Ok(broken == 0)
 }
 
-/// The fast configurations, and each plant by the configuration that catches it.
+/// The fast configurations, each state with each thread alone as well, and each plant by the configuration that catches it.
 pub(crate) fn ci(threads: usize) -> std::result::Result<bool, String> {
     let configs = config::fast()?;
     let mut jobs = Vec::new();
@@ -117,14 +117,11 @@ pub(crate) fn ci(threads: usize) -> std::result::Result<bool, String> {
         let config = all()?.into_iter().find(|config| config.name == by);
         let config =
             config.ok_or(format!("plant {}: there is no configuration `{by}`", plant.name()))?;
-        jobs.push(Job {
-            config: Config { plant: Some(plant), ..config },
-            limit: PLANT_LIMIT,
-            alone: false,
-        });
+        let config = Config { plant: Some(plant), ..config };
+        jobs.push(Job { config, limit: PLANT_LIMIT, alone: plant.only_alone() });
     }
     let plants = jobs.len();
-    let plain = configs.into_iter().map(|config| Job { config, limit: u64::MAX, alone: false });
+    let plain = configs.into_iter().map(|config| Job { config, limit: u64::MAX, alone: true });
     jobs.extend(plain);
     let results = run(&jobs, threads, |job, result| {
         match (job.config.plant, &result.account.broken) {

@@ -81,7 +81,19 @@ impl Access<'_> {
         self.on_line(line, or, || format!("A of line {line} |= {bits:#x}")).map(A)
     }
 
-    /// `fetch_and` of what is not the field of a cell: whether it was present.
+    /// A publication without a comparison: for a plant.
+    pub(crate) fn publish_by_or(&mut self, line: usize, bits: A, slot: u8) -> Step<()> {
+        let or = |memory: &mut Memory, config: &Config| {
+            memory.check_line(config, line)?;
+            memory.lines[line].a.0 |= bits.0;
+            memory.publish(slot);
+            Ok(0)
+        };
+        self.step(or, || format!("A of line {line} |= {:#x}, publishes slot {slot}", bits.0))
+            .map(drop)
+    }
+
+    /// `fetch_and` of what is not the field of a cell: whether it was present. For a plant.
     pub(crate) fn take_off(&mut self, line: usize, cell: usize) -> Step<bool> {
         let and = |l: &mut Line| {
             let had = l.a.has(cell);

@@ -198,7 +198,11 @@ pub(super) fn share_done(m: &mut Access, array: u8) -> Step<Flow> {
 pub(super) fn all_claimed(m: &mut Access, array: u8) -> Step<Flow> {
     let all = shares(m, array);
     let done = m.cursor(array, "done", |array| u8::from(array.done >= all))?;
-    Ok(Flow::To(if done == 1 { Phase::Switch { array } } else { Phase::Verify { array } }))
+    Ok(Flow::To(match done {
+        1 => Phase::Switch { array },
+        _ if m.plant(Plant::WaitsForClaimer) => Phase::AllClaimed { array },
+        _ => Phase::Verify { array },
+    }))
 }
 
 /// Somebody is slow: goes over the shares again.

@@ -66,6 +66,9 @@ pub(super) fn candidate(
     if e.names_none() || e.is_marked() {
         return Ok(AGAIN);
     }
+    if e.is_draft() && m.plant(Plant::WaitsForDraft) {
+        return Ok(AGAIN);
+    }
     if e.is_draft() && !m.plant(Plant::WriterTakesDraft) && m.a(line.into())? != a {
         return Ok(AGAIN);
     }
@@ -88,14 +91,9 @@ pub(super) fn candidate(
         if m.plant(Plant::ReplacementNotSwungFirst) && key == local.key && local.goal == 0 {
             let state = m.state(to)?;
             if !state.is_over() {
-                return Ok(Flow::To(Phase::Found(Found {
-                    line,
-                    a,
-                    cell,
-                    e: Cell::plain(to),
-                    slot: to,
-                    state,
-                })));
+                // No cell names it: what would clear or swing it fails.
+                let (a, e) = (A(u16::MAX), Cell(u8::MAX));
+                return Ok(Flow::To(Phase::Found(Found { line, a, cell, e, slot: to, state })));
             }
         }
         return Ok(Flow::To(Phase::Swing { line, cell, e, to }));

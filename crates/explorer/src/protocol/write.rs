@@ -205,11 +205,14 @@ pub(super) fn publish(m: &mut Access, local: &mut Local, op: Op, line: u8, a: A)
         m.cas_cell(at, cell, Cell::draft(slot), Cell::plain(slot), 0)?;
     }
     if m.plant(Plant::PublishedByOr) {
-        m.or_a(at, A::default().with(cell, presence).0)?;
-        return Ok(Flow::Done(0));
+        m.publish_by_or(at, A::default().with(cell, presence), slot)?;
+        return Ok(Flow::To(Phase::FlagOff));
     }
+    let published = a.with(cell, presence);
+    // (Where COUNT would stand there may be the number of the next line, with a plant.)
+    let published = if a.is_chained() { published } else { published.counted(count) };
     // Linearization.
-    if !m.cas_a(at, a, a.with(cell, presence).counted(count), 0, slot)? {
+    if !m.cas_a(at, a, published, 0, slot)? {
         return Ok(AGAIN);
     }
     Ok(Flow::To(Phase::FlagOff))
