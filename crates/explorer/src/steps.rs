@@ -282,14 +282,19 @@ impl Access<'_> {
         self.step(load, || format!("key of slot {slot}")).map(|key| key as u8)
     }
 
-    /// State and key32 of any slot, as a sweep reads them: a hint, the slot may be in any state.
-    pub(crate) fn hint(&mut self, slot: u8) -> Step<(State, u8)> {
+    /// The state of any slot, as a sweep reads it: a hint, the slot may be at any point of its life.
+    pub(crate) fn any_state(&mut self, slot: u8) -> Step<State> {
         let load = |memory: &mut Memory, _: &Config| {
-            let node = memory.slots[usize::from(slot)];
-            Ok(u16::from(node.key) << 8 | u16::from(node.state.0))
+            Ok(u16::from(memory.slots[usize::from(slot)].state.0))
         };
-        self.step(load, || format!("hint of slot {slot}"))
-            .map(|word| (State(word as u8), (word >> 8) as u8))
+        self.step(load, || format!("hint: state of slot {slot}")).map(|state| State(state as u8))
+    }
+
+    /// The key32 of any slot: a hint too, and perhaps of another life than the state.
+    pub(crate) fn any_key(&mut self, slot: u8) -> Step<u8> {
+        let load =
+            |memory: &mut Memory, _: &Config| Ok(u16::from(memory.slots[usize::from(slot)].key));
+        self.step(load, || format!("hint: key of slot {slot}")).map(|key| key as u8)
     }
 
     /// The value of a node that was judged visible. It does not change, so it is no step.

@@ -122,11 +122,12 @@ pub(super) fn hint(m: &mut Access, local: &mut Local) -> Step<Flow> {
     if usize::from(slot) > m.config.slots {
         return Ok(Flow::Done(0));
     }
-    let (state, key) = m.hint(slot)?;
+    let state = m.any_state(slot)?;
     if state != State::UNTIL_ONE && state != State::PAST {
         local.walk.at += 1;
         return Ok(Flow::To(Phase::Hint));
     }
+    let key = m.any_key(slot)?;
     (local.key, local.goal, local.walk.due) = (key, slot, state);
     if m.plant(Plant::SweptWithoutCell) {
         let won = m.cas_state(slot, state, State::DEAD)?;
