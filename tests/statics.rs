@@ -52,19 +52,19 @@ fn a_static_map_that_shrank_is_not_a_leak() {
     });
 }
 
-/// Tokens, and what threads leave behind that have ended.
+/// What threads leave behind that have ended.
 #[test]
 fn a_static_map_of_ended_threads_is_not_a_leak() {
     static MAP: LazyLock<Map> = LazyLock::new(Map::new);
-    exclusive(|| {
-        let threads = [1, 2, 3].map(|n| std::thread::spawn(move || fill_some(&MAP, n)));
-        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
-    });
-
-    fn fill_some(map: &Map, n: u64) {
-        for key in 0..1000 {
-            map.pin().insert(1000 * n + key, format!("by the thread {n}"));
-            map.pin().remove(&(1000 * n + key / 2));
+    let fill = |n: u64| {
+        for key in 1000 * n..1000 * (n + 1) {
+            MAP.pin().insert(key, format!("by the thread {n}"));
+            MAP.pin().remove(&(key - key % 1000 / 2));
         }
-    }
+    };
+    exclusive(move || {
+        for thread in [1, 2, 3].map(|n| std::thread::spawn(move || fill(n))) {
+            thread.join().expect("no panic");
+        }
+    });
 }
