@@ -69,11 +69,14 @@ loom unlinking_ends_early       racy_21f_shrink_vs_two_helping_inserts_and_a_get
 loom note_taken_after_the_scan  racy_26_set_ttl_to_a_shorter_one_vs_sweep_of_its_block
 loom note_taken_after_the_scan  racy_26b_insert_vs_sweep_of_its_block
 loom renewed_entry_not_noted    racy_26c_set_ttl_to_a_longer_one_vs_sweep_that_saw_it_due
+loom box_published_relaxed      once_box_is_filled_once
+loom box_put_blindly            once_box_is_filled_once
 loom turn_left_relaxed          limbo_each_slot_comes_back_once
 loom turn_shared                limbo_each_slot_comes_back_once
 loom unlinked_without_grace     list_21g_late_find_vs_level_given_up
 loom unlinked_without_grace     list_21h_late_insert_vs_level_given_up
 loom release_without_taking     slab_release_vs_take
+loom release_without_taking     slab_release_of_some_vs_take
 loom released_twice             slab_release_vs_release
 loom block_left_behind          slab_no_block_with_free_slots_is_left_behind
 
@@ -116,6 +119,8 @@ tests upkeep_nests              drops_that_write_twice_do_not_nest
 tests debts_forgotten           a_write_catches_up_with_what_was_refused_within_drops
 tests listener_within_itself    a_listener_that_ends_another_entry_is_not_called_within_itself
 tests run_told_while_walked     no_key_is_seen_twice_though_it_is_removed_and_put_again
+tests memory_not_given_back     what_a_map_gives_back_leaves_the_process
+tests memory_not_given_back     large_values_that_expired_go_back_one_by_one_by_a_full_sweep
 
 threads no_mark                 no_key_is_lost_or_resurrected_while_others_write_grow_and_sweep
 threads absence_not_confirmed   histories_of_real_threads_are_linearizable_in_time
@@ -136,8 +141,10 @@ asan no_grace_period            readers_and_writers_survive_expiry_growth_and_re
 asan early_retire               readers_and_writers_survive_expiry_growth_and_reuse
 asan double_retire              readers_and_writers_survive_expiry_growth_and_reuse
 asan deferred_work_outlives_the_map map_drop_drops_everything_at_once_whatever_guards_live_elsewhere
+asan mapped_where_leaks_are_looked_for a_static_map_of_twenty_thousand_entries_is_not_a_leak
 
 lsan batches_leaked             batches_that_nobody_came_for_go_with_the_map
+lsan mapped_where_leaks_are_looked_for a_static_map_of_twenty_thousand_entries_is_not_a_leak
 
 fuzz deadline_off_by_one        corpus
 fuzz value_not_dropped          corpus
@@ -163,7 +170,7 @@ for rung in $rungs; do
     # Path and name of each test of the rung.
     tests=$(list_tests "$rung")
     if [ "$rung" = loom ]; then
-        for model in $(grep -oE '(racy|slab|limbo)_[a-z0-9_]*$' <<<"$tests"); do
+        for model in $(grep -oE '(racy|slab|limbo|once)_[a-z0-9_]*$' <<<"$tests"); do
             grep -q "^loom .* $model$" <<<"$pairs" || { echo "no bug is planted for $model"; exit 1; }
         done
     fi

@@ -31,17 +31,17 @@ rung() {
         loom) flags="--cfg loom" suites=(--lib --test loom --test loom_memory) ;;
         epoch) flags="--cfg loom --cfg crossbeam_loom --cfg crossbeam_sanitize" suites=(--test loom_epoch) ;;
         shuttle) flags="--cfg shuttle" suites=(--test shuttle) ;;
-        tests) flags="" suites=(--test model --test reclaim --test reads --test iter --test peers --test size --test regressions --test listener --test upkeep --test bulk) ;;
+        tests) flags="" suites=(--test model --test reclaim --test reads --test iter --test peers --test size --test regressions --test listener --test upkeep --test bulk --test resident) ;;
         threads) flags="" suites=(--test stress --test presence --test linearizable --test soak) ;;
         # Without debug assertions, so that it is the sanitizer that speaks.
         tsan) flags="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer --cfg tsan" checks=false
             suites=(--test stress --test presence --test linearizable) ;;
         asan) flags="-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer --cfg crossbeam_sanitize --cfg asan"
             checks=false
-            suites=(--lib --test stress --test reclaim --test model --test panic --test regressions) ;;
+            suites=(--lib --test stress --test reclaim --test model --test panic --test regressions --test statics) ;;
         # The address sanitizer looks for leaks as well; this one looks at the collector as it is.
         lsan) flags="-Zsanitizer=leak -Cunsafe-allow-abi-mismatch=sanitizer" checks=false
-            suites=(--test reclaim --test regressions --test types) ;;
+            suites=(--test reclaim --test regressions --test types --test statics) ;;
         fuzz) flags="--cfg asan" ;;
     esac
     dir="$root/$1"

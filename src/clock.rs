@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     raw::{Now, State},
-    sync::{AtomicU64, OnceLock, Ordering, planted},
+    sync::{AtomicU64, Ordering, ProcessBox, planted},
 };
 
 /// A source of monotonic time for a map.
@@ -41,7 +41,7 @@ pub struct MonotonicClock;
 
 impl MonotonicClock {
     fn origin() -> (Instant, Coarse) {
-        static ORIGIN: OnceLock<(Instant, Coarse)> = OnceLock::new();
+        static ORIGIN: ProcessBox<(Instant, Coarse)> = ProcessBox::new();
         #[cfg(test)]
         uses::count();
         *ORIGIN.get_or_init(|| {

@@ -616,8 +616,11 @@ where
 {
     /// Entries that never expire; of several with one key the last.
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        /// A hint may lie, and an index takes memory before the entries come: half a MiB for so many.
+        const BELIEVED: usize = 1 << 16;
         let entries = entries.into_iter();
-        let mut map = Self::with_capacity_and_hasher(entries.size_hint().0, S::default());
+        let capacity = entries.size_hint().0.min(BELIEVED);
+        let mut map = Self::with_capacity_and_hasher(capacity, S::default());
         map.extend(entries);
         map
     }

@@ -33,7 +33,7 @@ pub struct Stats {
     /// How often the index has doubled.
     pub growths: u32,
     /// Bytes that the map itself takes from the allocator and the system, pages not touched yet
-    /// included, what keys and values own not included.
+    /// included (of entries of 4 KiB and more only what was used), what keys and values own not included.
     pub bytes_allocated: usize,
     /// Lookups that found a value. Zero unless the map [records](crate::Builder::record_stats) them.
     pub hits: u64,

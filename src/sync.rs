@@ -55,7 +55,11 @@ pub(crate) use shuttle::{lazy_static, sync::Arc};
 
 // The sweeper's thread and what is set once a process are the standard ones in models too: no
 // model looks into them, and each would only add states.
-pub(crate) use std::{sync::OnceLock, thread};
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) use crate::raw::OnceBox as ProcessBox;
+#[cfg(any(loom, shuttle))]
+pub(crate) use std::sync::OnceLock as ProcessBox;
+pub(crate) use std::thread;
 
 /// Lets other threads run. A unit test may say what they do meanwhile (`at_next_yield`).
 pub(crate) fn yield_now() {
@@ -122,6 +126,6 @@ pub(crate) use planted;
 /// Whether the environment variable `EVANESCE_PLANTED` names this bug.
 #[cfg(planted)]
 pub(crate) fn is_planted(name: &str) -> bool {
-    static NAME: OnceLock<Option<String>> = OnceLock::new();
+    static NAME: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
     NAME.get_or_init(|| std::env::var("EVANESCE_PLANTED").ok()).as_deref() == Some(name)
 }

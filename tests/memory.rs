@@ -56,7 +56,9 @@ fn a_full_sweep_gives_the_memory_of_what_expired_back() {
         assert!(!GIVES_PAGES_BACK || after <= 2 * fresh, "{full}, then {after}; {fresh} if fresh");
         map.shrink_to_fit();
         let fit = assert_survivors(&map).bytes_allocated;
-        assert!(!GIVES_PAGES_BACK || fit <= fresh + fresh / 3, "{fit}, {fresh} if fresh");
+        // The records of the blocks stay, 32 bytes each, of up to twice as many; and parts of runs.
+        let stays = 2 * 32 * (ALL as usize / 64) + (64 << 10);
+        assert!(!GIVES_PAGES_BACK || fit <= fresh + stays, "{fit}, {fresh} if fresh");
         // All of it can be used again.
         (0..ALL).for_each(|key| _ = map.pin().insert(key, key));
         assert!((0..ALL).all(|key| map.pin().get(&key) == Some(&key)));

@@ -5,11 +5,12 @@
 //! with a free slot (I6), so that low blocks fill and high ones drain. Blocks are counted in the order of
 //! their chunks, from 0.
 
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, MODEL, OnceLock, Ordering, planted};
+use crate::sync::{AtomicU32, AtomicU64, MODEL, Ordering, planted};
 
 use super::{
     chunked::{Chunked, PageSize, Prefixed, Zeroed},
     link::SlotIndex,
+    once_box::OnceBox,
     state::{Now, State},
 };
 
@@ -28,8 +29,14 @@ const MAX_RUN_BLOCKS: u32 = if MODEL { 2 } else { 8 };
 /// Bytes that are worth a call of the system.
 const RUN_BYTES: usize = 16 << 10;
 
+/// From here on slots go back one by one: a block of them is large, and one that is in use would keep it.
+const APART_FROM_BYTES: usize = 4096;
+
 /// How many blocks are a run, of slots of this size.
 fn run_len(slot_bytes: usize) -> u32 {
+    if slot_bytes >= APART_FROM_BYTES {
+        return 1;
+    }
     let fits = |blocks: &u32| {
         let bytes = (blocks * BLOCK_SLOTS) as usize * slot_bytes;
         bytes >= RUN_BYTES && bytes.is_multiple_of(4096)
@@ -57,11 +64,11 @@ struct Block {
     earliest: AtomicU64,
     /// A word of the tree; see [`Blocks::word`].
     tree: AtomicU64,
-    /// Of the first block of a run: whether the memory of its slots was given back.
-    released: AtomicBool,
+    /// A bit is set while the memory of its slot is in use: from when it is first taken until it is given back.
+    touched: AtomicU64,
 }
 
-// SAFETY: atomics of integers and a bool: zeros are valid, nothing to drop.
+// SAFETY: atomics of integers: zeros are valid, nothing to drop.
 unsafe impl Zeroed for Block {
     #[cfg(any(loom, shuttle))]
     fn zeroed() -> Self {
@@ -69,26 +76,28 @@ unsafe impl Zeroed for Block {
             taken: AtomicU64::new(0),
             earliest: AtomicU64::new(0),
             tree: AtomicU64::new(0),
-            released: AtomicBool::new(false),
+            touched: AtomicU64::new(0),
         }
     }
 }
 
 pub(super) struct Blocks {
     /// Made for the first block, since an empty map is to be small; and away from what readers load.
-    kept: OnceLock<Box<Kept>>,
+    kept: OnceBox<Kept>,
     max_slots: u32,
     /// Blocks a run, a power of two.
-    run_len: u32,
+    run_len: u8,
+    /// Whether slots go back one by one.
+    are_apart: bool,
 }
 
 struct Kept {
     records: Chunked<Block, BlockNumbers>,
     /// How many blocks were ever handed out.
     handed_out: AtomicU32,
-    /// Runs whose memory is given back at the moment.
-    released: AtomicU32,
-    /// Runs that threads have taken to give their memory back.
+    /// Slots whose memory is in use.
+    touched: AtomicU32,
+    /// Stretches that threads have taken to give their memory back.
     in_hand: AtomicU32,
     /// The run above the next one to look at.
     run_cursor: AtomicU32,
@@ -97,18 +106,18 @@ struct Kept {
 }
 
 impl Kept {
-    fn new() -> Box<Self> {
-        let records = Chunked::new(PageSize::Usual);
+    fn new() -> Self {
+        let records = Chunked::new();
         // The words of the tree that stand for the first blocks, up to the root.
-        (0..LEVELS).for_each(|word| records.ensure(BlockNumbers::nth(word)));
-        Box::new(Self {
+        (0..LEVELS).for_each(|word| records.ensure(BlockNumbers::nth(word), PageSize::Usual));
+        Self {
             records,
             handed_out: AtomicU32::new(0),
-            released: AtomicU32::new(0),
+            touched: AtomicU32::new(0),
             in_hand: AtomicU32::new(0),
             run_cursor: AtomicU32::new(0),
             drained_from: AtomicU32::new(u32::MAX),
-        })
+        }
     }
 }
 
@@ -128,12 +137,12 @@ impl Blocks {
     /// For up to `max_slots` slots, 1 to [`MAX_SLOTS`], of so many bytes.
     pub(super) fn new(max_slots: u32, slot_bytes: usize) -> Self {
         debug_assert!((1..=MAX_SLOTS).contains(&max_slots));
-        let kept = OnceLock::new();
-        if MODEL {
-            // A model checker would not see the threads meet there.
-            kept.get_or_init(Kept::new);
-        }
-        Self { kept, max_slots, run_len: run_len(slot_bytes) }
+        #[cfg(not(any(loom, shuttle)))]
+        let kept = OnceBox::new();
+        #[cfg(any(loom, shuttle))]
+        let kept = OnceBox::filled(Kept::new());
+        let are_apart = slot_bytes >= APART_FROM_BYTES;
+        Self { kept, max_slots, run_len: run_len(slot_bytes) as u8, are_apart }
     }
 
     pub(super) fn max_slots(&self) -> u32 {
@@ -193,7 +202,7 @@ impl Blocks {
             let block = BlockNumbers::nth(n);
             prepare(block);
             let kept = self.kept();
-            kept.records.ensure(block);
+            kept.records.ensure(block, PageSize::Usual);
             // AcqRel (O6): the chunks come before the count that covers them.
             let (order, lost) = (Ordering::AcqRel, Ordering::Relaxed);
             if kept.handed_out.compare_exchange(n, n + 1, order, lost).is_ok() {
@@ -248,7 +257,7 @@ impl Blocks {
                 Ordering::Relaxed,
             );
             match swap {
-                Ok(_) => break self.note_reuse(block, slots),
+                Ok(_) => break self.touch(block, slots),
                 Err(now) => taken = now,
             }
         }
@@ -422,8 +431,8 @@ impl Blocks {
     /// The runs that the blocks handed out make up.
     pub(super) fn runs(&self) -> core::ops::Range<u32> {
         // The runs of the first chunks would be in pieces.
-        let first = MAX_RUN_BLOCKS / self.run_len;
-        first..(self.handed_out() / self.run_len).max(first)
+        let first = if self.are_apart { 0 } else { MAX_RUN_BLOCKS / self.run_len() };
+        first..(self.handed_out() / self.run_len()).max(first)
     }
 
     /// The run of `runs`, which is not empty, to look at next: from the highest down, and again.
@@ -436,56 +445,86 @@ impl Blocks {
         next
     }
 
-    /// The number of the first slot of a run.
-    pub(super) fn run_start(&self, run: u32) -> u32 {
-        BlockNumbers::nth(run * self.run_len) * BLOCK_SLOTS
+    fn run_len(&self) -> u32 {
+        self.run_len.into()
     }
 
-    /// The slots of a run.
-    pub(super) fn run_slots(&self) -> u32 {
-        self.run_len * BLOCK_SLOTS
+    /// Whether slots go back one by one.
+    pub(super) fn are_apart(&self) -> bool {
+        self.are_apart
     }
 
-    /// How many slots have given their memory back.
+    /// What could be given back of a run: all of it, if all its slots are free; where they go back one by one,
+    /// each of the stretches of free slots. Some of what it is must be in use.
+    pub(super) fn free_stretches(&self, run: u32) -> impl Iterator<Item = Stretch> + '_ {
+        let block = BlockNumbers::nth(run * self.run_len());
+        let free = if self.are_apart {
+            self.free(block)
+        } else {
+            let mut blocks = block..block + self.run_len();
+            if blocks.all(|block| self.taken(block) == 0) { ALL_SLOTS } else { 0 }
+        };
+        let is_touched = |stretch: &Stretch| {
+            // Relaxed: a look.
+            let touched = |block| self.record(block).touched.load(Ordering::Relaxed);
+            stretch.blocks().any(|block| touched(block) & stretch.slots != 0)
+        };
+        stretches(block, self.run_len(), free).filter(is_touched)
+    }
+
+    /// The stretches of slots of all blocks whose memory is not in use.
+    pub(super) fn untouched_stretches(&self) -> impl Iterator<Item = Stretch> + '_ {
+        let untouched = |block| {
+            let touched = self.record(block).touched.load(Ordering::Relaxed);
+            stretches(block, 1, !touched & self.slots_of(block))
+        };
+        self.all().flat_map(untouched)
+    }
+
+    /// How many slots that were handed out have no memory in use.
     pub(super) fn released_slots(&self) -> u32 {
-        self.kept.get().map_or(0, |kept| kept.released.load(Ordering::Relaxed)) * self.run_slots()
+        let touched = self.kept.get().map_or(0, |kept| kept.touched.load(Ordering::Relaxed));
+        self.slots().saturating_sub(touched)
     }
 
-    /// If all slots of the `run`-th run are free, takes all of them for as long as `release` runs, which gives
-    /// their memory back. False if there was nothing to give back.
-    pub(super) fn release_run(&self, run: u32, release: impl FnOnce(u32) -> bool) -> bool {
+    /// If all slots of a stretch are free, takes them for as long as `release` runs, which gives their memory
+    /// back. False if they are not, or there was nothing to give back.
+    pub(super) fn release(&self, stretch: Stretch, release: impl FnOnce() -> bool) -> bool {
         let kept = self.kept();
-        let counts = run * self.run_len..(run + 1) * self.run_len;
-        let blocks = counts.clone().map(BlockNumbers::nth);
-        let first = BlockNumbers::nth(counts.start);
-        let is_released = &self.record(first).released;
-        if is_released.load(Ordering::Relaxed)
-            || !blocks.clone().all(|block| self.taken(block) == 0)
-        {
-            return false;
-        }
         // Relaxed: for a writer that finds no slot, to wait a little.
         kept.in_hand.fetch_add(1, Ordering::Relaxed);
-        let take = |block: &u32| {
-            let all = self.slots_of(*block);
-            // Acquire (O4): the last users of the slots are done with them.
-            let (order, lost) = (Ordering::Acquire, Ordering::Relaxed);
-            self.record(*block).taken.compare_exchange(0, all, order, lost).is_ok()
-                || planted!(release_without_taking)
-        };
-        let mine = blocks.clone().take_while(take).count();
-        let done = mine == self.run_len as usize && release(first);
-        // Another thread may have done it just before: it is counted once.
-        if done && (!is_released.swap(true, Ordering::Relaxed) || planted!(released_twice)) {
-            kept.released.fetch_add(1, Ordering::Relaxed);
-        }
-        for block in blocks.take(mine) {
+        let mine = stretch.blocks().take_while(|block| self.hold(*block, stretch.slots)).count();
+        let done = mine == stretch.blocks as usize && release();
+        for block in stretch.blocks().take(mine) {
+            let slots = stretch.slots & self.slots_of(block);
+            let record = self.record(block);
+            if done {
+                // Relaxed, as in `touch`.
+                let before = record.touched.fetch_and(!slots, Ordering::Relaxed);
+                let touched = if planted!(released_twice) { slots } else { before & slots };
+                kept.touched.fetch_sub(touched.count_ones(), Ordering::Relaxed);
+            }
             // Release (O4): as in `give_back`.
-            self.record(block).taken.fetch_and(!self.slots_of(block), Ordering::Release);
+            record.taken.fetch_and(!slots, Ordering::Release);
             self.list(block);
         }
         kept.in_hand.fetch_sub(1, Ordering::Relaxed);
         done
+    }
+
+    /// Takes these slots of a block, if all of them are free.
+    fn hold(&self, block: u32, slots: u64) -> bool {
+        let (word, slots) = (&self.record(block).taken, slots & self.slots_of(block));
+        let mut taken = word.load(Ordering::Relaxed);
+        while taken & slots == 0 {
+            // Acquire (O4): the last users of the slots are done with them.
+            let (order, lost) = (Ordering::Acquire, Ordering::Relaxed);
+            match word.compare_exchange(taken, taken | slots, order, lost) {
+                Ok(_) => return true,
+                Err(now) => taken = now,
+            }
+        }
+        planted!(release_without_taking)
     }
 
     /// Whether some slots that are free are in the hands of a thread that gives their memory back.
@@ -493,14 +532,53 @@ impl Blocks {
         self.kept.get().is_some_and(|kept| kept.in_hand.load(Ordering::Relaxed) != 0)
     }
 
-    /// Slots were taken from a block: the run it is in uses its memory again.
+    /// Slots were taken from a block: their memory is in use. Where it goes back by whole runs, that of the block.
     #[inline]
-    fn note_reuse(&self, block: u32, slots: u64) -> u64 {
-        let is_released = &self.record(block - block % self.run_len).released;
-        // Relaxed: it was set by whoever had all slots of the run, before this one was given back.
-        if is_released.load(Ordering::Relaxed) && is_released.swap(false, Ordering::Relaxed) {
-            self.kept().released.fetch_sub(1, Ordering::Relaxed);
+    fn touch(&self, block: u32, slots: u64) -> u64 {
+        let used = if self.are_apart { slots } else { self.slots_of(block) };
+        let touched = &self.record(block).touched;
+        // Relaxed, all: who gives the memory back has the slots, so the order is that of `taken` (O4).
+        if touched.load(Ordering::Relaxed) & used != used {
+            let before = touched.fetch_or(used, Ordering::Relaxed);
+            let newly = (used & !before).count_ones();
+            self.kept().touched.fetch_add(newly, Ordering::Relaxed);
         }
         slots
     }
+}
+
+/// Neighbouring slots: some of one block, or all of some blocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    /// The first block.
+    block: u32,
+    blocks: u32,
+    /// Which slots of each.
+    slots: u64,
+}
+
+impl Stretch {
+    /// The number of the first slot.
+    pub(super) fn first(self) -> u32 {
+        slot_of(self.block, self.slots).0
+    }
+
+    pub(super) fn len(self) -> u32 {
+        self.blocks * self.slots.count_ones()
+    }
+
+    fn blocks(self) -> core::ops::Range<u32> {
+        self.block..self.block + self.blocks
+    }
+}
+
+/// The stretches that some slots of each of some blocks make up: one, if those are all.
+fn stretches(block: u32, blocks: u32, mut left: u64) -> impl Iterator<Item = Stretch> {
+    core::iter::from_fn(move || {
+        let from = left & left.wrapping_neg();
+        // The carry ends the ones above the lowest.
+        let slots = left & !left.wrapping_add(from);
+        left &= !slots;
+        (slots != 0).then_some(Stretch { block, blocks, slots })
+    })
 }

@@ -6,15 +6,15 @@
 //!
 //! A chunk of 64 KiB or more is mapped from the system. The allocator's zeroed memory would do, but
 //! it clears memory that was used before, megabytes of it inside one insert; fresh pages are
-//! cleared by the system one by one as they are touched. (Elements aligned beyond a page, or a system
-//! that refuses, get the allocator's.) If it is asked for, larger ones are put on [huge pages](PageSize).
+//! cleared by the system one by one as they are touched. (Elements aligned beyond a page, a system that
+//! refuses, and a build for a leak checker get the allocator's.) If it is asked for, larger ones are put on
+//! [huge pages](PageSize).
 
-use core::{
-    marker::PhantomData,
-    ptr::{self, NonNull},
-};
+use core::{iter, marker::PhantomData, ptr};
 
 use crate::sync::{AtomicPtr, Ordering};
+
+use super::once_box::OnceBox;
 
 /// What a fresh chunk is filled with.
 ///
@@ -103,17 +103,24 @@ impl<const OFFSET_BITS: u32> Prefixed<OFFSET_BITS, 1> {
 pub(super) struct Chunked<T, N: Numbering> {
     /// Pointer to a chunk minus its first number; null before it is allocated.
     chunks: [AtomicPtr<T>; CHUNKS],
-    page_size: PageSize,
-    owns: PhantomData<T>,
+    /// The memory of the chunks, in the order in which it was taken.
+    owned: OnceBox<Owned<T>>,
     numbering: PhantomData<fn() -> N>,
 }
 
+/// A chunk's memory, in a chain that only grows. It is by this chain, not by the pointers of the array, that
+/// memory is found by whoever frees it, and by a tool that looks for what nobody can free any more.
+struct Owned<T> {
+    chunk: usize,
+    memory: Memory<T>,
+    next: OnceBox<Owned<T>>,
+}
+
 impl<T: Zeroed, N: Numbering> Chunked<T, N> {
-    pub(super) fn new(page_size: PageSize) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             chunks: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
-            page_size,
-            owns: PhantomData,
+            owned: OnceBox::new(),
             numbering: PhantomData,
         }
     }
@@ -187,28 +194,41 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
         chunk
     }
 
-    /// Makes the chunk of `number` available. What it holds at first is all zeros.
-    ///
-    /// Whoever comes first allocates; others who come meanwhile give theirs back.
-    pub(super) fn ensure(&self, number: u32) {
+    /// Makes the chunk of `number` available, on such pages. What it holds at first is all zeros.
+    pub(super) fn ensure(&self, number: u32, page_size: PageSize) {
         let c = N::chunk_of(number);
-        let slot = &self.chunks[c];
-        // Acquire (O6): the chunk's owner record is read when it is freed.
-        if !slot.load(Ordering::Acquire).is_null() {
-            return;
+        // Acquire (O6): we may be the one who makes a number in it known.
+        if self.chunks[c].load(Ordering::Acquire).is_null() {
+            self.add(c, page_size);
         }
+    }
+
+    /// Takes memory for a chunk. Whoever comes first allocates; others who come meanwhile free theirs.
+    #[cold]
+    fn add(&self, c: usize, page_size: PageSize) {
         let (start, len) = N::span(c);
-        let base = allocate::<T>(len, self.page_size);
-        let biased = base.as_ptr().wrapping_sub(start);
+        // The end of the chain is the same for all, so a chunk comes to it once.
+        let mut place = &self.owned;
+        let owned = loop {
+            let owned = place.get_or_init(|| Owned {
+                chunk: c,
+                memory: Memory::zeroed(len as u32, page_size),
+                next: OnceBox::new(),
+            });
+            if owned.chunk == c {
+                break owned;
+            }
+            place = &owned.next;
+        };
+        let biased = owned.memory.base().wrapping_sub(start);
         assert!(!biased.is_null(), "the system placed a chunk where its pointer would be null");
-        // Release (O6): the chunk comes before every number in it. Acquire on failure: it is the
-        // chunk of whoever was first, and we may be the one who makes a number in it known.
-        let won =
-            slot.compare_exchange(ptr::null_mut(), biased, Ordering::Release, Ordering::Acquire);
-        if won.is_err() {
-            // SAFETY: allocated above with this length, and not published.
-            unsafe { release::<T>(base, len) };
-        }
+        // Release (O6): the chunk comes before every number in it. All who come here store the same.
+        self.chunks[c].store(biased, Ordering::Release);
+    }
+
+    /// The chunks' memory, in the order in which it was taken.
+    fn owned(&self) -> impl Iterator<Item = &Owned<T>> {
+        iter::successors(self.owned.get(), |owned| owned.next.get())
     }
 
     /// Makes `alias` another name for a chunk that is there.
@@ -219,82 +239,55 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
         self.chunks[alias].store(chunk, Ordering::Release);
     }
 
-    /// Gives the memory of `len` elements from `number` back to the system, whole pages of a mapped chunk;
-    /// false if it is not of that kind. They stay usable, and read as zeros or as what they were.
+    /// Gives the memory of `len` elements from `number` back to the system, as far as it fills whole pages of a
+    /// mapped chunk; returns how many bytes that was. They stay usable, and read as zeros or as what they were.
     ///
     /// # Safety
     ///
-    /// - As for `get`, and `number..number + len` are of one chunk.
+    /// - `number..number + len` are of one chunk.
     /// - Nobody uses them meanwhile, but for atomic loads that expect either.
-    pub(super) unsafe fn give_back(&self, number: u32, len: u32) -> bool {
-        let c = N::chunk_of(number);
+    pub(super) unsafe fn give_back(&self, number: u32, len: u32) -> usize {
+        let Some((memory, from)) = self.memory_of(number, len) else { return 0 };
         // SAFETY: as the caller says.
-        let chunk = unsafe { self.chunk(c) };
-        let (start, chunk_len) = N::span(c);
-        debug_assert!(
-            number as usize >= start && number as usize + len as usize <= start + chunk_len
-        );
-        let Some(base) = NonNull::new(chunk.wrapping_add(start).cast_mut()) else { return false };
-        // SAFETY: `ensure` allocated the chunk with this length; the rest as the caller says.
-        unsafe { give_back::<T>(base, chunk_len, number as usize - start, len as usize) }
+        unsafe { memory.give_back(from, len as usize) }
     }
 
-    /// Whether [`Chunked::give_back`] of these elements would do anything.
-    ///
-    /// # Safety
-    ///
-    /// - As for `get`, and they are of one chunk.
-    pub(super) unsafe fn can_give_back(&self, number: u32, len: u32) -> bool {
-        let c = N::chunk_of(number);
-        let (start, chunk_len) = N::span(c);
-        // SAFETY: as the caller says.
-        let chunk = unsafe { self.chunk(c) };
-        let Some(base) = NonNull::new(chunk.wrapping_add(start).cast_mut()) else { return false };
-        // SAFETY: `ensure` allocated the chunk with this length.
-        unsafe { pages::<T>(base, chunk_len, number as usize - start, len as usize) }.is_some()
+    /// How many bytes [`Chunked::give_back`] of these elements, which are of one chunk, would give back.
+    pub(super) fn pages_in(&self, number: u32, len: u32) -> usize {
+        let memory = self.memory_of(number, len);
+        memory.map_or(0, |(memory, from)| memory.pages_in(from, len as usize).len())
     }
 
-    pub(super) fn page_size(&self) -> PageSize {
-        self.page_size
+    /// The memory of some elements of a chunk, and how many are before them in it.
+    fn memory_of(&self, number: u32, len: u32) -> Option<(&Memory<T>, usize)> {
+        let c = N::chunk_of(number);
+        let (start, chunk_len) = N::span(c);
+        let from = number as usize - start;
+        debug_assert!(from + len as usize <= chunk_len);
+        let owned = self.owned().find(|owned| owned.chunk == c)?;
+        Some((&owned.memory, from))
     }
 
     /// Bytes taken from the system, pages not touched yet included.
     pub(super) fn bytes(&self) -> usize {
-        // Relaxed: whether they are there is all that is asked.
-        let is_there = |&c: &usize| !self.chunks[c].load(Ordering::Relaxed).is_null();
-        let lens = (0..CHUNKS).filter(is_there).map(|c| N::span(c).1);
-        lens.filter(|&len| len > 0).map(bytes_of::<T>).sum()
-    }
-}
-
-impl<T, N: Numbering> Drop for Chunked<T, N> {
-    fn drop(&mut self) {
-        for (c, chunk) in self.chunks.iter().enumerate() {
-            let biased = chunk.load(Ordering::Acquire);
-            if !biased.is_null()
-                && let (start, len @ 1..) = N::span(c)
-                && let Some(base) = NonNull::new(biased.wrapping_add(start))
-            {
-                // SAFETY: `ensure` allocated it with this length, and `&mut self` is the last use.
-                unsafe { release::<T>(base, len) };
-            }
-        }
+        self.owned().map(|owned| size_of::<Owned<T>>() + owned.memory.bytes()).sum()
     }
 }
 
 #[cfg(not(any(loom, shuttle)))]
-use heap_or_pages::{allocate, bytes_of, give_back, pages, release};
+use heap_or_pages::Memory;
 #[cfg(any(loom, shuttle))]
-use one_by_one::{allocate, bytes_of, give_back, pages, release};
+use one_by_one::Memory;
 
 #[cfg(not(any(loom, shuttle)))]
 mod heap_or_pages {
-    use core::mem;
+    use core::{mem, ops::Range, ptr::NonNull};
     use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 
     use memmap2::MmapMut;
 
-    use super::{super::poison, NonNull, PageSize, Zeroed};
+    use super::{super::poison, PageSize, Zeroed};
+    use crate::sync::planted;
 
     /// From here on memory is mapped: below it, clearing costs a few microseconds at most.
     const MAPPED_FROM_BYTES: usize = 64 << 10;
@@ -306,126 +299,122 @@ mod heap_or_pages {
     const CACHE_LINE_BYTES: usize = 64;
     const PAGE_BYTES: usize = 4096;
 
-    /// What gives a chunk's memory back. It stands in the memory itself, behind the elements.
-    enum Owner {
-        Heap(Layout),
-        Pages(MmapMut),
+    /// Whether any is mapped: a leak checker looks for pointers in what came from the allocator, so a key or a
+    /// value that only an entry in mapped memory leads to would be a leak to it (build.rs).
+    fn maps() -> bool {
+        !cfg!(leak_checked) || planted!(mapped_where_leaks_are_looked_for)
     }
 
-    /// The layout of `len` elements with the owner behind them, and the owner's offset.
-    fn layout<T>(len: usize) -> (Layout, usize) {
-        let elements = Layout::array::<T>(len).and_then(|l| l.align_to(CACHE_LINE_BYTES));
-        let whole = elements.and_then(|l| l.extend(Layout::new::<Owner>()));
-        whole.expect("a chunk of 2^29 slots fits the address space")
+    /// Memory for some elements.
+    pub(super) enum Memory<T> {
+        /// The allocator's, for so many.
+        Heap(NonNull<T>, u32),
+        /// Mapped. (In a box, since most are small ones.)
+        Pages(Box<MmapMut>),
     }
 
-    /// How many bytes memory for `len` elements takes.
-    pub(super) fn bytes_of<T>(len: usize) -> usize {
-        layout::<T>(len).0.size()
+    // SAFETY: it owns memory that holds elements, and gives out pointers.
+    unsafe impl<T: Send> Send for Memory<T> {}
+    // SAFETY: as above.
+    unsafe impl<T: Sync> Sync for Memory<T> {}
+
+    fn layout<T>(len: u32) -> Layout {
+        let layout = Layout::array::<T>(len as usize);
+        let layout = layout.and_then(|layout| layout.align_to(CACHE_LINE_BYTES));
+        layout.expect("a chunk of 2^29 slots fits the address space")
     }
 
-    /// Memory for `len` elements, all zeros.
-    pub(super) fn allocate<T: Zeroed>(len: usize, page_size: PageSize) -> NonNull<T> {
-        const { assert!(!mem::needs_drop::<T>()) }
-        let (layout, owner_at) = layout::<T>(len);
-        let pages = (layout.size() >= MAPPED_FROM_BYTES && layout.align() <= PAGE_BYTES)
-            .then(|| MmapMut::map_anon(layout.size()).ok())
-            .flatten();
-        #[cfg(target_os = "linux")]
-        if let Some(pages) = &pages
-            && page_size == PageSize::Huge
-            && layout.size() >= HUGE_FROM_BYTES
-        {
-            // A kernel without them refuses: then they are the usual ones.
-            _ = pages.advise(memmap2::Advice::HugePage);
-        }
-        #[cfg(not(target_os = "linux"))]
-        let _ = page_size;
-        let (base, owner) = if let Some(mut pages) = pages {
-            (NonNull::new(pages.as_mut_ptr()), Owner::Pages(pages))
-        } else {
-            // SAFETY: the layout holds an `Owner` at least, so its size is not zero.
-            (NonNull::new(unsafe { alloc_zeroed(layout) }), Owner::Heap(layout))
-        };
-        let Some(base) = base else { handle_alloc_error(layout) };
-        // SAFETY: `owner_at` was laid out inside this memory.
-        let record = unsafe { base.byte_add(owner_at) }.cast::<Owner>();
-        // SAFETY: laid out for it, and fresh: nobody else knows it.
-        unsafe { record.write(owner) };
-        base.cast()
-    }
-
-    /// The mapping that some elements are in, and where: if they are whole pages, and the system is one whose
-    /// pages are known to be usable on (Linux and Android: fresh zeros at the next touch).
-    ///
-    /// # Safety
-    ///
-    /// - `base` came from `allocate::<T>(len)` and is not released while the answer is used.
-    pub(super) unsafe fn pages<'p, T>(
-        base: NonNull<T>,
-        len: usize,
-        from: usize,
-        count: usize,
-    ) -> Option<(&'p MmapMut, usize, usize)> {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        let page = rustix::param::page_size();
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        let page = usize::MAX;
-        let (_, owner_at) = layout::<T>(len);
-        let (offset, bytes) = (from * size_of::<T>(), count * size_of::<T>());
-        // SAFETY: `owner_at` was laid out inside this memory.
-        let record = unsafe { base.byte_add(owner_at) }.cast::<Owner>();
-        // SAFETY: `allocate` wrote it there, and only `release` changes it.
-        match unsafe { record.as_ref() } {
-            Owner::Pages(pages)
-                if offset % page == 0 && bytes % page == 0 && offset + bytes <= owner_at =>
+    impl<T: Zeroed> Memory<T> {
+        /// Memory for `len` elements, all zeros.
+        pub(super) fn zeroed(len: u32, page_size: PageSize) -> Self {
+            const { assert!(!mem::needs_drop::<T>() && size_of::<T>() > 0) }
+            let layout = layout::<T>(len);
+            if maps()
+                && layout.size() >= MAPPED_FROM_BYTES
+                && layout.align() <= PAGE_BYTES
+                && let Ok(pages) = MmapMut::map_anon(layout.size())
             {
-                Some((pages, offset, bytes))
+                #[cfg(target_os = "linux")]
+                if page_size == PageSize::Huge && layout.size() >= HUGE_FROM_BYTES {
+                    // A kernel without them refuses: then they are the usual ones.
+                    _ = pages.advise(memmap2::Advice::HugePage);
+                }
+                #[cfg(not(target_os = "linux"))]
+                let _ = page_size;
+                return Self::Pages(Box::new(pages));
             }
-            _ => None,
+            // SAFETY: some elements, none of which is empty: the size is not zero.
+            let base = unsafe { alloc_zeroed(layout) };
+            let Some(base) = NonNull::new(base.cast()) else { handle_alloc_error(layout) };
+            Self::Heap(base, len)
         }
     }
 
-    /// Gives the pages of some elements back, if they can be.
-    ///
-    /// # Safety
-    ///
-    /// - `base` came from `allocate::<T>(len)`, and `from + count` is not past `len`.
-    /// - Nobody uses those elements meanwhile, but for atomic loads that expect zeros as well.
-    pub(super) unsafe fn give_back<T>(
-        base: NonNull<T>,
-        len: usize,
-        from: usize,
-        count: usize,
-    ) -> bool {
-        // SAFETY: as the caller says.
-        let pages = unsafe { pages::<T>(base, len, from, count) };
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        if let Some((pages, offset, bytes)) = pages {
-            use memmap2::UncheckedAdvice::DontNeed;
-
-            // SAFETY: nobody uses them, as the caller says.
-            return unsafe { pages.unchecked_advise_range(DontNeed, offset, bytes) }.is_ok();
+    impl<T> Memory<T> {
+        /// Where it begins.
+        pub(super) fn base(&self) -> *mut T {
+            match self {
+                Self::Heap(base, _) => base.as_ptr(),
+                Self::Pages(pages) => pages.as_ptr().cast_mut().cast(),
+            }
         }
-        let _ = pages;
-        false
+
+        pub(super) fn bytes(&self) -> usize {
+            match self {
+                Self::Heap(_, len) => layout::<T>(*len).size(),
+                Self::Pages(pages) => size_of::<MmapMut>() + pages.len(),
+            }
+        }
+
+        /// The whole pages that `count` elements from the `from`-th on fill, as bytes of the mapping; none if there
+        /// is none, or the system is not one whose pages are known to be usable on (Linux and Android: fresh zeros
+        /// at the next touch).
+        pub(super) fn pages_in(&self, from: usize, count: usize) -> Range<usize> {
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            if let Self::Pages(_) = self {
+                let page = rustix::param::page_size();
+                let start = (from * size_of::<T>()).next_multiple_of(page);
+                let end = (from + count) * size_of::<T>() / page * page;
+                return start..end.max(start);
+            }
+            let _ = (from, count);
+            0..0
+        }
+
+        /// Gives the pages of some elements back; returns how many bytes those are.
+        ///
+        /// # Safety
+        ///
+        /// - `from + count` is not past the end.
+        /// - Nobody uses those elements meanwhile, but for atomic loads that expect zeros as well.
+        pub(super) unsafe fn give_back(&self, from: usize, count: usize) -> usize {
+            let range = self.pages_in(from, count);
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            if let Self::Pages(pages) = self
+                && !range.is_empty()
+                && !planted!(memory_not_given_back)
+            {
+                use memmap2::UncheckedAdvice::DontNeed;
+
+                // SAFETY: nobody uses what is in these pages, as the caller says.
+                let done =
+                    unsafe { pages.unchecked_advise_range(DontNeed, range.start, range.len()) };
+                return if done.is_ok() { range.len() } else { 0 };
+            }
+            range.len()
+        }
     }
 
-    /// Gives the memory back.
-    ///
-    /// # Safety
-    ///
-    /// - `base` came from `allocate::<T>(len)`; no one uses it any more.
-    pub(super) unsafe fn release<T>(base: NonNull<T>, len: usize) {
-        let (_, owner_at) = layout::<T>(len);
-        poison::off(base.as_ptr(), len);
-        // SAFETY: `owner_at` was laid out inside this memory.
-        let record = unsafe { base.byte_add(owner_at) }.cast::<Owner>();
-        // SAFETY: `allocate` wrote it there, and it is read out this once.
-        match unsafe { record.read() } {
-            // SAFETY: allocated with this layout by the global allocator.
-            Owner::Heap(layout) => unsafe { dealloc(base.cast().as_ptr(), layout) },
-            Owner::Pages(pages) => drop(pages),
+    impl<T> Drop for Memory<T> {
+        fn drop(&mut self) {
+            match self {
+                Self::Pages(pages) => poison::off(pages.as_mut_ptr(), pages.len()),
+                Self::Heap(base, len) => {
+                    poison::off(base.as_ptr(), *len as usize);
+                    // SAFETY: allocated with this layout by the global allocator, and `&mut self` is the last use.
+                    unsafe { dealloc(base.as_ptr().cast(), layout::<T>(*len)) };
+                }
+            }
         }
     }
 }
@@ -433,41 +422,41 @@ mod heap_or_pages {
 /// In a model every element is built and dropped, so that the model checker knows it.
 #[cfg(any(loom, shuttle))]
 mod one_by_one {
-    use super::{NonNull, PageSize, Zeroed};
+    use core::ops::Range;
 
-    pub(super) fn bytes_of<T>(len: usize) -> usize {
-        len * size_of::<T>()
+    use super::{PageSize, Zeroed};
+
+    pub(super) struct Memory<T>(Box<[T]>);
+
+    impl<T: Zeroed> Memory<T> {
+        pub(super) fn zeroed(len: u32, _: PageSize) -> Self {
+            Self((0..len).map(|_| T::zeroed()).collect())
+        }
     }
 
-    pub(super) fn allocate<T: Zeroed>(len: usize, _: PageSize) -> NonNull<T> {
-        let elements: Box<[T]> = (0..len).map(|_| T::zeroed()).collect();
-        NonNull::from(Box::leak(elements)).cast()
-    }
+    impl<T> Memory<T> {
+        pub(super) fn base(&self) -> *mut T {
+            self.0.as_ptr().cast_mut()
+        }
 
-    /// All can be given back, in a model.
-    ///
-    /// # Safety
-    ///
-    /// - None needed.
-    pub(super) unsafe fn pages<T>(_: NonNull<T>, _: usize, _: usize, _: usize) -> Option<()> {
-        Some(())
-    }
+        pub(super) fn bytes(&self) -> usize {
+            size_of_val(&*self.0)
+        }
 
-    /// Gives nothing back, and says that it did, so that models go on from there.
-    ///
-    /// # Safety
-    ///
-    /// - None needed.
-    pub(super) unsafe fn give_back<T>(_: NonNull<T>, _: usize, _: usize, _: usize) -> bool {
-        true
-    }
+        /// All can be given back, in a model.
+        #[allow(clippy::unused_self)] // as where there are pages
+        pub(super) fn pages_in(&self, from: usize, count: usize) -> Range<usize> {
+            from * size_of::<T>()..(from + count) * size_of::<T>()
+        }
 
-    /// # Safety
-    ///
-    /// - `base` came from `allocate::<T>(len)`; no one uses it any more.
-    pub(super) unsafe fn release<T>(base: NonNull<T>, len: usize) {
-        // SAFETY: `allocate` leaked this box.
-        drop(unsafe { Box::from_raw(core::ptr::slice_from_raw_parts_mut(base.as_ptr(), len)) });
+        /// Gives nothing back, and says that it did, so that models go on from there.
+        ///
+        /// # Safety
+        ///
+        /// - None needed.
+        pub(super) unsafe fn give_back(&self, from: usize, count: usize) -> usize {
+            self.pages_in(from, count).len()
+        }
     }
 }
 
@@ -481,11 +470,11 @@ mod tests {
 
     #[test]
     fn elements_start_as_zeros_and_keep_their_place() {
-        let array = Chunked::<AtomicU64, Prefixed<12, 1>>::new(PageSize::Usual);
+        let array = Chunked::<AtomicU64, Prefixed<12, 1>>::new();
         let mut places = Vec::new();
         for i in 0..50_000 {
             let number = Prefixed::<12, 1>::nth(i);
-            array.ensure(number);
+            array.ensure(number, PageSize::Usual);
             // SAFETY: ensured above.
             let element = unsafe { array.get(number) };
             assert_eq!(element.swap(u64::from(i) + 1, Ordering::Relaxed), 0);

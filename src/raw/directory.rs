@@ -100,6 +100,7 @@ struct Plan {
     growths: AtomicU32,
     /// Levels whose cells were given back, as bits.
     given_back: AtomicU32,
+    page_size: PageSize,
 }
 
 /// Where the directory is: one word, changed by CAS, so that a stale helper changes nothing.
@@ -203,7 +204,7 @@ impl Directory {
     pub(super) fn with_capacity(capacity: usize, page_size: PageSize) -> Self {
         let level = Self::level_for(capacity);
         let directory = Self {
-            cells: Chunked::new(page_size),
+            cells: Chunked::new(),
             shift: AtomicUsize::new(LevelShift::of_level(level).0),
             plan: Box::new(Plan {
                 step: AtomicU64::new(Step { level, phase: Phase::Idle, next: 0 }.to_word()),
@@ -211,14 +212,15 @@ impl Directory {
                 floor: AtomicU32::new(level),
                 growths: AtomicU32::new(0),
                 given_back: AtomicU32::new(0),
+                page_size,
             }),
         };
-        directory.cells.ensure(0);
+        directory.cells.ensure(0, page_size);
         for level in 0..MIN_LEVEL {
             directory.cells.alias(Levels::chunk(level), Levels::chunk(MIN_LEVEL));
         }
         for level in MIN_LEVEL..level {
-            directory.cells.ensure(1 << level);
+            directory.cells.ensure(1 << level, page_size);
         }
         let mut next = Link::END;
         for i in (0..1 << level).rev() {
@@ -347,7 +349,7 @@ impl Directory {
             Phase::Idle | Phase::Resting
                 if step.level < MAX_LEVEL && entries > Self::capacity_at(step.level) =>
             {
-                self.cells.ensure(step.ids());
+                self.cells.ensure(step.ids(), self.plan.page_size);
                 // `step` may be old: the CAS refuses if the level was begun meanwhile.
                 if self.take(step, step.to(Phase::Linking, 0)) {
                     self.plan.given_back.fetch_and(!(2 << step.level), Ordering::Relaxed);
@@ -471,9 +473,10 @@ impl Directory {
     /// Unsets some cells of the level above.
     fn clear(&self, ids: Ids, step: Step) {
         let (first, len) = (ids.0.start, ids.0.len() as u32);
+        let all = ids.0.len() * size_of::<AtomicLink>();
         // SAFETY: I7: no link names one of them, no walk starts from one, and the level is not begun before
         // this is over. They are all of a chunk. (A load of a stale shift may look, and finds them unready.)
-        if unsafe { self.cells.give_back(first, len) } && !MODEL {
+        if unsafe { self.cells.give_back(first, len) } == all && !MODEL {
             self.plan.given_back.fetch_or(2 << step.level, Ordering::Relaxed);
         } else {
             // Relaxed: published by the count of what is done.

@@ -12,11 +12,11 @@ mod imp {
     use crossbeam_epoch::{Collector, LocalHandle};
 
     #[cfg(not(crossbeam_loom))]
-    use crate::sync::OnceLock;
+    use crate::sync::ProcessBox;
 
     #[cfg(not(crossbeam_loom))]
     fn collector() -> &'static Collector {
-        static COLLECTOR: OnceLock<Collector> = OnceLock::new();
+        static COLLECTOR: ProcessBox<Collector> = ProcessBox::new();
         COLLECTOR.get_or_init(Collector::new)
     }
 

@@ -41,6 +41,8 @@ mod list;
 #[allow(unsafe_code)] // compares and hands out entries
 mod lookup;
 mod nesting;
+#[allow(unsafe_code)] // owns a box through a raw pointer
+mod once_box;
 #[allow(unsafe_code)] // overwrites emptied entries in debug builds
 mod poison;
 mod refresh;
@@ -66,6 +68,8 @@ pub(crate) use compute::{Computed, Decision, Met};
 pub(crate) use guard::{Guard, pin};
 pub(crate) use link::SplitKey;
 pub(crate) use lookup::TOGETHER;
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) use once_box::OnceBox;
 pub(crate) use refresh::Freshness;
 pub(crate) use state::{Now, State};
 pub(crate) use stripe::{chain_count, thread_number};

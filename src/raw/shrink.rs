@@ -3,7 +3,10 @@
 //! A write does a little of it now and then; a full sweep does all that is worth it, and
 //! [`Table::shrink_to_fit`] all there is (DESIGN.md, sections 3 and 6).
 
-use super::{guard, list::List, slab::Node, stripe::Turn, table::Table, upkeep::PATIENT_ROUNDS};
+use super::{
+    blocks::BLOCK_SLOTS, guard, list::List, slab::Node, stripe::Turn, table::Table,
+    upkeep::PATIENT_ROUNDS,
+};
 
 /// Free slots that are kept, in bytes, beside one for eight entries: memory that is given back and touched
 /// again costs a page fault for 100 entries or so.
@@ -92,7 +95,9 @@ impl<T> Table<T> {
         let runs = slab.blocks.runs();
         for _ in 0..count.min(runs.len() as u32) {
             let run = slab.blocks.next_run(runs.clone());
-            if slab.release_run(run) && one {
+            // A block of large slots goes back in pieces, a stretch of free ones each.
+            let pieces = (0..BLOCK_SLOTS).take_while(|_| slab.release_run(run));
+            if pieces.take(if one { 1 } else { usize::MAX }).count() > 0 && one {
                 return;
             }
         }

@@ -12,7 +12,7 @@ use crate::sync::DebugWord;
 use crate::sync::{AtomicU32, Ordering, UnsafeCell, planted};
 
 use super::{
-    blocks::{BLOCK_SLOTS, Blocks, FIRST_BLOCK_SLOTS, block_of, slot_of},
+    blocks::{BLOCK_SLOTS, Blocks, FIRST_BLOCK_SLOTS, Stretch, block_of, slot_of},
     chunked::{Chunked, Numbering, PageSize, Prefixed, Zeroed},
     link::{AtomicLink, SlotIndex},
     poison,
@@ -158,6 +158,7 @@ pub(super) struct Slab<T> {
     pub(super) tokens: Tokens,
     /// How many slots a magazine holds at most, and a stripe takes from a block at once.
     magazine_slots: u32,
+    page_size: PageSize,
 }
 
 // SAFETY: a slab hands `&T` to any thread that shares it and moves `T` to whoever empties a slot.
@@ -171,7 +172,8 @@ impl<T> Slab<T> {
     pub(super) fn new(max_slots: u32, share: u32, page_size: PageSize) -> Self {
         let share = share.min((MAGAZINE_BYTES / size_of::<Node<T>>()) as u32);
         Self {
-            nodes: Chunked::new(page_size),
+            nodes: Chunked::new(),
+            page_size,
             blocks: Blocks::new(max_slots, size_of::<Node<T>>()),
             tokens: Tokens::new(),
             magazine_slots: share.clamp(1, MAGAZINE_SLOTS),
@@ -180,7 +182,7 @@ impl<T> Slab<T> {
 
     /// Which pages it asks for.
     pub(super) fn page_size(&self) -> PageSize {
-        self.nodes.page_size()
+        self.page_size
     }
 
     /// The node in a slot that was handed out: every index in a link or a state word, in a batch,
@@ -206,16 +208,21 @@ impl<T> Slab<T> {
         self.blocks.all().map(|block| self.blocks.free(block).count_ones() as usize).sum()
     }
 
-    /// Slots whose memory was given back.
+    /// Slots whose memory is not in use: given back, or never used.
     pub(super) fn released_slots(&self) -> usize {
         self.blocks.released_slots() as usize
     }
 
     /// The memory in use, as far as blocks were handed out.
     pub(super) fn bytes(&self) -> usize {
-        let given_back = self.released_slots() * size_of::<Node<T>>();
+        let not_in_use = if self.blocks.are_apart() {
+            let pages = |stretch: Stretch| self.nodes.pages_in(stretch.first(), stretch.len());
+            self.blocks.untouched_stretches().map(pages).sum()
+        } else {
+            self.released_slots() * size_of::<Node<T>>()
+        };
         let handed_out = self.blocks.slots() as usize * size_of::<Node<T>>();
-        handed_out.saturating_sub(given_back) + self.blocks.bytes() + self.tokens.bytes()
+        handed_out.saturating_sub(not_in_use) + self.blocks.bytes() + self.tokens.bytes()
     }
 
     /// Takes a free slot. Lock-free, the allocation of a chunk apart; no user code.
@@ -241,7 +248,8 @@ impl<T> Slab<T> {
 
     /// Takes up to `most` slots of the next block of memory never used before.
     fn fresh_block(&self, most: u32) -> Option<(u32, u64)> {
-        let block = self.blocks.hand_out(|block| self.nodes.ensure(block * BLOCK_SLOTS))?;
+        let block =
+            self.blocks.hand_out(|block| self.nodes.ensure(block * BLOCK_SLOTS, self.page_size))?;
         let slots = self.blocks.take_from(block, most);
         if self.blocks.free(block) != 0 {
             self.blocks.list(block);
@@ -264,22 +272,28 @@ impl<T> Slab<T> {
         turn.take_slot_of_another().or_else(from_blocks).ok_or(Full)
     }
 
-    /// Gives the memory of a run of blocks back to the system, if all its slots are free and it can be.
+    /// Gives memory of a run of blocks back to the system: all of it, if all its slots are free; where they go
+    /// back one by one, that of the first stretch of free ones that fills a page. False if there is nothing to be
+    /// given back.
     pub(super) fn release_run(&self, run: u32) -> bool {
-        let slots = self.blocks.run_slots();
-        // SAFETY: a run of blocks that were handed out is in one chunk.
-        let can_give_back = |first| unsafe { self.nodes.can_give_back(first, slots) };
-        can_give_back(self.blocks.run_start(run))
-            && self.blocks.release_run(run, |first_block| {
-                let first = first_block * BLOCK_SLOTS;
+        self.blocks.free_stretches(run).any(|stretch| self.release(stretch))
+    }
+
+    fn release(&self, stretch: Stretch) -> bool {
+        let (first, len) = (stretch.first(), stretch.len());
+        let pages = self.nodes.pages_in(first, len);
+        let all = len as usize * size_of::<Node<T>>();
+        let is_worth_it = if self.blocks.are_apart() { pages > 0 } else { pages == all };
+        is_worth_it
+            && self.blocks.release(stretch, || {
                 #[cfg(loom)] // so that the model sees a use of these slots meanwhile
-                for slot in first..first + slots {
+                for slot in first..first + len {
                     self.node(SlotIndex(slot)).entry.with_mut(|_| ());
                 }
-                // SAFETY: all slots of the run are ours: free, so nobody reads their entries or follows their
+                // SAFETY: all slots of the stretch are ours: free, so nobody reads their entries or follows their
                 // links (I5), and taken, so nobody fills them. A sweep may load their states, and expects
-                // [`State::FREE`], which is zero. The run is in one chunk.
-                unsafe { self.nodes.give_back(first, slots) }
+                // [`State::FREE`], which is zero. They are of one block, or of a run, which is in one chunk.
+                unsafe { self.nodes.give_back(first, len) == pages }
             })
     }
 

@@ -15,7 +15,7 @@ use core::{iter, ptr};
 use crossbeam_utils::CachePadded;
 
 use crate::sync::{
-    AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, MODEL, OnceLock, Ordering,
+    AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, MODEL, Ordering, SettingWord,
     UnsafeCell, planted, thread,
 };
 #[cfg(not(any(loom, shuttle)))]
@@ -379,14 +379,20 @@ impl Drop for Stripes {
 /// Chains of stripes: four a processor, so that threads that take turns on it seldom share one, and 64
 /// at most, rounded up to a power of two.
 pub(crate) fn chain_count() -> usize {
-    static COUNT: OnceLock<usize> = OnceLock::new();
+    /// Zero before it is known. Each that comes reckons it, and finds the same.
+    static COUNT: SettingWord = SettingWord::new(0);
     if MODEL {
         return 1;
     }
-    *COUNT.get_or_init(|| {
-        let processors = thread::available_parallelism().map_or(4, usize::from);
-        (4 * processors).next_power_of_two().min(64)
-    })
+    // Relaxed, both: it is all there is to know.
+    let known = COUNT.load(Ordering::Relaxed) as usize;
+    if known != 0 {
+        return known;
+    }
+    let processors = thread::available_parallelism().map_or(4, usize::from);
+    let count = (4 * processors).next_power_of_two().min(64);
+    COUNT.store(count as u64, Ordering::Relaxed);
+    count
 }
 
 #[cfg(not(any(loom, shuttle)))]

@@ -22,7 +22,7 @@ use super::{
     lookup::Hit,
     retire::Limbo,
     slab::Slab,
-    state::State,
+    state::{Now, State},
     stripe::{Stripes, Turn},
     sweeping::{SweepRate, Sweeping},
 };

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
-use crate::sync::{AtomicU64, OnceLock, Ordering, planted};
+use crate::sync::{AtomicU64, Ordering, planted};
 
 use super::{
     chunked::{Chunked, PageSize, Zeroed},
     guard::Guard,
     link::SlotIndex,
+    once_box::OnceBox,
     slab::SlotNumbers,
 };
 
@@ -46,19 +47,19 @@ unsafe impl Zeroed for Holder {
 }
 
 /// The tokens of a map; no memory before the first.
-pub(super) struct Tokens(OnceLock<Arc<Holders>>);
+pub(super) struct Tokens(OnceBox<Arc<Holders>>);
 
 impl Tokens {
     pub(super) fn new() -> Self {
-        Self(OnceLock::new())
+        Self(OnceBox::new())
     }
 
     /// The token for the entry in a slot, which the caller met in the list under the guard; `None` if it is out.
     pub(super) fn take(&self, slot: SlotIndex, _guard: &Guard) -> Option<RefreshToken> {
-        let holders = self.0.get_or_init(|| {
-            Arc::new(Holders { words: Chunked::new(PageSize::Usual), newest: AtomicU64::new(0) })
-        });
-        holders.words.ensure(slot.0);
+        let holders = self
+            .0
+            .get_or_init(|| Arc::new(Holders { words: Chunked::new(), newest: AtomicU64::new(0) }));
+        holders.words.ensure(slot.0, PageSize::Usual);
         let Holder(word) = holders.words.get_if_there(slot.0)?;
         // Relaxed: to spare the rest.
         if word.load(Ordering::Relaxed) != 0 {

@@ -26,16 +26,31 @@ fn model(name: &str, preemptions: usize, floor: usize, f: impl Fn() + Sync + Sen
     assert!(executions >= floor, "{name}: {executions} executions, at least {floor} expected");
 }
 
-/// A slab of 15 slots, in blocks of 3, 4, 4 and 4: the last two are a run, and free; the others are taken.
-fn with_a_free_run() -> Arc<(Slab<u32>, Stripes)> {
-    let shared = Arc::new((Slab::<u32>::new(15, 1, PageSize::Usual), Stripes::new()));
+type Shared<T> = Arc<(Slab<T>, Stripes)>;
+
+/// A slab of so many slots, in blocks of 3, then 4 each, all taken but these, counted from 0.
+fn with_free<T>(max_slots: u32, free: core::ops::Range<usize>) -> Shared<T> {
+    let shared = Arc::new((Slab::new(max_slots, 1, PageSize::Usual), Stripes::new()));
     let (slab, stripes) = &*shared;
     let guard = guard::pin();
     let mut turn = Turn::new(stripes, &guard);
-    let slots: Vec<_> = (0..15).map(|_| slab.take(&mut turn).unwrap()).collect();
-    slots[7..].iter().for_each(|slot| slab.blocks.give_back(*slot));
+    let slots: Vec<_> = (0..max_slots).map(|_| slab.take(&mut turn).unwrap()).collect();
+    slots[free].iter().for_each(|slot| slab.blocks.give_back(*slot));
     drop(turn);
     shared
+}
+
+/// The last two blocks are a run, and free; the others are taken.
+fn with_a_free_run() -> Shared<u32> {
+    with_free(15, 7..15)
+}
+
+/// Of so large a type slots go back one by one.
+type Large = [u64; 1024];
+
+/// The second block has two free slots between two taken ones.
+fn with_a_free_stretch() -> Shared<Large> {
+    with_free(7, 4..6)
 }
 
 /// While one thread takes slots, another takes them as well and gives some back; blocks go out of the tree and
@@ -87,6 +102,30 @@ fn slab_release_vs_take() {
         let left = core::iter::from_fn(|| slab.blocks.take_from_first(1)).count();
         assert_eq!(left + stripes.free_slots(), 8 - taken, "slots out of reach");
         // Used again, it counts as released no more.
+        assert_eq!(slab.released_slots(), 0, "{released}");
+    });
+}
+
+/// The same where slots go back one by one, of a block that has others.
+#[test]
+fn slab_release_of_some_vs_take() {
+    model("slab_release_of_some_vs_take", 3, 97, || {
+        let shared = with_a_free_stretch();
+        let (slab, stripes) = &*shared;
+        let theirs = Arc::clone(&shared);
+        let other = thread::spawn(move || {
+            let guard = guard::pin();
+            let taken = theirs.0.take(&mut Turn::new(&theirs.1, &guard));
+            if let Ok(slot) = taken {
+                // SAFETY: just taken, and empty.
+                unsafe { theirs.0.node(slot).fill(7, [7; 1024]) };
+            }
+            taken.is_ok()
+        });
+        let released = slab.release_run(1);
+        let taken = usize::from(other.join().unwrap());
+        let left = core::iter::from_fn(|| slab.blocks.take_from_first(1)).count();
+        assert_eq!(left + stripes.free_slots(), 2 - taken, "slots out of reach");
         assert_eq!(slab.released_slots(), 0, "{released}");
     });
 }

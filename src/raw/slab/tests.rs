@@ -94,6 +94,7 @@ fn the_tree_leads_to_the_first_block_with_a_free_slot() {
 }
 
 #[test]
+#[cfg_attr(leak_checked, ignore = "nothing is mapped")]
 fn runs_of_free_slots_give_their_memory_back_and_are_used_again() {
     const SLOTS: u32 = 64 * 8 * BLOCK_SLOTS;
     in_a_turn::<u64>(SLOTS, |slab, turn| {
@@ -104,11 +105,11 @@ fn runs_of_free_slots_give_their_memory_back_and_are_used_again() {
         for slot in &slots {
             slab.blocks.give_back(*slot);
         }
+        let run_slots = slab.blocks.free_stretches(8).map(Stretch::len).sum::<u32>() as usize;
         let released = runs.clone().filter(|run| slab.release_run(*run)).count();
         // But for those of the first chunks, which are not mapped.
         assert!(released >= 56, "{released} runs");
-        let run_bytes = slab.blocks.run_slots() as usize * size_of::<Node<u64>>();
-        assert_eq!(slab.bytes(), full - released * run_bytes);
+        assert_eq!(slab.bytes(), full - released * run_slots * size_of::<Node<u64>>());
         assert!(!runs.clone().any(|run| slab.release_run(run) && run > 8), "twice");
         assert_eq!(slab.free_slots(), SLOTS as usize);
         for slot in &slots {
@@ -118,6 +119,38 @@ fn runs_of_free_slots_give_their_memory_back_and_are_used_again() {
         again.sort_unstable();
         assert_eq!(again, numbers(SLOTS));
         assert_eq!((slab.bytes(), slab.blocks.released_slots()), (full, 0));
+    });
+}
+
+/// Each free slot between taken ones goes back by itself, neighbours together, and is then used again.
+#[test]
+#[cfg_attr(leak_checked, ignore = "nothing is mapped")]
+fn large_slots_give_their_memory_back_one_by_one() {
+    type Large = [u64; 2048];
+    in_a_turn::<Large>(200, |slab, turn| {
+        let taken: Vec<_> = (0..200).map(|_| slab.take(turn).unwrap()).collect();
+        let full = slab.bytes();
+        assert!(full >= 200 * size_of::<Node<Large>>());
+        let of_run = |run| (0..64).take_while(|_| slab.release_run(run)).count();
+        let release = || slab.blocks.runs().map(of_run).sum::<usize>();
+        assert_eq!(release(), 0, "all slots are taken");
+        let free = [3, 20, 21, 22, 199].map(|n: usize| taken[n]);
+        for slot in free {
+            slab.blocks.give_back(slot);
+        }
+        assert_eq!(release(), 3);
+        assert_eq!((slab.released_slots(), release()), (5, 0));
+        // But for parts of pages at their ends.
+        let (of_five, pages) = (5 * size_of::<Node<Large>>(), 3 * 2 * 4096);
+        let given_back = full - slab.bytes();
+        assert!((of_five - pages..=of_five).contains(&given_back), "{given_back} of {of_five}");
+        // What comes free beside them goes with them.
+        slab.blocks.give_back(taken[23]);
+        assert_eq!((release(), slab.released_slots()), (1, 6));
+        for _ in 0..6 {
+            slab.take(turn).unwrap();
+        }
+        assert_eq!((slab.bytes(), slab.released_slots()), (full, 0));
     });
 }
 

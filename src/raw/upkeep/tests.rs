@@ -7,7 +7,12 @@ use super::*;
 use crate::{
     clock::ClockSource,
     listener::Listener,
-    raw::{chunked::PageSize, link::SplitKey, state::State},
+    raw::{
+        blocks::{BlockNumbers, block_of},
+        chunked::PageSize,
+        link::SplitKey,
+        state::State,
+    },
     sync::{Arc, at_next_yield, thread},
 };
 
@@ -68,17 +73,17 @@ fn a_write_that_finds_no_slot_waits_for_one_that_gives_memory_back() {
     insert_waits_for(|table, wait| {
         let guard = guard::pin();
         let slab = &table.list.slab;
-        {
-            let turn = &mut table.turn(&guard);
-            let taken: Vec<_> = (0..SLOTS).map(|_| slab.take(turn).unwrap()).collect();
-            let run = slab.blocks.run_start(1);
-            let run = run..run + slab.blocks.run_slots();
-            for slot in taken.into_iter().filter(|slot| run.contains(&slot.0)) {
-                slab.blocks.give_back(slot);
-            }
+        let turn = &mut table.turn(&guard);
+        let taken: Vec<_> = (0..SLOTS).map(|_| slab.take(turn).unwrap()).collect();
+        turn.leave();
+        // The blocks of a run.
+        let (run, blocks) = (1, (8..16).map(BlockNumbers::nth).collect::<Vec<_>>());
+        for slot in taken.into_iter().filter(|slot| blocks.contains(&block_of(*slot))) {
+            slab.blocks.give_back(slot);
         }
-        assert_eq!(slab.free_slots(), slab.blocks.run_slots() as usize);
-        assert!(!slab.blocks.release_run(1, |_| {
+        let stretch = slab.blocks.free_stretches(run).next().unwrap();
+        assert_eq!(slab.free_slots(), stretch.len() as usize);
+        assert!(!slab.blocks.release(stretch, || {
             wait(0);
             false
         }));
