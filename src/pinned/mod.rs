@@ -205,9 +205,10 @@ where
     move |(met, _)| Ok(key.equivalent(met))
 }
 
-/// Whether two entries have one key.
+/// Whether two keys are one.
+#[inline]
 #[allow(clippy::unnecessary_wraps)] // the form of all comparisons
-fn same_key<K: Eq, V>((mine, _): &(K, V), (met, _): &(K, V)) -> Result<bool, Infallible> {
+fn same_key<K: Eq>(mine: &K, met: &K) -> Result<bool, Infallible> {
     Ok(mine == met)
 }
 

@@ -42,6 +42,7 @@ mod list;
 mod lookup;
 #[allow(unsafe_code)] // overwrites emptied entries in debug builds
 mod poison;
+mod put;
 mod refresh;
 mod retain;
 #[allow(unsafe_code)] // owns boxes through raw links
@@ -61,12 +62,14 @@ mod upkeep;
 pub(crate) use blocks::MAX_SLOTS;
 pub(crate) use chunked::PageSize;
 pub(crate) use compute::{Computed, Decision, Met};
+pub(crate) use draft::Waiting;
 pub(crate) use guard::{Guard, pin};
 pub(crate) use link::SplitKey;
 pub(crate) use lookup::TOGETHER;
+pub(crate) use put::Put;
 pub(crate) use refresh::Freshness;
 pub(crate) use state::{Now, State};
 pub(crate) use stripe::{chain_count, thread_number};
-pub(crate) use table::{Occupied, Position, Table};
+pub(crate) use table::{Position, Table};
 pub use tokens::RefreshToken;
 pub(crate) use upkeep::Figures;
