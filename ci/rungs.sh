@@ -38,7 +38,7 @@ rung() {
             suites=(--test stress --test presence --test linearizable) ;;
         asan) flags="-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer --cfg crossbeam_sanitize --cfg asan"
             checks=false
-            suites=(--lib --test stress --test reclaim --test model --test panic --test regressions --test statics) ;;
+            suites=(--lib --test stress --test reclaim --test model --test panic --test drops --test regressions --test statics) ;;
         # The address sanitizer looks for leaks as well; this one looks at the collector as it is.
         lsan) flags="-Zsanitizer=leak -Cunsafe-allow-abi-mismatch=sanitizer" checks=false
             suites=(--test reclaim --test regressions --test types --test statics) ;;

@@ -528,6 +528,7 @@ where
     /// assert!(map.insert("a", 2));
     /// assert!(map.contains_key("a") && map.remove("a") && !map.remove("a"));
     /// ```
+    #[inline]
     pub fn insert(&self, key: K, value: V) -> bool {
         self.pin().insert(key, value).is_some()
     }
@@ -537,6 +538,7 @@ where
     /// # Panics
     ///
     /// As [`Pinned::insert`].
+    #[inline]
     pub fn insert_with_ttl(&self, key: K, value: V, ttl: Duration) -> bool {
         self.pin().insert_with_ttl(key, value, ttl).is_some()
     }

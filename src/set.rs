@@ -14,6 +14,7 @@ use crate::{
     iter::Keys,
     map::TtlMap,
     pinned::Pinned,
+    raw::Waiting,
 };
 
 /// A lock-free concurrent hash set whose elements can expire: a [`TtlMap`] without values.
@@ -157,6 +158,7 @@ where
     /// assert!(set.insert("a") && !set.insert("a"));
     /// assert!(set.contains("a") && set.remove("a") && !set.remove("a"));
     /// ```
+    #[inline]
     pub fn insert(&self, element: T) -> bool {
         self.pin().insert(element)
     }
@@ -166,6 +168,7 @@ where
     /// # Panics
     ///
     /// As [`Pinned::insert`].
+    #[inline]
     pub fn insert_with_ttl(&self, element: T, ttl: Duration) -> bool {
         self.pin().insert_with_ttl(element, ttl)
     }
@@ -232,8 +235,9 @@ where
     /// # Panics
     ///
     /// As [`Pinned::insert`].
+    #[inline]
     pub fn insert(&self, element: T) -> bool {
-        self.0.insert(element, ()).is_none()
+        self.0.put(&mut Waiting::new(element, ()), self.0.map.default_state()).is_none()
     }
 
     /// Puts an element that expires after `ttl`, as [`PinnedSet::insert`] otherwise.
@@ -241,8 +245,10 @@ where
     /// # Panics
     ///
     /// As [`Pinned::insert`].
+    #[inline]
     pub fn insert_with_ttl(&self, element: T, ttl: Duration) -> bool {
-        self.0.insert_with_ttl(element, (), ttl).is_none()
+        let waiting = &mut Waiting::new(element, ());
+        self.0.put(waiting, self.0.map.table.clock.state_after(ttl)).is_none()
     }
 
     /// Puts an element that expires at `deadline`, as [`PinnedSet::insert`] otherwise.
@@ -250,8 +256,9 @@ where
     /// # Panics
     ///
     /// As [`Pinned::insert`].
+    #[inline]
     pub fn insert_with_deadline(&self, element: T, deadline: Deadline) -> bool {
-        self.0.insert_with_deadline(element, (), deadline).is_none()
+        self.0.put(&mut Waiting::new(element, ()), deadline.state()).is_none()
     }
 
     /// Removes the element; returns false if it was absent or expired.

@@ -7,9 +7,9 @@ use core::{
 
 use equivalent::Equivalent;
 
-use crate::raw::{Computed, Decision, Met};
+use crate::raw::{Computed, Decision, Met, Put, Waiting};
 
-use super::{Pinned, infallible, refused};
+use super::{Pinned, infallible, matches, same_key};
 
 /// What [`Pinned::compute`] is to do with a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,10 +69,12 @@ where
     /// assert_eq!(pinned.update("hits", |n| n + 1), Some(&2));
     /// assert_eq!(pinned.update("misses", |n| n + 1), None);
     /// ```
+    #[inline]
     pub fn update(&self, key: K, mut f: impl FnMut(&V) -> V) -> Option<&V> {
-        match self.change(key, |value| match value {
-            Some(value) => Operation::Insert(f(value)),
-            None => Operation::Abort,
+        match self.change(key, |new, value| {
+            let Some(value) = value else { return Decision::Leave };
+            *new = Some(f(value));
+            Decision::Put(None)
         }) {
             Compute::Updated { new, .. } => Some(new),
             _ => None,
@@ -96,13 +98,17 @@ where
     /// assert_eq!(pinned.update_or_insert_with("hits", |n| n + 1, || 1), &1);
     /// assert_eq!(pinned.update_or_insert_with("hits", |n| n + 1, || 1), &2);
     /// ```
+    #[inline]
     pub fn update_or_insert_with(
         &self,
         key: K,
         mut f: impl FnMut(&V) -> V,
         mut make: impl FnMut() -> V,
     ) -> &V {
-        match self.change(key, |value| Operation::Insert(value.map_or_else(&mut make, &mut f))) {
+        match self.change(key, |new, value| {
+            *new = Some(value.map_or_else(&mut make, &mut f));
+            Decision::Put(None)
+        }) {
             Compute::Inserted(new) | Compute::Updated { new, .. } => new,
             _ => unreachable!("a value is put in either case"),
         }
@@ -131,29 +137,27 @@ where
     /// assert_eq!(pinned.replace_if("version", 3, |now| *now == 1), Err(3));
     /// ```
     #[doc(alias = "compare_exchange")]
+    #[inline]
     pub fn replace_if(
         &self,
         key: K,
         value: V,
         mut is_expected: impl FnMut(&V) -> bool,
     ) -> Result<&V, V> {
-        let split_key = self.split_key(&key);
+        let waiting = &mut Waiting::new(key, value);
         let computed = self.map.table.compute(
-            split_key,
-            (key, value),
+            self.split_key(waiting.key()),
+            waiting,
             &self.guard,
-            |(key, _), (met, _)| Ok(key == met),
-            |new, met| match met {
-                Some(Met { entry: (_, value), .. }) if is_expected(value) => {
-                    Decision::Put(new, None)
-                }
-                _ => Decision::Leave(new),
+            same_key,
+            |_, met| match met {
+                Some(Met { entry: (_, value), .. }) if is_expected(value) => Decision::Put(None),
+                _ => Decision::Leave,
             },
-            |new| new,
         );
         match infallible(computed) {
-            Computed::Put { replaced: Some((_, old)), .. } => Ok(old),
-            Computed::Left(_, new) => Err(refused(new)),
+            Computed::Put(Put { replaced: Some((_, old)), .. }) => Ok(old),
+            Computed::Left(_) => Err(waiting.take_value()),
             _ => unreachable!("it is put over another, or left"),
         }
     }
@@ -191,8 +195,20 @@ where
     /// assert!(is_allowed("ada"));
     /// # Ok::<_, evanesce::BuildError>(())
     /// ```
-    pub fn compute(&self, key: K, f: impl FnMut(Option<&V>) -> Operation<V>) -> Compute<'_, V> {
-        self.change(key, f)
+    #[inline]
+    pub fn compute(&self, key: K, mut f: impl FnMut(Option<&V>) -> Operation<V>) -> Compute<'_, V> {
+        self.change(key, |new, value| match f(value) {
+            Operation::Insert(value) => {
+                *new = Some(value);
+                Decision::Put(None)
+            }
+            Operation::InsertWithTtl(value, ttl) => {
+                *new = Some(value);
+                Decision::Put(Some(self.map.table.clock.state_after(ttl)))
+            }
+            Operation::Remove => Decision::Remove,
+            Operation::Abort => Decision::Leave,
+        })
     }
 
     /// Removes `key` and returns its value, if it has one that `is_expected` accepts.
@@ -216,59 +232,45 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let computed = self.map.table.compute(
-            self.split_key(key),
-            (),
-            &self.guard,
-            |(), (met, _)| Ok(key.equivalent(met)),
-            |(), met| match met {
-                Some(Met { entry: (key, value), .. }) if is_expected(key, value) => {
-                    Decision::Remove(())
-                }
-                _ => Decision::Leave(()),
-            },
-            |_| unreachable!("nothing is put"),
-        );
-        match infallible(computed) {
-            Computed::Removed((_, value)) => Some(value),
-            _ => None,
-        }
+        let is_expected = |(key, value): &(K, V)| is_expected(key, value);
+        let place = self.split_key(key);
+        let removed = self.map.table.remove_if(place, &self.guard, matches(key), is_expected);
+        infallible(removed).map(|(_, value)| value)
     }
 
-    fn change(&self, key: K, mut f: impl FnMut(Option<&V>) -> Operation<V>) -> Compute<'_, V> {
+    /// Does with `key` what `decide` says of its value. It is given the place of the value to be put; what it puts
+    /// without a deadline keeps the old one, or gets the default TTL.
+    #[inline]
+    fn change(
+        &self,
+        key: K,
+        mut decide: impl FnMut(&mut Option<V>, Option<&V>) -> Decision,
+    ) -> Compute<'_, V> {
         let split_key = self.split_key(&key);
-        let clock = &self.map.table.clock;
         let computed = self.map.table.compute(
             split_key,
-            key,
+            &mut Waiting::with_key(key),
             &self.guard,
-            |key, (met, _)| Ok(key == met),
-            |key, met| {
-                // The default is for a key that has no deadline to keep.
-                let is_absent = met.is_none();
-                let default = || is_absent.then(|| self.map.default_state());
-                let operation = f(met.map(|met| &met.entry.1));
-                match operation {
-                    Operation::Insert(value) => Decision::Put((key, value), default()),
-                    Operation::InsertWithTtl(value, ttl) => {
-                        Decision::Put((key, value), Some(clock.state_after(ttl)))
+            same_key,
+            |new, met| {
+                // What was made for nothing is dropped before another is made.
+                new.value = None;
+                match decide(&mut new.value, met.as_ref().map(|met| &met.entry.1)) {
+                    // The default is for a key that has no deadline to keep.
+                    Decision::Put(None) if met.is_none() => {
+                        Decision::Put(Some(self.map.default_state()))
                     }
-                    Operation::Remove => Decision::Remove(key),
-                    Operation::Abort => Decision::Leave(key),
+                    decision => decision,
                 }
-            },
-            |(key, value)| {
-                drop(value);
-                key
             },
         );
         match infallible(computed) {
-            Computed::Put { entry: (_, new), replaced: None } => Compute::Inserted(new),
-            Computed::Put { entry: (_, new), replaced: Some((_, old)) } => {
+            Computed::Put(Put { entry: (_, new), replaced: None }) => Compute::Inserted(new),
+            Computed::Put(Put { entry: (_, new), replaced: Some((_, old)) }) => {
                 Compute::Updated { old, new }
             }
             Computed::Removed((_, value)) => Compute::Removed(value),
-            Computed::Left(entry, _) => Compute::Unchanged(entry.map(|(_, value)| value)),
+            Computed::Left(entry) => Compute::Unchanged(entry.map(|(_, value)| value)),
         }
     }
 }

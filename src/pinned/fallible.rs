@@ -5,10 +5,10 @@ use core::time::Duration;
 use crate::{
     clock::Deadline,
     iter::Linked,
-    raw::{SplitKey, State},
+    raw::{SplitKey, State, Waiting},
 };
 
-use super::{EntryRef, OccupiedError, Pinned};
+use super::{EntryRef, OccupiedError, Pinned, write::put_or_occupied};
 
 impl<K, V, S> Pinned<'_, K, V, S> {
     /// Returns the value of the key with this hash that `is_match` accepts; `None` if there is none, or it is
@@ -106,6 +106,7 @@ impl<K, V, S> Pinned<'_, K, V, S> {
     /// assert_eq!(pinned.insert_by(7, "a".into(), 3, is_a), Ok(Some(&1)));
     /// # Ok::<_, std::fmt::Error>(())
     /// ```
+    #[inline]
     pub fn insert_by<E>(
         &self,
         hash: u64,
@@ -113,7 +114,8 @@ impl<K, V, S> Pinned<'_, K, V, S> {
         value: V,
         is_match: impl FnMut(&K) -> Result<bool, E>,
     ) -> Result<Option<&V>, E> {
-        self.put_by(hash, key, value, self.map.default_state(), is_match)
+        let waiting = &mut Waiting::new(key, value);
+        self.put_by(hash, waiting, self.map.default_state(), is_match)
     }
 
     /// Puts a value that expires after `ttl`; otherwise as [`Pinned::insert_by`].
@@ -125,6 +127,7 @@ impl<K, V, S> Pinned<'_, K, V, S> {
     /// # Panics
     ///
     /// As [`Pinned::insert`].
+    #[inline]
     pub fn insert_with_ttl_by<E>(
         &self,
         hash: u64,
@@ -133,20 +136,20 @@ impl<K, V, S> Pinned<'_, K, V, S> {
         ttl: Duration,
         is_match: impl FnMut(&K) -> Result<bool, E>,
     ) -> Result<Option<&V>, E> {
-        self.put_by(hash, key, value, self.map.table.clock.state_after(ttl), is_match)
+        let waiting = &mut Waiting::new(key, value);
+        self.put_by(hash, waiting, self.map.table.clock.state_after(ttl), is_match)
     }
 
+    #[inline]
     fn put_by<E>(
         &self,
         hash: u64,
-        key: K,
-        value: V,
+        waiting: &mut Waiting<K, V>,
         state: State,
         mut is_match: impl FnMut(&K) -> Result<bool, E>,
     ) -> Result<Option<&V>, E> {
         let (table, split_key) = (&self.map.table, SplitKey::from_hash(hash));
-        let put = table
-            .insert(split_key, (key, value), state, &self.guard, |_, (met, _)| is_match(met))?;
+        let put = table.insert(split_key, waiting, state, &self.guard, |_, met| is_match(met))?;
         Ok(put.map(|(_, value)| value))
     }
 
@@ -173,6 +176,7 @@ impl<K, V, S> Pinned<'_, K, V, S> {
     /// assert_eq!(pinned.try_insert_by(7, "a".into(), 3, is_a)?.unwrap_err().current, &1);
     /// # Ok::<_, std::fmt::Error>(())
     /// ```
+    #[inline]
     pub fn try_insert_by<E>(
         &self,
         hash: u64,
@@ -180,7 +184,9 @@ impl<K, V, S> Pinned<'_, K, V, S> {
         value: V,
         is_match: impl FnMut(&K) -> Result<bool, E>,
     ) -> Result<Result<&V, OccupiedError<'_, V>>, E> {
-        self.try_put_by(hash, key, value, self.map.default_state(), is_match)
+        let waiting = &mut Waiting::new(key, value);
+        let put = self.try_put_by(hash, waiting, self.map.default_state(), is_match)?;
+        Ok(put_or_occupied(put, waiting))
     }
 
     /// Puts a value that expires after `ttl`; otherwise as [`Pinned::try_insert_by`].
@@ -192,6 +198,7 @@ impl<K, V, S> Pinned<'_, K, V, S> {
     /// # Panics
     ///
     /// As [`Pinned::insert`].
+    #[inline]
     pub fn try_insert_with_ttl_by<E>(
         &self,
         hash: u64,
@@ -200,23 +207,24 @@ impl<K, V, S> Pinned<'_, K, V, S> {
         ttl: Duration,
         is_match: impl FnMut(&K) -> Result<bool, E>,
     ) -> Result<Result<&V, OccupiedError<'_, V>>, E> {
-        self.try_put_by(hash, key, value, self.map.table.clock.state_after(ttl), is_match)
+        let waiting = &mut Waiting::new(key, value);
+        let put =
+            self.try_put_by(hash, waiting, self.map.table.clock.state_after(ttl), is_match)?;
+        Ok(put_or_occupied(put, waiting))
     }
 
+    #[inline]
     fn try_put_by<E>(
         &self,
         hash: u64,
-        key: K,
-        value: V,
+        waiting: &mut Waiting<K, V>,
         state: State,
         mut is_match: impl FnMut(&K) -> Result<bool, E>,
-    ) -> Result<Result<&V, OccupiedError<'_, V>>, E> {
+    ) -> Result<Result<&V, &V>, E> {
         let (table, split_key) = (&self.map.table, SplitKey::from_hash(hash));
-        let put =
-            table.try_insert(split_key, (key, value), state, &self.guard, |_, (met, _)| {
-                is_match(met)
-            })?;
-        Ok(put.map(|(_, value)| value).map_err(OccupiedError::of))
+        let is_match = |_: &K, met: &K| is_match(met);
+        let put = table.try_insert(split_key, waiting, state, &self.guard, is_match)?;
+        Ok(put.map(|put| &put.entry.1).map_err(|(_, current)| current))
     }
 
     /// Lets the value of the key with this hash that `is_match` accepts expire after `ttl` from now. Otherwise as

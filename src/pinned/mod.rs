@@ -205,18 +205,11 @@ where
     move |(met, _)| Ok(key.equivalent(met))
 }
 
-/// Whether two entries have one key.
+/// Whether two keys are one.
+#[inline]
 #[allow(clippy::unnecessary_wraps)] // the form of all comparisons
-fn same_key<K: Eq, V>((mine, _): &(K, V), (met, _): &(K, V)) -> Result<bool, Infallible> {
+fn same_key<K: Eq>(mine: &K, met: &K) -> Result<bool, Infallible> {
     Ok(mine == met)
-}
-
-/// The value to hand back of an entry that was not put.
-fn refused<K, V>((key, value): (K, V)) -> V {
-    // Before the answer is made: a panic in there drops the value as well. (A panic behind it would leak the
-    // answer: rust-lang/rust#47949.)
-    drop(key);
-    value
 }
 
 /// The answer of a search whose comparison cannot fail.

@@ -9,10 +9,10 @@ use equivalent::Equivalent;
 
 use crate::{
     clock::nanos,
-    raw::{Computed, Decision, Freshness, RefreshToken, State},
+    raw::{Computed, Decision, Freshness, Put, RefreshToken, State, Waiting},
 };
 
-use super::{Pinned, infallible, matches, refused};
+use super::{Pinned, infallible, matches, same_key};
 
 /// What [`Pinned::get_or_refresh`] found.
 #[derive(Debug)]
@@ -55,8 +55,7 @@ where
     ///
     /// For an entry that is fresh, wait-free as [`get`](Self::get) unless it is replaced meanwhile. Lock-free
     /// otherwise, and then it may finish what a write has left to do in the index, allocate at times (8 bytes
-    /// for each slot of a part of the map, kept until the map is dropped), and never runs a user's `Drop`. It ends
-    /// also if `key` is [`Equivalent`] now and not a moment later; then the key may be called missing.
+    /// for each slot of a part of the map, kept until the map is dropped), and never runs a user's `Drop`.
     ///
     /// # Examples
     ///
@@ -128,8 +127,13 @@ where
     /// assert_eq!(pinned.refresh(token, "a", 3), Err(3));
     /// assert_eq!(pinned.get("a"), Some(&2));
     /// ```
+    #[inline]
     pub fn refresh(&self, token: RefreshToken, key: K, value: V) -> Result<&V, V> {
-        self.put_refreshed(token, key, value, || self.map.default_state())
+        let waiting = &mut Waiting::new(key, value);
+        let put = self.put_refreshed(&token, waiting, || self.map.default_state());
+        // The token goes back at the end, whatever it comes to.
+        drop(token);
+        put.ok_or_else(|| waiting.take_value())
     }
 
     /// As [`refresh`](Self::refresh), with a TTL of its own.
@@ -157,6 +161,7 @@ where
     /// assert_eq!(pinned.ttl("a"), Some(Ttl::Remaining(60 * SECOND)));
     /// # Ok::<_, evanesce::BuildError>(())
     /// ```
+    #[inline]
     pub fn refresh_with_ttl(
         &self,
         token: RefreshToken,
@@ -164,35 +169,33 @@ where
         value: V,
         ttl: Duration,
     ) -> Result<&V, V> {
-        self.put_refreshed(token, key, value, || self.map.table.clock.state_after(ttl))
+        let waiting = &mut Waiting::new(key, value);
+        let put = self.put_refreshed(&token, waiting, || self.map.table.clock.state_after(ttl));
+        drop(token);
+        put.ok_or_else(|| waiting.take_value())
     }
 
+    #[inline]
     fn put_refreshed(
         &self,
-        token: RefreshToken,
-        key: K,
-        value: V,
+        token: &RefreshToken,
+        waiting: &mut Waiting<K, V>,
         state: impl Fn() -> State,
-    ) -> Result<&V, V> {
+    ) -> Option<&V> {
         let table = &self.map.table;
         let computed = table.compute(
-            self.split_key(&key),
-            (key, value),
+            self.split_key(waiting.key()),
+            waiting,
             &self.guard,
-            |(key, _), (met, _)| Ok(key == met),
-            |new, met| match met {
-                Some(met) if table.is_of(&token, &met, &self.guard) => {
-                    Decision::Put(new, Some(state()))
-                }
-                _ => Decision::Leave(new),
+            same_key,
+            |_, met| match met {
+                Some(met) if table.is_of(token, &met, &self.guard) => Decision::Put(Some(state())),
+                _ => Decision::Leave,
             },
-            |new| new,
         );
-        // The token goes back at the end, whatever it comes to.
-        drop(token);
         match infallible(computed) {
-            Computed::Put { entry: (_, value), .. } => Ok(value),
-            Computed::Left(_, new) => Err(refused(new)),
+            Computed::Put(Put { entry: (_, value), .. }) => Some(value),
+            Computed::Left(_) => None,
             Computed::Removed(_) => unreachable!("it is put over another, or left"),
         }
     }

@@ -10,10 +10,10 @@ use equivalent::Equivalent;
 
 use crate::{
     clock::Deadline,
-    raw::{Occupied, State},
+    raw::{State, Waiting},
 };
 
-use super::{Pinned, infallible, matches, refused, same_key};
+use super::{Pinned, infallible, matches, same_key};
 
 /// A key had a visible value already. From [`Pinned::try_insert`].
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,10 +25,15 @@ pub struct OccupiedError<'p, V> {
     pub not_inserted: V,
 }
 
-impl<'p, V> OccupiedError<'p, V> {
-    pub(super) fn of<K>(occupied: Occupied<'p, (K, V)>) -> Self {
-        let (_, current) = occupied.current;
-        Self { current, not_inserted: refused(occupied.rejected) }
+/// The answer of a call that puts what waits if its key has no value.
+#[inline]
+pub(super) fn put_or_occupied<'p, K, V>(
+    put: Result<&'p V, &'p V>,
+    waiting: &mut Waiting<K, V>,
+) -> Result<&'p V, OccupiedError<'p, V>> {
+    match put {
+        Ok(value) => Ok(value),
+        Err(current) => Err(OccupiedError { current, not_inserted: waiting.take_value() }),
     }
 }
 
@@ -70,8 +75,9 @@ where
     /// assert_eq!(pinned.insert("a", 2), Some(&1));
     /// assert_eq!(pinned.get("a"), Some(&2));
     /// ```
+    #[inline]
     pub fn insert(&self, key: K, value: V) -> Option<&V> {
-        self.put(key, value, self.map.default_state())
+        self.put(&mut Waiting::new(key, value), self.map.default_state())
     }
 
     /// Puts a value that expires after `ttl`, as [`Pinned::insert`] otherwise.
@@ -98,8 +104,9 @@ where
     /// # Ok::<_, evanesce::BuildError>(())
     /// ```
     #[doc(alias = "SETEX")]
+    #[inline]
     pub fn insert_with_ttl(&self, key: K, value: V, ttl: Duration) -> Option<&V> {
-        self.put(key, value, self.map.table.clock.state_after(ttl))
+        self.put(&mut Waiting::new(key, value), self.map.table.clock.state_after(ttl))
     }
 
     /// Puts a value that expires at `deadline`, as [`Pinned::insert`] otherwise.
@@ -126,8 +133,9 @@ where
     /// pinned.insert_with_deadline("c", 3, Instant::now().into());
     /// assert_eq!(pinned.get("c"), None);
     /// ```
+    #[inline]
     pub fn insert_with_deadline(&self, key: K, value: V, deadline: Deadline) -> Option<&V> {
-        self.put(key, value, deadline.state())
+        self.put(&mut Waiting::new(key, value), deadline.state())
     }
 
     /// Puts a value if the key is absent or expired, with the map's default TTL, and returns it.
@@ -150,8 +158,11 @@ where
     /// assert_eq!((refused.current, refused.not_inserted), (&1, 2));
     /// ```
     #[doc(alias = "SETNX")]
+    #[inline]
     pub fn try_insert(&self, key: K, value: V) -> Result<&V, OccupiedError<'_, V>> {
-        self.try_put(key, value, self.map.default_state())
+        let waiting = &mut Waiting::new(key, value);
+        let put = self.try_put(waiting, self.map.default_state());
+        put_or_occupied(put, waiting)
     }
 
     /// Puts a value that expires after `ttl` if the key is absent or expired; otherwise as
@@ -181,13 +192,16 @@ where
     /// assert_eq!(pinned.try_insert_with_ttl("lock", 2, 5 * SECOND), Ok(&2));
     /// # Ok::<_, evanesce::BuildError>(())
     /// ```
+    #[inline]
     pub fn try_insert_with_ttl(
         &self,
         key: K,
         value: V,
         ttl: Duration,
     ) -> Result<&V, OccupiedError<'_, V>> {
-        self.try_put(key, value, self.map.table.clock.state_after(ttl))
+        let waiting = &mut Waiting::new(key, value);
+        let put = self.try_put(waiting, self.map.table.clock.state_after(ttl));
+        put_or_occupied(put, waiting)
     }
 
     /// Returns the value of `key`, after putting what `make` returns, with the map's default TTL, if
@@ -209,11 +223,9 @@ where
     /// assert_eq!(pinned.get_or_insert_with("a", || 1), &1);
     /// assert_eq!(pinned.get_or_insert_with("a", || 2), &1);
     /// ```
+    #[inline]
     pub fn get_or_insert_with(&self, key: K, make: impl FnOnce() -> V) -> &V {
-        match self.get(&key) {
-            Some(value) => value,
-            None => self.try_insert(key, make()).unwrap_or_else(|occupied| occupied.current),
-        }
+        self.get_or_put(key, make, || self.map.default_state())
     }
 
     /// Returns the value of `key`, after putting what `make` returns, to expire after `ttl`, if the key is
@@ -240,13 +252,9 @@ where
     /// assert_eq!(pinned.get_or_insert_with_ttl("a", 5 * SECOND, || 3), &3);
     /// # Ok::<_, evanesce::BuildError>(())
     /// ```
+    #[inline]
     pub fn get_or_insert_with_ttl(&self, key: K, ttl: Duration, make: impl FnOnce() -> V) -> &V {
-        match self.get(&key) {
-            Some(value) => value,
-            None => self
-                .try_insert_with_ttl(key, make(), ttl)
-                .unwrap_or_else(|occupied| occupied.current),
-        }
+        self.get_or_put(key, make, || self.map.table.clock.state_after(ttl))
     }
 
     /// Removes `key` and returns its value; `None` if it was absent or expired.
@@ -304,17 +312,29 @@ where
         infallible(removed).map(|(key, value)| (key, value))
     }
 
-    fn put(&self, key: K, value: V, state: State) -> Option<&V> {
-        let split_key = self.split_key(&key);
-        let table = &self.map.table;
-        let put = table.insert(split_key, (key, value), state, &self.guard, same_key);
+    #[inline]
+    pub(crate) fn put(&self, waiting: &mut Waiting<K, V>, state: State) -> Option<&V> {
+        let split_key = self.split_key(waiting.key());
+        let put = self.map.table.insert(split_key, waiting, state, &self.guard, same_key);
         infallible(put).map(|(_, value)| value)
     }
 
-    fn try_put(&self, key: K, value: V, state: State) -> Result<&V, OccupiedError<'_, V>> {
-        let split_key = self.split_key(&key);
-        let table = &self.map.table;
-        let put = table.try_insert(split_key, (key, value), state, &self.guard, same_key);
-        infallible(put).map(|(_, value)| value).map_err(OccupiedError::of)
+    /// Puts what waits if its key has no value, and returns the value; or else, as an error, the one it has.
+    #[inline]
+    fn try_put(&self, waiting: &mut Waiting<K, V>, state: State) -> Result<&V, &V> {
+        let split_key = self.split_key(waiting.key());
+        let put = self.map.table.try_insert(split_key, waiting, state, &self.guard, same_key);
+        infallible(put).map(|put| &put.entry.1).map_err(|(_, current)| current)
+    }
+
+    /// The value of `key`, after `make` has run for it if there was none.
+    #[inline]
+    fn get_or_put(&self, key: K, make: impl FnOnce() -> V, state: impl FnOnce() -> State) -> &V {
+        if let Some(value) = self.get(&key) {
+            return value;
+        }
+        let waiting = &mut Waiting::new(key, make());
+        let (Ok(value) | Err(value)) = self.try_put(waiting, state());
+        value
     }
 }

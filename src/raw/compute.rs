@@ -3,22 +3,24 @@
 use crate::{listener::RemovalCause, sync::planted};
 
 use super::{
-    draft::Draft,
+    draft::{Draft, Waiting},
     guard::Guard,
-    link::{Link, SlotIndex, SplitKey},
+    link::{SlotIndex, SplitKey},
     list::{Found, Located},
+    put::Put,
     state::State,
+    stripe::Turn,
     table::Table,
 };
 
-/// What is to happen with the entry of a key, or with its absence. `C` is what the entry would be made of.
-pub(crate) enum Decision<C, T> {
-    /// This entry is put in its place, with the old deadline (none if there is no entry) or another.
-    Put(T, Option<State>),
+/// What is to happen with the entry of a key, or with its absence.
+pub(crate) enum Decision {
+    /// What waits is put in its place, with this deadline, or else the old one (none if there is no entry).
+    Put(Option<State>),
     /// The entry is removed.
-    Remove(C),
+    Remove,
     /// Nothing.
-    Leave(C),
+    Leave,
 }
 
 /// The visible entry that a decision is about.
@@ -28,106 +30,123 @@ pub(crate) struct Met<'g, T> {
 }
 
 /// What happened.
-pub(crate) enum Computed<'g, C, T> {
-    Put { entry: &'g T, replaced: Option<&'g T> },
+pub(crate) enum Computed<'g, T> {
+    Put(Put<'g, T>),
     Removed(&'g T),
-    Left(Option<&'g T>, C),
+    Left(Option<&'g T>),
 }
 
-impl<T> Table<T> {
+impl<K, V> Table<(K, V)> {
     /// Does with the visible entry of a key, or with its absence, what `decide` says.
     ///
-    /// `decide` runs again, with what `unmake` brings back, only if the entry that it saw is not the key's any
-    /// more; a renewal alone does not count, and is not lost.
-    pub(crate) fn compute<'g, C, E>(
+    /// `decide` runs again only if the entry that it saw is not the key's any more; a renewal alone does not count,
+    /// and is not lost. What it put waits again then. It runs in no turn: the user's code may take its time, call
+    /// the map, or drop what waits.
+    pub(crate) fn compute<'g, E>(
         &'g self,
         key: SplitKey,
-        mut carry: C,
+        waiting: &mut Waiting<K, V>,
         guard: &'g Guard,
-        mut is_match: impl FnMut(&C, &T) -> Result<bool, E>,
-        mut decide: impl FnMut(C, Option<Met<'g, T>>) -> Decision<C, T>,
-        unmake: impl Fn(T) -> C,
-    ) -> Result<Computed<'g, C, T>, E> {
+        mut is_match: impl FnMut(&K, &K) -> Result<bool, E>,
+        mut decide: impl FnMut(&mut Waiting<K, V>, Option<Met<'g, (K, V)>>) -> Decision,
+    ) -> Result<Computed<'g, (K, V)>, E> {
         let turn = &mut self.turn(guard);
         loop {
-            let mut old = match self.list.find_entry(key, turn, |met| is_match(&carry, met))? {
-                Found::At(located) => located,
-                Found::Gap(gap) => {
-                    // The user's code runs in no turn: it may take its time, or call the map.
-                    turn.leave();
-                    let (entry, deadline) = match decide(carry, None) {
-                        Decision::Put(entry, deadline) => (entry, deadline),
-                        Decision::Remove(carry) | Decision::Leave(carry) => {
-                            return Ok(Computed::Left(None, carry));
+            let mut old =
+                match self.list.find_entry(key, turn, |(met, _)| is_match(waiting.key(), met))? {
+                    Found::At(located) => located,
+                    Found::Gap(gap) => {
+                        turn.leave();
+                        let Decision::Put(deadline) = decide(waiting, None) else {
+                            return Ok(Computed::Left(None));
+                        };
+                        let draft = &mut Draft::new(&self.list.slab, waiting);
+                        let state = deadline.unwrap_or(State::NEVER);
+                        match self.append(draft, key, state, &gap, turn) {
+                            Some(entry) => return Ok(Computed::Put(Put { entry, replaced: None })),
+                            None => continue,
                         }
-                    };
-                    let state = deadline.unwrap_or(State::NEVER);
-                    let mut draft = Draft::new(&self.list.slab, entry);
-                    let slot =
-                        draft.place(key.node_key(), state, gap.next, || self.take_slot(turn));
-                    if !gap.append(slot) {
-                        carry = unmake(draft.into_entry());
-                        continue;
                     }
-                    let entry = draft.publish(guard);
-                    self.note_deadline(slot, state);
-                    turn.count_entries(1);
-                    self.after_write(turn);
-                    return Ok(Computed::Put { entry, replaced: None });
-                }
-            };
+                };
             let first = old.state;
             let seen = self.is_visible(old.state).then(|| old.entry());
             turn.leave();
-            let met = seen.map(|entry| Met { entry, slot: old.slot() });
-            let (entry, deadline) = match decide(carry, met) {
-                Decision::Put(entry, deadline) => (entry, deadline),
-                Decision::Remove(back) if seen.is_some() => {
-                    // As long as it is the entry that was seen, renewed or not.
-                    while self.is_still(&mut old, true) {
-                        if old.advance(State::DEAD) {
-                            self.end(&old, RemovalCause::Explicit, turn);
-                            self.after_write(turn);
-                            return Ok(Computed::Removed(old.entry()));
+            match decide(waiting, seen.map(|entry| Met { entry, slot: old.slot() })) {
+                Decision::Put(deadline) => {
+                    let draft = &mut Draft::new(&self.list.slab, waiting);
+                    while self.is_still(&mut old, seen.is_some()) {
+                        // The new entry takes over the deadline it is judged by, so a renewal between
+                        // fails the step and is not lost.
+                        let kept = if planted!(renewal_lost_by_update) { first } else { old.state };
+                        let state = match (deadline, seen) {
+                            (Some(deadline), _) => deadline,
+                            (None, Some(_)) => kept,
+                            (None, None) => State::NEVER,
+                        };
+                        if let Some(entry) =
+                            self.replace(draft, key, state, &mut old, seen.is_some(), turn)
+                        {
+                            return Ok(Computed::Put(Put { entry, replaced: seen }));
                         }
                     }
-                    carry = back;
-                    continue;
                 }
-                Decision::Remove(back) | Decision::Leave(back) => {
-                    if seen.is_some() || old.confirm_expired() {
-                        return Ok(Computed::Left(seen, back));
+                Decision::Remove if seen.is_some() => {
+                    if self.remove_seen(&mut old, turn) {
+                        return Ok(Computed::Removed(old.entry()));
                     }
-                    carry = back;
-                    continue;
                 }
-            };
-            let mut draft = Draft::new(&self.list.slab, entry);
-            while self.is_still(&mut old, seen.is_some()) {
-                // The new entry takes over the deadline it is judged by, so a renewal between
-                // fails the step and is not lost.
-                let kept = if planted!(renewal_lost_by_update) { first } else { old.state };
-                let state = match (deadline, seen) {
-                    (Some(deadline), _) => deadline,
-                    (None, Some(_)) => kept,
-                    (None, None) => State::NEVER,
-                };
-                let slot = draft.place(key.node_key(), state, Link::UNSET, || self.take_slot(turn));
-                if old.advance(State::moved(slot, seen.is_some())) {
-                    let entry = draft.publish(guard);
-                    self.note_deadline(slot, state);
-                    old.finish(&self.list, turn);
-                    self.tell(
-                        &old,
-                        seen.map_or(RemovalCause::Expired, |_| RemovalCause::Replaced),
-                        turn,
-                    );
-                    self.after_write(turn);
-                    return Ok(Computed::Put { entry, replaced: seen });
+                Decision::Remove | Decision::Leave => {
+                    if seen.is_some() || old.confirm_expired() {
+                        return Ok(Computed::Left(seen));
+                    }
                 }
             }
-            carry = unmake(draft.into_entry());
         }
+    }
+}
+
+impl<T> Table<T> {
+    /// Removes the visible entry of a key, if `is_expected` accepts it, and returns it.
+    ///
+    /// `is_expected` runs again, and in no turn, as `decide` does in [`compute`](Table::compute).
+    pub(crate) fn remove_if<'g, E>(
+        &'g self,
+        key: SplitKey,
+        guard: &'g Guard,
+        mut is_match: impl FnMut(&T) -> Result<bool, E>,
+        mut is_expected: impl FnMut(&T) -> bool,
+    ) -> Result<Option<&'g T>, E> {
+        let turn = &mut self.turn(guard);
+        loop {
+            let Found::At(mut old) = self.list.find_entry(key, turn, &mut is_match)? else {
+                return Ok(None);
+            };
+            if !self.is_visible(old.state) {
+                if old.confirm_expired() {
+                    return Ok(None);
+                }
+                continue;
+            }
+            turn.leave();
+            if !is_expected(old.entry()) {
+                return Ok(None);
+            }
+            if self.remove_seen(&mut old, turn) {
+                return Ok(Some(old.entry()));
+            }
+        }
+    }
+
+    /// Removes an entry that was seen visible, as long as it is that one, renewed or not, and visible.
+    fn remove_seen<'g>(&'g self, old: &mut Located<'g, T>, turn: &mut Turn<'g>) -> bool {
+        while self.is_still(old, true) {
+            if old.advance(State::DEAD) {
+                self.end(old, RemovalCause::Explicit, turn);
+                self.after_write(turn);
+                return true;
+            }
+        }
+        false
     }
 
     /// Whether an entry that was found visible, or expired, is so by a new reading, or the state that it was

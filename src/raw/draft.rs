@@ -1,6 +1,6 @@
-//! An entry on its way into the map, and out again if it does not get there.
+//! An entry on its way into the map, and back to its owner if it does not get there.
 
-use core::mem;
+use core::ptr;
 
 use crate::sync::Ordering;
 
@@ -11,36 +11,108 @@ use super::{
     state::State,
 };
 
-/// An entry on its way into the map. It is held here, then in a slot that nobody else knows; if the
-/// operation fails or panics, it comes out again and the slot is given back.
-pub(super) struct Draft<'s, T> {
-    slab: &'s Slab<T>,
-    held: Held<T>,
+/// A key and a value that wait to be put, in the frame of the caller of the write.
+///
+/// The write borrows it. So a large value is moved once, into its slot; and the user's `Drop` of what does not get in
+/// runs in the caller, where the write's turn is over.
+pub(crate) struct Waiting<K, V> {
+    pub(crate) key: Option<K>,
+    pub(crate) value: Option<V>,
 }
 
-enum Held<T> {
-    Entry(T),
-    Slot(SlotIndex),
-    Nothing,
-}
-
-impl<'s, T> Draft<'s, T> {
-    pub(super) fn new(slab: &'s Slab<T>, entry: T) -> Self {
-        Self { slab, held: Held::Entry(entry) }
+impl<K, V> Waiting<K, V> {
+    #[inline]
+    pub(crate) fn new(key: K, value: V) -> Self {
+        Self { key: Some(key), value: Some(value) }
     }
 
-    /// The entry, wherever it is.
-    pub(super) fn entry(&self) -> &T {
-        match &self.held {
-            Held::Entry(entry) => entry,
+    /// A key whose value is yet to be made.
+    #[inline]
+    pub(crate) fn with_key(key: K) -> Self {
+        Self { key: Some(key), value: None }
+    }
+
+    /// The key.
+    #[inline]
+    pub(crate) fn key(&self) -> &K {
+        self.key.as_ref().unwrap_or_else(|| unreachable!("{NOT_THERE}"))
+    }
+
+    /// Drops the key and takes the value: of an entry that did not get in. (In this form it is moved once.)
+    #[inline]
+    pub(crate) fn take_value(&mut self) -> V {
+        // First: a panic in here drops the value as well.
+        self.key = None;
+        let Some(value) = &self.value else { unreachable!("{NOT_THERE}") };
+        // SAFETY: read this once, as the next line forgets it.
+        let value = unsafe { ptr::read(value) };
+        // SAFETY: read out just now, and not to be dropped.
+        unsafe { ptr::write(&raw mut self.value, None) };
+        value
+    }
+
+    /// Moves key and value to `place`.
+    ///
+    /// # Safety
+    ///
+    /// - `place` is valid for a write, and nowhere in `self`.
+    #[inline]
+    unsafe fn move_to(&mut self, place: *mut (K, V)) {
+        // SAFETY: valid, as the caller says.
+        let key = unsafe { &raw mut (*place).0 };
+        // SAFETY: valid, as the caller says.
+        let value = unsafe { &raw mut (*place).1 };
+        // SAFETY: part of `place`.
+        unsafe { move_out(&mut self.key, key) };
+        // SAFETY: part of `place`.
+        unsafe { move_out(&mut self.value, value) };
+    }
+}
+
+/// Moves a value to `place`, by its pointer: safe code takes it through temporaries, each a copy on the stack.
+///
+/// # Safety
+///
+/// - `place` is valid for a write, and elsewhere.
+#[inline]
+unsafe fn move_out<X>(from: &mut Option<X>, place: *mut X) {
+    let Some(value) = from else { unreachable!("{NOT_THERE}") };
+    // SAFETY: valid and elsewhere, as the caller says.
+    unsafe { place.copy_from_nonoverlapping(value, 1) };
+    // SAFETY: moved out just now, and not to be dropped.
+    unsafe { ptr::write(from, None) };
+}
+
+const NOT_THERE: &str = "an entry waits until it is put";
+
+/// An entry on its way into the map. It waits with the caller, then it is in a slot that nobody else knows; if the
+/// operation fails or panics, it goes back to the caller, and the slot is given back. So a draft never drops an entry.
+pub(super) struct Draft<'g, 'w, K, V> {
+    slab: &'g Slab<(K, V)>,
+    waiting: &'w mut Waiting<K, V>,
+    /// Where the entry is, if it does not wait.
+    slot: Option<SlotIndex>,
+}
+
+impl<'g, 'w, K, V> Draft<'g, 'w, K, V> {
+    #[inline]
+    pub(super) fn new(slab: &'g Slab<(K, V)>, waiting: &'w mut Waiting<K, V>) -> Self {
+        Self { slab, waiting, slot: None }
+    }
+
+    /// The key, wherever it is.
+    #[inline]
+    pub(super) fn key(&self) -> &K {
+        match self.slot {
             // SAFETY: `place` filled the slot, which is ours until `publish`.
-            Held::Slot(slot) => unsafe { self.slab.node(*slot).entry() },
-            Held::Nothing => unreachable!("a draft holds its entry until it is consumed"),
+            Some(slot) => unsafe { &self.slab.node(slot).entry().0 },
+            None => self.waiting.key(),
         }
     }
 
     /// Puts the entry into a slot, if it is not in one, by means of `take`; sets its state and its
     /// link. Nobody else sees them before the slot is published.
+    #[inline]
     pub(super) fn place(
         &mut self,
         key: u32,
@@ -48,16 +120,17 @@ impl<'s, T> Draft<'s, T> {
         next: Link,
         take: impl FnOnce() -> SlotIndex,
     ) -> SlotIndex {
-        let slot = if let Held::Slot(slot) = self.held {
-            slot
-        } else {
+        let slot = self.slot.unwrap_or_else(|| {
             let slot = take();
-            if let Held::Entry(entry) = mem::replace(&mut self.held, Held::Slot(slot)) {
-                // SAFETY: just taken.
-                unsafe { self.slab.node(slot).fill(key, entry) };
-            }
+            let write = |place| {
+                // SAFETY: of the slot, which is no part of what waits.
+                unsafe { self.waiting.move_to(place) };
+            };
+            // SAFETY: just taken, and `write` moves the entry.
+            unsafe { self.slab.node(slot).fill(key, write) };
+            self.slot = Some(slot);
             slot
-        };
+        });
         let node = self.slab.node(slot);
         // Relaxed: published by the Release of the link (O1) or of the old state (O2).
         node.next.store(next, Ordering::Relaxed);
@@ -66,34 +139,32 @@ impl<'s, T> Draft<'s, T> {
     }
 
     /// The slot was published under this guard: it belongs to the list now.
-    pub(super) fn publish<'g>(mut self, _guard: &'g Guard) -> &'g T
-    where
-        's: 'g,
-    {
-        match mem::replace(&mut self.held, Held::Nothing) {
+    #[inline]
+    pub(super) fn publish(&mut self, _guard: &'g Guard) -> &'g (K, V) {
+        match self.slot.take() {
             // SAFETY: I4: in the list under the guard.
-            Held::Slot(slot) => unsafe { self.slab.node(slot).entry() },
-            _ => unreachable!("a draft is placed before it is published"),
+            Some(slot) => unsafe { self.slab.node(slot).entry() },
+            None => unreachable!("a draft is placed before it is published"),
         }
     }
 
-    /// Takes the entry back; the slot, if any, is given back.
-    pub(super) fn into_entry(mut self) -> T {
-        self.take_back().unwrap_or_else(|| unreachable!("a draft holds its entry"))
-    }
-
-    fn take_back(&mut self) -> Option<T> {
-        match mem::replace(&mut self.held, Held::Nothing) {
-            Held::Entry(entry) => Some(entry),
-            // SAFETY: filled by `place`, never published: no one else can read it.
-            Held::Slot(slot) => Some(unsafe { self.slab.take_back(slot) }),
-            Held::Nothing => None,
-        }
+    #[cold]
+    fn take_back(&mut self, slot: SlotIndex) {
+        let read = |entry: *const (K, V)| {
+            // SAFETY: filled by `place`, and not used in its slot any more.
+            let (key, value) = unsafe { entry.read() };
+            (self.waiting.key, self.waiting.value) = (Some(key), Some(value));
+        };
+        // SAFETY: filled by `place`, never published: no one else can read it. `read` moves the entry.
+        unsafe { self.slab.take_back(slot, read) };
     }
 }
 
-impl<T> Drop for Draft<'_, T> {
+impl<K, V> Drop for Draft<'_, '_, K, V> {
+    #[inline]
     fn drop(&mut self) {
-        drop(self.take_back());
+        if let Some(slot) = self.slot.take() {
+            self.take_back(slot);
+        }
     }
 }

@@ -5,7 +5,10 @@
 //! entry is, its state word alone decides; links only lag behind it (DESIGN.md, sections 2 to 5). The reader's walk,
 //! *lookup*, is in `lookup.rs`.
 
-use core::convert::Infallible;
+use core::{
+    convert::Infallible,
+    mem::{MaybeUninit, needs_drop},
+};
 
 use crate::sync::{MODEL, Ordering, planted};
 
@@ -14,7 +17,7 @@ use super::{
     guard::Guard,
     link::{AtomicLink, Link, Order, SentinelId, SlotIndex, SplitKey, Target},
     lookup::reload,
-    retire::{DueBatch, Limbo},
+    retire::Limbo,
     slab::{Life, Node, Slab},
     state::State,
     stripe::{Stripes, Turn},
@@ -260,19 +263,33 @@ impl<T> List<T> {
         }
     }
 
-    /// Takes the next entry of a batch out and frees its slot; so a panic in the drop of one leaves the
-    /// others in the batch.
-    pub(super) fn drain(&self, batch: &mut DueBatch<'_>, turn: &mut Turn<'_>) -> Option<T> {
-        let slot = batch.take()?;
+    /// Takes the entry of a slot of a due batch out, frees the slot, and drops the entry, in no turn. One copy of it
+    /// is on the stack, whatever its size, since it goes by its pointer.
+    pub(super) fn reclaim(&self, slot: SlotIndex, turn: &mut Turn<'_>) {
         turn.count_pending(-1);
         debug_assert!(
             matches!(self.slab.node(slot).state.load(Ordering::Relaxed), state
                 if state.is_terminal() && state != State::FREE),
             "I4: {slot:?} is retired, yet not over",
         );
+        let mut entry = MaybeUninit::<T>::uninit();
+        let read = |place| {
+            // SAFETY: an entry each, one on the stack.
+            unsafe { entry.as_mut_ptr().copy_from_nonoverlapping(place, 1) };
+        };
         // SAFETY: I4: only `unlink` retires, each slot once, and only a batch whose grace
-        // period is over is due.
-        Some(unsafe { self.slab.reclaim(slot, turn) })
+        // period is over is due. `read` moves the entry.
+        unsafe { self.slab.reclaim(slot, turn, read) };
+        if planted!(value_not_dropped) {
+            return;
+        }
+        if needs_drop::<T>() && !planted!(drop_in_a_turn) {
+            // A `Drop` may call the map, or take its time: the slots of the stripe are not to be
+            // out of reach meanwhile.
+            turn.leave();
+        }
+        // SAFETY: moved there just now, and dropped this once.
+        unsafe { entry.assume_init_drop() };
     }
 }
 

@@ -45,6 +45,7 @@ mod nesting;
 mod once_box;
 #[allow(unsafe_code)] // overwrites emptied entries in debug builds
 mod poison;
+mod put;
 mod refresh;
 mod retain;
 #[allow(unsafe_code)] // owns boxes through raw links
@@ -65,15 +66,17 @@ mod walk;
 pub(crate) use blocks::MAX_SLOTS;
 pub(crate) use chunked::PageSize;
 pub(crate) use compute::{Computed, Decision, Met};
+pub(crate) use draft::Waiting;
 pub(crate) use guard::{Guard, pin};
 pub(crate) use link::SplitKey;
 pub(crate) use lookup::TOGETHER;
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use once_box::OnceBox;
+pub(crate) use put::Put;
 pub(crate) use refresh::Freshness;
 pub(crate) use state::{Now, State};
 pub(crate) use stripe::{chain_count, thread_number};
-pub(crate) use table::{Occupied, Table};
+pub(crate) use table::Table;
 pub use tokens::RefreshToken;
 pub(crate) use upkeep::Figures;
 pub(crate) use walk::Position;

@@ -117,11 +117,12 @@ impl<T> Node<T> {
     /// # Safety
     ///
     /// - The slot was taken, is empty, and is the caller's alone (I5).
-    pub(super) unsafe fn fill(&self, key: u32, entry: T) {
+    /// - `write` moves an entry to where it is told.
+    #[inline]
+    pub(super) unsafe fn fill(&self, key: u32, write: impl FnOnce(*mut T)) {
         self.entry.with_mut(|cell| {
             poison::off(cell, 1);
-            // SAFETY: empty and ours alone, as the caller says.
-            unsafe { cell.write(MaybeUninit::new(entry)) };
+            write(cell.cast());
         });
         // Relaxed: published by the Release of the link (O1) or of the old state (O2).
         self.key.store(key, Ordering::Relaxed);
@@ -132,10 +133,26 @@ impl<T> Node<T> {
     /// # Safety
     ///
     /// - The slot is filled, and no one else reads its entry, now or later.
+    #[inline]
     unsafe fn empty(&self) -> T {
+        let read = |entry: *const T| {
+            // SAFETY: filled; read out this once.
+            unsafe { entry.read() }
+        };
+        // SAFETY: filled and ours alone, as the caller says.
+        unsafe { self.move_out(read) }
+    }
+
+    /// The same by means of `read`.
+    ///
+    /// # Safety
+    ///
+    /// - As for `empty`.
+    /// - `read` moves the entry out of where it is told.
+    #[inline]
+    unsafe fn move_out<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
         let entry = self.entry.with_mut(|cell| {
-            // SAFETY: filled and ours alone, as the caller says; read out this once.
-            let entry = unsafe { cell.cast::<T>().read() };
+            let entry = read(cell.cast());
             // SAFETY: ours alone, and the entry is out.
             unsafe { poison::on(cell) };
             entry
@@ -297,30 +314,37 @@ impl<T> Slab<T> {
             })
     }
 
-    /// Takes the entry out of a slot that no list ever held and gives the slot back.
+    /// Takes the entry out of a slot that no list ever held, by means of `read`, and gives the slot back.
     ///
     /// # Safety
     ///
     /// - The slot is filled, was never published, and is reclaimed this once.
-    pub(super) unsafe fn take_back(&self, slot: SlotIndex) -> T {
+    /// - `read` moves the entry out of where it is told.
+    pub(super) unsafe fn take_back(&self, slot: SlotIndex, read: impl FnOnce(*const T)) {
         // SAFETY: filled and never published, as the caller says.
-        let entry = unsafe { self.node(slot).empty() };
+        unsafe { self.node(slot).move_out(read) };
         self.blocks.give_back(slot);
-        entry
     }
 
-    /// Takes the entry out of a slot and makes the slot free, for this stripe if it can. The caller
-    /// drops the entry afterwards, so that a panic there finds the slot free.
+    /// Takes the entry out of a slot, by means of `read`, and makes the slot free, for this stripe if it can. The
+    /// caller drops the entry afterwards, so that a panic there finds the slot free.
     ///
     /// # Safety
     ///
     /// - The slot is filled, and nobody reads it now or later: it was retired and its grace period
     ///   is over.
     /// - It is reclaimed this once.
-    pub(super) unsafe fn reclaim(&self, slot: SlotIndex, turn: &mut Turn<'_>) -> T {
+    /// - `read` moves the entry out of where it is told.
+    #[inline]
+    pub(super) unsafe fn reclaim(
+        &self,
+        slot: SlotIndex,
+        turn: &mut Turn<'_>,
+        read: impl FnOnce(*const T),
+    ) {
         self.tokens.forget(slot);
         // SAFETY: filled and unread, as the caller says.
-        let entry = unsafe { self.node(slot).empty() };
+        unsafe { self.node(slot).move_out(read) };
         debug_assert!(
             self.blocks.taken(block_of(slot)) & 1 << (slot.0 % BLOCK_SLOTS) != 0,
             "I5: slot {} freed twice",
@@ -329,7 +353,6 @@ impl<T> Slab<T> {
         if self.blocks.is_drained(slot) || !turn.put_slot(slot, self.magazine_slots) {
             self.blocks.give_back(slot);
         }
-        entry
     }
 }
 

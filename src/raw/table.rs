@@ -1,5 +1,5 @@
-//! The stories of the map, each from top to bottom: get, put, remove, renew. (Of read-modify-write: `compute.rs`;
-//! of many entries: `retain.rs`.)
+//! The stories of the map, each from top to bottom: get, remove, renew. (Of an entry that is put: `put.rs`; of
+//! read-modify-write: `compute.rs`; of many entries: `retain.rs`.)
 //!
 //! Nothing here is unsafe. An operation that changes an entry finds it, judges its state, and
 //! changes the state word once, from what it judged; the rest is tidying. What a write does beyond
@@ -15,9 +15,8 @@ use super::{
     blocks::block_of,
     chunked::PageSize,
     directory::Directory,
-    draft::Draft,
     guard::Guard,
-    link::{Link, SlotIndex, SplitKey},
+    link::{SlotIndex, SplitKey},
     list::{Found, List, Located},
     lookup::Hit,
     retire::Limbo,
@@ -36,12 +35,6 @@ pub(crate) struct Table<T> {
     pub(super) has_deadlines: AtomicBool,
     pub(super) sweeping: Box<Sweeping>,
     pub(super) listener: Listener<T>,
-}
-
-/// A key that was there already: its visible entry, and the one that did not get in.
-pub(crate) struct Occupied<'g, T> {
-    pub(crate) current: &'g T,
-    pub(crate) rejected: T,
 }
 
 impl<T> Table<T> {
@@ -184,89 +177,6 @@ impl<T> Table<T> {
             .then(|| (state, Ttl::Remaining(state.remaining(reading))))
     }
 
-    /// Puts `entry`, in the place of the entry of its key if there is one; returns the replaced
-    /// entry if it was visible.
-    pub(crate) fn insert<'g, E>(
-        &'g self,
-        key: SplitKey,
-        entry: T,
-        state: State,
-        guard: &'g Guard,
-        is_match: impl FnMut(&T, &T) -> Result<bool, E>,
-    ) -> Result<Option<&'g T>, E> {
-        let put = self.put(key, entry, state, guard, is_match, true)?;
-        Ok(put.unwrap_or_else(|_| unreachable!("an insert replaces what it finds")).replaced)
-    }
-
-    /// Puts `entry` unless its key has a visible entry, and returns it in its place.
-    pub(crate) fn try_insert<'g, E>(
-        &'g self,
-        key: SplitKey,
-        entry: T,
-        state: State,
-        guard: &'g Guard,
-        is_match: impl FnMut(&T, &T) -> Result<bool, E>,
-    ) -> Result<Result<&'g T, Occupied<'g, T>>, E> {
-        let put = self.put(key, entry, state, guard, is_match, false)?;
-        Ok(put.map(|put| put.entry))
-    }
-
-    fn put<'g, E>(
-        &'g self,
-        key: SplitKey,
-        entry: T,
-        state: State,
-        guard: &'g Guard,
-        mut is_match: impl FnMut(&T, &T) -> Result<bool, E>,
-        replace_visible: bool,
-    ) -> Result<Result<Put<'g, T>, Occupied<'g, T>>, E> {
-        let node_key = key.node_key();
-        let turn = &mut self.turn(guard);
-        let mut draft = Draft::new(&self.list.slab, entry);
-        loop {
-            let found = self.list.find_entry(key, turn, |met| is_match(draft.entry(), met));
-            let mut old = match found {
-                Err(error) => {
-                    // Before the answer is made: a panic in there drops the error as well.
-                    drop(draft);
-                    return Err(error);
-                }
-                Ok(Found::At(located)) => located,
-                Ok(Found::Gap(gap)) => {
-                    let slot = draft.place(node_key, state, gap.next, || self.take_slot(turn));
-                    if !gap.append(slot) {
-                        continue;
-                    }
-                    let entry = draft.publish(guard);
-                    self.note_deadline(slot, state);
-                    turn.count_entries(1);
-                    self.after_write(turn);
-                    return Ok(Ok(Put { entry, replaced: None }));
-                }
-            };
-            // The key has an entry, visible or expired: one step of its state word replaces it.
-            while !old.state.is_terminal() {
-                let visible = self.is_visible(old.state);
-                if visible && !replace_visible {
-                    let rejected = draft.into_entry();
-                    return Ok(Err(Occupied { current: old.entry(), rejected }));
-                }
-                let slot = draft.place(node_key, state, Link::UNSET, || self.take_slot(turn));
-                let moved = State::moved(slot, visible);
-                if old.advance(if planted!(replace_by_remove) { State::DEAD } else { moved }) {
-                    let entry = draft.publish(guard);
-                    self.note_deadline(slot, state);
-                    old.finish(&self.list, turn);
-                    let cause =
-                        if visible { RemovalCause::Replaced } else { RemovalCause::Expired };
-                    self.tell(&old, cause, turn);
-                    self.after_write(turn);
-                    return Ok(Ok(Put { entry, replaced: visible.then(|| old.entry()) }));
-                }
-            }
-        }
-    }
-
     /// Removes the visible entry of a key and returns it.
     pub(crate) fn remove<'g, E>(
         &'g self,
@@ -388,10 +298,4 @@ impl<T> Table<T> {
             self.has_deadlines.store(true, Ordering::Relaxed);
         }
     }
-}
-
-/// What [`Table::put`] did.
-struct Put<'g, T> {
-    entry: &'g T,
-    replaced: Option<&'g T>,
 }

@@ -3,9 +3,9 @@
 //! A write does a bounded share of it after its effect (`after_write`); sweeps do more. Nothing here
 //! changes what a reader of the map is told, but by the sweep's claim of an expired entry.
 
-use core::{mem::needs_drop, time::Duration};
+use core::time::Duration;
 
-use crate::sync::{MODEL, Ordering, planted, yield_now};
+use crate::sync::{MODEL, Ordering, yield_now};
 
 use super::{
     directory::Share,
@@ -259,17 +259,9 @@ impl<T> Table<T> {
             let Some(mut batch) = limbo.pop(turn.guard) else { break };
             left -= 1;
             taken += 1;
-            while let Some(entry) = self.list.drain(&mut batch, turn) {
-                if planted!(value_not_dropped) {
-                    core::mem::forget(entry);
-                    continue;
-                }
-                if needs_drop::<T>() && !planted!(drop_in_a_turn) {
-                    // A `Drop` may call the map, or take its time: the slots of the stripe are not to be
-                    // out of reach meanwhile.
-                    turn.leave();
-                }
-                drop(entry);
+            // Slot by slot: so a panic in the drop of one leaves the others in the batch.
+            while let Some(slot) = batch.take() {
+                self.list.reclaim(slot, turn);
             }
         }
         taken

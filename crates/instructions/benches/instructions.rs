@@ -78,7 +78,7 @@ fn get_hit_with_deadline(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(n * 9))));
 }
 
-#[library_benchmark(config = limited(374_000))]
+#[library_benchmark(config = limited(361_000))]
 #[bench::of_1000(setup = immortal)]
 fn insert(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.insert(ENTRIES + n, n)));
@@ -90,7 +90,13 @@ fn overwrite(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.insert(n * 9, n)));
 }
 
-#[library_benchmark(config = limited(369_000))]
+#[library_benchmark(config = limited(575_000))]
+#[bench::of_1000(setup = immortal)]
+fn update(pinned: Pin) {
+    (0..OPERATIONS).for_each(|n| _ = black_box(pinned.update(n * 9, |value| value + 1)));
+}
+
+#[library_benchmark(config = limited(400_000))]
 #[bench::of_1000(setup = immortal)]
 fn remove(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.remove(&(n * 9))));
@@ -112,7 +118,7 @@ fn sweep_with_all_due(map: Map) -> Map {
 
 library_benchmark_group!(
     name = operations;
-    benchmarks = get_hit, get_miss, get_hit_with_deadline, insert, overwrite, remove,
+    benchmarks = get_hit, get_miss, get_hit_with_deadline, insert, overwrite, update, remove,
         sweep_with_nothing_due, sweep_with_all_due
 );
 

@@ -10,12 +10,18 @@ use loom::thread;
 
 use super::*;
 use crate::raw::{
-    chunked::PageSize, directory::Share, draft::Draft, guard, link::SentinelId, slab::Slab,
+    chunked::PageSize,
+    directory::Share,
+    draft::{Draft, Waiting},
+    guard,
+    link::SentinelId,
+    slab::Slab,
 };
 
-fn insert(list: &List<u32>, key: SplitKey, guard: &Guard) {
+fn insert(list: &List<(u32, ())>, key: SplitKey, guard: &Guard) {
     let mut turn = Turn::new(&list.stripes, guard);
-    let mut draft = Draft::new(&list.slab, 7_u32);
+    let waiting = &mut Waiting::new(7_u32, ());
+    let mut draft = Draft::new(&list.slab, waiting);
     loop {
         let found = list.find_entry(key, &mut turn, |_| Ok::<_, Infallible>(false));
         let Ok(Found::Gap(gap)) = found else { unreachable!("nothing is equal") };
@@ -29,7 +35,7 @@ fn insert(list: &List<u32>, key: SplitKey, guard: &Guard) {
 }
 
 /// How many sentinels and nodes are in the list.
-fn count(list: &List<u32>) -> (usize, usize) {
+fn count(list: &List<(u32, ())>) -> (usize, usize) {
     let (mut sentinels, mut nodes) = (0, 0);
     let mut at = list.directory.cell(SentinelId::HEAD).load(Ordering::Acquire);
     loop {
@@ -49,7 +55,7 @@ fn count(list: &List<u32>) -> (usize, usize) {
 
 /// One thread claims a share of level 2 and links it, another does `other`, and a third finishes the level and
 /// gives it up.
-fn straggle(name: &str, floor: usize, nodes: usize, other: fn(&List<u32>, &Guard)) {
+fn straggle(name: &str, floor: usize, nodes: usize, other: fn(&List<(u32, ())>, &Guard)) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
     builder.max_branches = 50_000;
@@ -57,7 +63,7 @@ fn straggle(name: &str, floor: usize, nodes: usize, other: fn(&List<u32>, &Guard
     let counted = Arc::clone(&executions);
     builder.check(move || {
         counted.fetch_add(1, Relaxed);
-        let list = Arc::new(List::<u32> {
+        let list = Arc::new(List::<(u32, ())> {
             directory: Directory::with_capacity(0, PageSize::Usual),
             slab: Slab::new(7, 1, PageSize::Usual),
             limbo: Limbo::new(1),
@@ -116,7 +122,7 @@ fn straggle(name: &str, floor: usize, nodes: usize, other: fn(&List<u32>, &Guard
 fn list_21g_late_find_vs_level_given_up() {
     straggle("list_21g_late_find_vs_level_given_up", 9400, 1, |list, guard| {
         let key = SplitKey::of_node(0x6000_0000);
-        let none = |_, _: &Node<u32>| Ok::<_, Infallible>(false);
+        let none = |_, _: &Node<(u32, ())>| Ok::<_, Infallible>(false);
         let turn = &mut Turn::new(&list.stripes, guard);
         let Ok(_) = list.find(key, Order::of_node(key.node_key()), turn, none);
     });

@@ -6,13 +6,18 @@ use super::*;
 use crate::{
     clock::{Clock, ClockSource, ManualClock},
     listener::Listener,
-    raw::{chunked::PageSize, draft::Draft, guard, table::Table},
+    raw::{
+        chunked::PageSize,
+        draft::{Draft, Waiting},
+        guard,
+        table::Table,
+    },
 };
 
 const MANY: usize = 1_000_000;
 
 /// Links entries of one key one behind the other without searching.
-fn one_chain(clock: ManualClock) -> Table<usize> {
+fn one_chain(clock: ManualClock) -> Table<(usize, ())> {
     let deadline = State::until(clock.now() + 1);
     let table = Table::new(
         0,
@@ -26,16 +31,17 @@ fn one_chain(clock: ManualClock) -> Table<usize> {
     table
 }
 
-fn link_chain(table: &Table<usize>, deadline: State) {
+fn link_chain(table: &Table<(usize, ())>, deadline: State) {
     let (list, guard) = (&table.list, guard::pin());
     let (key, turn) = (SplitKey::of_node(7), &mut table.turn(&guard));
     let Ok(Found::Gap(mut gap)) =
-        list.find_entry(key, turn, |_: &usize| Ok::<_, Infallible>(false))
+        list.find_entry(key, turn, |_: &(usize, ())| Ok::<_, Infallible>(false))
     else {
         unreachable!("the table is empty")
     };
     for i in 0..MANY {
-        let mut draft = Draft::new(&list.slab, i);
+        let waiting = &mut Waiting::new(i, ());
+        let mut draft = Draft::new(&list.slab, waiting);
         let slot =
             draft.place(key.node_key(), deadline, gap.next, || list.slab.take(turn).unwrap());
         assert!(gap.append(slot));
@@ -55,7 +61,8 @@ fn growth_links_every_sentinel_once() {
     for i in 0..5_000_u64 {
         let key = SplitKey::from_hash(i);
         let none = |_: &u64, _: &u64| Ok::<_, Infallible>(false);
-        let Ok(replaced) = table.insert(key, i, State::NEVER, &guard, none);
+        let waiting = &mut Waiting::new(i, ());
+        let Ok(replaced) = table.insert(key, waiting, State::NEVER, &guard, none);
         assert_eq!(replaced, None);
     }
     for _ in 0..5_000 {
@@ -81,7 +88,8 @@ fn sweeps_finish_a_level_that_was_begun() {
     while !table.list.directory.is_busy() {
         let key = keys.next().unwrap();
         let none = |_: &u64, _: &u64| Ok::<_, Infallible>(false);
-        let Ok(_) = table.insert(SplitKey::from_hash(key), key, State::NEVER, &guard, none);
+        let (place, waiting) = (SplitKey::from_hash(key), &mut Waiting::new(key, ()));
+        let Ok(_) = table.insert(place, waiting, State::NEVER, &guard, none);
     }
     let shares = (1 << table.list.directory.level()) / 16;
     let mut sweeps = 0;
@@ -101,7 +109,7 @@ fn a_chain_of_a_million_is_iterated_and_dropped_without_recursion() {
     let guard = guard::pin();
     let mut position = crate::raw::Position::default();
     let seen = core::iter::from_fn(|| table.next(&mut position, &guard));
-    assert!(seen.copied().eq(0..MANY));
+    assert!(seen.map(|(i, ())| *i).eq(0..MANY));
     drop(guard);
     drop(table);
 }

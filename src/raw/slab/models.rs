@@ -93,7 +93,7 @@ fn slab_release_vs_take() {
             let taken = theirs.0.take(&mut Turn::new(&theirs.1, &guard));
             if let Ok(slot) = taken {
                 // SAFETY: just taken, and empty.
-                unsafe { theirs.0.node(slot).fill(7, 7) };
+                unsafe { theirs.0.node(slot).fill(7, |place| place.write(7)) };
             }
             taken.is_ok()
         });

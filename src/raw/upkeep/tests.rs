@@ -10,6 +10,7 @@ use crate::{
     raw::{
         blocks::{BlockNumbers, block_of},
         chunked::PageSize,
+        draft::Waiting,
         link::SplitKey,
         state::State,
     },
@@ -19,21 +20,21 @@ use crate::{
 /// Two runs of blocks, of which the first is not one to give back, and a few slots.
 const SLOTS: u32 = 1100;
 
-fn table() -> Arc<Table<u64>> {
+fn table() -> Arc<Table<(u64, ())>> {
     let (page_size, clock) = (PageSize::Usual, ClockSource::monotonic());
     Arc::new(Table::new(0, SLOTS, page_size, 0, clock, Listener::NONE))
 }
 
-fn insert(table: &Table<u64>, n: u64) {
+fn insert(table: &Table<(u64, ())>, n: u64) {
     let none = |_: &u64, _: &u64| Ok::<_, Infallible>(false);
-    let guard = guard::pin();
-    let Ok(replaced) = table.insert(SplitKey::from_hash(n), n, State::NEVER, &guard, none);
+    let (guard, waiting) = (guard::pin(), &mut Waiting::new(n, ()));
+    let Ok(replaced) = table.insert(SplitKey::from_hash(n), waiting, State::NEVER, &guard, none);
     assert_eq!(replaced, None);
 }
 
 /// Lets another thread begin something by which it holds the last free slots of a table, `all_but` so many of
 /// which entries take; it comes to its end when the insert of one more waits for it.
-fn insert_waits_for(holder: impl FnOnce(&Table<u64>, &dyn Fn(u64)) + Send + 'static) {
+fn insert_waits_for(holder: impl FnOnce(&Table<(u64, ())>, &dyn Fn(u64)) + Send + 'static) {
     let table = table();
     let (tell, told) = channel();
     let (release, held) = channel::<()>();
