@@ -9,7 +9,7 @@ use crate::sync::{AtomicU32, AtomicU64, MODEL, Ordering, planted};
 
 use super::{
     chunked::{Chunked, PageSize, Prefixed, Zeroed},
-    link::SlotIndex,
+    key::SlotIndex,
     once_box::OnceBox,
     state::{Now, State},
 };

@@ -4,7 +4,7 @@ use crate::sync::Ordering;
 
 use super::{
     link::{Order, SentinelId, Target},
-    list::List,
+    index::Index,
     table::Table,
 };
 
@@ -13,7 +13,7 @@ impl<T> Table<T> {
     /// sentinels each linked once and unmarked, its nodes alive, as many as are counted, and each
     /// slot accounted for.
     pub(crate) fn assert_well_formed(&self) {
-        let List { directory, slab, .. } = &self.list;
+        let Index { directory, slab, .. } = &self.index;
         let (mut nodes, mut sentinels) = (0, 1);
         let mut place = Order::of_node(0);
         let mut sentinel = SentinelId::HEAD;

@@ -5,8 +5,8 @@ use crate::{listener::RemovalCause, sync::planted};
 use super::{
     draft::{Draft, Waiting},
     guard::Guard,
-    link::{SlotIndex, SplitKey},
-    list::{Found, Located},
+    key::{SlotIndex, SplitKey},
+    index::{Found, Located},
     put::Put,
     state::State,
     stripe::Turn,
@@ -53,14 +53,14 @@ impl<K, V> Table<(K, V)> {
         let turn = &mut self.turn(guard);
         loop {
             let mut old =
-                match self.list.find_entry(key, turn, |(met, _)| is_match(waiting.key(), met))? {
+                match self.index.find_entry(key, turn, |(met, _)| is_match(waiting.key(), met))? {
                     Found::At(located) => located,
                     Found::Gap(gap) => {
                         turn.leave();
                         let Decision::Put(deadline) = decide(waiting, None) else {
                             return Ok(Computed::Left(None));
                         };
-                        let draft = &mut Draft::new(&self.list.slab, waiting);
+                        let draft = &mut Draft::new(&self.index.slab, waiting);
                         let state = deadline.unwrap_or(State::NEVER);
                         match self.append(draft, key, state, &gap, turn) {
                             Some(entry) => return Ok(Computed::Put(Put { entry, replaced: None })),
@@ -73,7 +73,7 @@ impl<K, V> Table<(K, V)> {
             turn.leave();
             match decide(waiting, seen.map(|entry| Met { entry, slot: old.slot() })) {
                 Decision::Put(deadline) => {
-                    let draft = &mut Draft::new(&self.list.slab, waiting);
+                    let draft = &mut Draft::new(&self.index.slab, waiting);
                     while self.is_still(&mut old, seen.is_some()) {
                         // The new entry takes over the deadline it is judged by, so a renewal between
                         // fails the step and is not lost.
@@ -118,7 +118,7 @@ impl<T> Table<T> {
     ) -> Result<Option<&'g T>, E> {
         let turn = &mut self.turn(guard);
         loop {
-            let Found::At(mut old) = self.list.find_entry(key, turn, &mut is_match)? else {
+            let Found::At(mut old) = self.index.find_entry(key, turn, &mut is_match)? else {
                 return Ok(None);
             };
             if !self.is_visible(old.state) {

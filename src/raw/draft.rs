@@ -6,7 +6,7 @@ use crate::sync::Ordering;
 
 use super::{
     guard::Guard,
-    link::{Link, SlotIndex},
+    key::SlotIndex,
     slab::Slab,
     state::State,
 };

@@ -30,16 +30,14 @@ mod check;
 #[allow(unsafe_code)] // raw memory
 mod chunked;
 mod compute;
-#[allow(unsafe_code)] // indexes the cells unchecked
-mod directory;
 #[allow(unsafe_code)] // owns an entry in a slot
 mod draft;
 mod guard;
-mod link;
-#[allow(unsafe_code)] // hands out references to entries
-mod list;
-#[allow(unsafe_code)] // compares and hands out entries
-mod lookup;
+#[allow(unsafe_code)] // owns arrays of lines, hands out references to entries
+mod index;
+#[allow(unsafe_code)] // hands out entries
+mod judge;
+mod key;
 mod nesting;
 #[allow(unsafe_code)] // owns a box through a raw pointer
 mod once_box;
@@ -68,8 +66,8 @@ pub(crate) use chunked::PageSize;
 pub(crate) use compute::{Computed, Decision, Met};
 pub(crate) use draft::Waiting;
 pub(crate) use guard::{Guard, pin};
-pub(crate) use link::SplitKey;
-pub(crate) use lookup::TOGETHER;
+pub(crate) use index::TOGETHER;
+pub(crate) use key::SplitKey;
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use once_box::OnceBox;
 pub(crate) use put::Put;

@@ -6,8 +6,8 @@ use crate::{listener::RemovalCause, sync::planted};
 use super::{
     draft::{Draft, Waiting},
     guard::Guard,
-    link::{Link, SplitKey},
-    list::{Found, Gap, Located},
+    key::SplitKey,
+    index::{Found, Gap, Located},
     state::State,
     stripe::Turn,
     table::Table,
@@ -62,9 +62,9 @@ impl<K, V> Table<(K, V)> {
         replace_visible: bool,
     ) -> Result<Outcome<'g, (K, V)>, E> {
         let turn = &mut self.turn(guard);
-        let draft = &mut Draft::new(&self.list.slab, waiting);
+        let draft = &mut Draft::new(&self.index.slab, waiting);
         loop {
-            match self.list.find_entry(key, turn, |(met, _)| is_match(draft.key(), met))? {
+            match self.index.find_entry(key, turn, |(met, _)| is_match(draft.key(), met))? {
                 Found::Gap(gap) => {
                     if let Some(entry) = self.append(draft, key, state, &gap, turn) {
                         return Ok(Ok(Put { entry, replaced: None }));
@@ -130,7 +130,7 @@ impl<K, V> Table<(K, V)> {
         }
         let entry = draft.publish(turn.guard);
         self.note_deadline(slot, state);
-        old.finish(&self.list, turn);
+        old.finish(&self.index, turn);
         self.tell(old, if visible { RemovalCause::Replaced } else { RemovalCause::Expired }, turn);
         self.after_write(turn);
         Some(entry)

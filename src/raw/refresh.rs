@@ -1,7 +1,7 @@
 //! Early refresh: of the callers that find an entry near its deadline, one gets the token.
 
 use super::{
-    compute::Met, guard::Guard, link::SplitKey, list::Found, table::Table, tokens::RefreshToken,
+    compute::Met, guard::Guard, key::SplitKey, index::Found, table::Table, tokens::RefreshToken,
 };
 
 /// What [`Table::get_or_refresh`] found: an entry and how it stands with it.
@@ -29,7 +29,7 @@ impl<T> Table<T> {
     ) -> Result<Option<(&'g T, Freshness)>, E> {
         // Fresh: visible still if its deadline were so much earlier.
         let reading = |state| self.clock.reading_for(state);
-        let Some(hit) = self.list.lookup(key, guard, reading, &mut is_match, |hit| hit)? else {
+        let Some(hit) = self.index.lookup(key, guard, reading, &mut is_match, |hit| hit)? else {
             return Ok(None);
         };
         let state = hit.state();
@@ -38,7 +38,7 @@ impl<T> Table<T> {
         }
         let turn = &mut self.turn(guard);
         loop {
-            let Found::At(mut met) = self.list.find_entry(key, turn, &mut is_match)? else {
+            let Found::At(mut met) = self.index.find_entry(key, turn, &mut is_match)? else {
                 return Ok(None);
             };
             let due_from = met.state.earlier_by(early);
@@ -54,13 +54,13 @@ impl<T> Table<T> {
             if !met.state.is_visible_at(reading) {
                 return Ok(None);
             }
-            let token = self.list.slab.tokens.take(met.slot(), guard);
+            let token = self.index.slab.tokens.take(met.slot(), guard);
             return Ok(Some((met.entry(), token.map_or(Freshness::Taken, Freshness::Due))));
         }
     }
 
     /// Whether a token is of the entry that a [`compute`](Table::compute) met.
     pub(crate) fn is_of(&self, token: &RefreshToken, met: &Met<'_, T>, guard: &Guard) -> bool {
-        self.list.slab.tokens.is_of(token, met.slot, guard)
+        self.index.slab.tokens.is_of(token, met.slot, guard)
     }
 }

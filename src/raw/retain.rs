@@ -13,8 +13,8 @@ use crate::{
 use super::{
     blocks::{BlockNumbers, block_of},
     guard::{self, Guard},
-    link::SlotIndex,
-    list::List,
+    key::SlotIndex,
+    index::Index,
     state::State,
     stripe::Turn,
     table::Table,
@@ -43,12 +43,12 @@ impl<T> Table<T> {
 
     /// Ends the visible entries that `keeps` does not want; without it all, and expired ones as well.
     fn end_each(&self, mut keeps: Option<impl FnMut(&T) -> bool>) {
-        let known_blocks = self.list.slab.blocks.handed_out();
+        let known_blocks = self.index.slab.blocks.handed_out();
         let mut room = 2 * self.entries() + MET_BESIDE;
         let mut slots = Vec::new();
         let mut guard = guard::pin();
         for (n, range) in self.ranges().enumerate() {
-            self.list.list_range(range, &guard, &mut slots);
+            self.index.list_range(range, &guard, &mut slots);
             room = room.saturating_sub(slots.len());
             if room == 0 {
                 // Each turn leads to more than one entry ahead, and there would be no end. What is in memory that
@@ -93,14 +93,14 @@ impl<T> Table<T> {
     ) -> bool {
         let mut is_kept = None;
         loop {
-            let node = self.list.slab.node(slot);
+            let node = self.index.slab.node(slot);
             // Acquire (O2), as in every judgement.
             let state = node.state.load(Ordering::Acquire);
             if state.is_terminal() {
                 match state.destination() {
                     Some((heir, _)) if is_kept.is_none() && !planted!(replacement_not_cleared) => {
                         // Meets it by links (I3), if it is not over as well.
-                        self.list.locate(heir, turn);
+                        self.index.locate(heir, turn);
                         slot = heir;
                         continue;
                     }

@@ -13,7 +13,7 @@ use crate::sync::{
     Arc, AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, MODEL, Ordering, UnsafeCell, planted,
 };
 
-use super::{guard::Guard, link::SlotIndex, stripe::Turn};
+use super::{guard::Guard, key::SlotIndex, stripe::Turn};
 
 /// Slots a batch at most: with the header 512 bytes. The collector spends 2 kB on each batch that
 /// waits, so a small one is dear; a write reclaims a whole one, so a large one is slow. In a model a

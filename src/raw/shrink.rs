@@ -4,7 +4,7 @@
 //! [`Table::shrink_to_fit`] all there is (DESIGN.md, sections 3 and 6).
 
 use super::{
-    blocks::BLOCK_SLOTS, guard, list::List, slab::Node, stripe::Turn, table::Table,
+    blocks::BLOCK_SLOTS, guard, index::Index, slab::Node, stripe::Turn, table::Table,
     upkeep::PATIENT_ROUNDS,
 };
 
@@ -21,7 +21,7 @@ const RUNS_AT_ONCE: u32 = 16;
 impl<T> Table<T> {
     /// The share of a write in giving memory back, now and then.
     pub(super) fn tidy_some<'g>(&'g self, entries: usize, turn: &mut Turn<'g>) {
-        let List { directory, limbo, .. } = &self.list;
+        let Index { directory, limbo, .. } = &self.index;
         directory.shrink(entries, false, limbo, turn.guard);
         if self.drain(entries) > 0 {
             self.release_some(RUNS_PER_WRITE, true);
@@ -45,7 +45,7 @@ impl<T> Table<T> {
     /// Finishes what was begun with the directory, and gives levels up, one after the other, for as long as
     /// grace periods pass.
     fn shrink_directory(&self, exactly: bool) {
-        let List { directory, limbo, stripes, .. } = &self.list;
+        let Index { directory, limbo, stripes, .. } = &self.index;
         let mut vain = 0;
         while vain < PATIENT_ROUNDS {
             let guard = guard::pin();
@@ -64,7 +64,7 @@ impl<T> Table<T> {
 
     /// Free slots whose memory was not given back, beside so many entries. May be off while writers run.
     fn idle_slots(&self, entries: usize) -> usize {
-        let List { slab, stripes, .. } = &self.list;
+        let Index { slab, stripes, .. } = &self.index;
         let used = entries + stripes.pending() + stripes.free_slots() + slab.released_slots();
         (slab.blocks.slots() as usize).saturating_sub(used)
     }
@@ -74,13 +74,13 @@ impl<T> Table<T> {
     fn drain(&self, entries: usize) -> usize {
         let kept = entries / 8 + KEPT_BYTES / size_of::<Node<T>>();
         let spare = self.idle_slots(entries).saturating_sub(kept);
-        self.list.slab.blocks.drain(if spare > 0 { (entries + kept) as u32 } else { u32::MAX });
+        self.index.slab.blocks.drain(if spare > 0 { (entries + kept) as u32 } else { u32::MAX });
         spare
     }
 
     /// Gives back run after run, the highest first, for as long as some slots are `left`.
     fn release_all(&self, left: impl Fn() -> usize) {
-        let runs = self.list.slab.blocks.runs().len() as u32;
+        let runs = self.index.slab.blocks.runs().len() as u32;
         let mut looked = 0;
         while looked < runs && left() > 0 {
             self.release_some(RUNS_AT_ONCE, false);
@@ -91,7 +91,7 @@ impl<T> Table<T> {
     /// Looks at some runs, downwards from where this was left, and gives back those that are free; only one if
     /// `one`.
     fn release_some(&self, count: u32, one: bool) {
-        let slab = &self.list.slab;
+        let slab = &self.index.slab;
         let runs = slab.blocks.runs();
         for _ in 0..count.min(runs.len() as u32) {
             let run = slab.blocks.next_run(runs.clone());

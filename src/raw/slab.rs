@@ -14,7 +14,7 @@ use crate::sync::{AtomicU32, Ordering, UnsafeCell, planted};
 use super::{
     blocks::{BLOCK_SLOTS, Blocks, FIRST_BLOCK_SLOTS, Stretch, block_of, slot_of},
     chunked::{Chunked, Numbering, PageSize, Prefixed, Zeroed},
-    link::{AtomicLink, SlotIndex},
+    key::SlotIndex,
     poison,
     state::{AtomicState, State},
     stripe::{MAGAZINE_SLOTS, Turn},

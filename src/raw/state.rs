@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::sync::{AtomicU64, Ordering, planted};
 
-use super::link::SlotIndex;
+use super::key::SlotIndex;
 
 /// The state of a slot.
 ///

@@ -21,7 +21,7 @@ use crate::sync::{
 #[cfg(not(any(loom, shuttle)))]
 use crate::sync::{AtomicUsize, per_thread};
 
-use super::{blocks, guard::Guard, link::SlotIndex, retire::Batch};
+use super::{blocks, guard::Guard, key::SlotIndex, retire::Batch};
 
 /// Slots of a magazine at most: those of two batches, which may be due at once.
 pub(super) const MAGAZINE_SLOTS: u32 = if MODEL { 4 } else { 248 };

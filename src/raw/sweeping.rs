@@ -13,8 +13,8 @@ use crate::{
 use super::{
     blocks::{BLOCK_SLOTS, BlockNumbers},
     guard,
-    link::SlotIndex,
-    lookup::TOGETHER,
+    key::SlotIndex,
+    index::TOGETHER,
     state::{Now, State},
     stripe::Turn,
     table::Table,
@@ -106,7 +106,7 @@ impl<T> Table<T> {
     /// Sweeps up to `count` slots from where the last sweep of this kind stopped, or until `enough`,
     /// asked now and then, says so; once round the slab at most.
     pub(crate) fn sweep_some(&self, count: u32, enough: impl Fn() -> bool) -> Swept {
-        let blocks = self.list.slab.blocks.handed_out();
+        let blocks = self.index.slab.blocks.handed_out();
         let mut swept = Swept { wrapped: blocks == 0, ..Swept::default() };
         while swept.examined < count as usize && swept.blocks < blocks && !enough() {
             let guard = guard::pin();
@@ -122,7 +122,7 @@ impl<T> Table<T> {
     /// Sweeps every slot there is at the moment, reclaims all that can be, and gives memory back.
     pub(crate) fn sweep_all(&self) -> Swept {
         let mut swept = Swept { wrapped: true, ..Swept::default() };
-        let end = self.list.slab.blocks.handed_out();
+        let end = self.index.slab.blocks.handed_out();
         while swept.blocks < end {
             let guard = guard::pin();
             let turn = &mut self.turn(&guard);
@@ -130,7 +130,7 @@ impl<T> Table<T> {
             while step.examined < SLOTS_PER_PIN as usize && swept.blocks + step.blocks < end {
                 let from = swept.blocks + step.blocks;
                 let to = end.min(from + SLOTS_PER_PIN);
-                let due = self.list.slab.blocks.first_due(from..to, now);
+                let due = self.index.slab.blocks.first_due(from..to, now);
                 step.add(self.sweep_stretch(from, to, due, now, turn));
             }
             swept.add(step);
@@ -144,7 +144,7 @@ impl<T> Table<T> {
     /// Sweeps up to `count` slots at the shared cursor, or a block if that has more; fewer at the end of the
     /// slab, or if another sweep is as far.
     pub(super) fn sweep_step<'g>(&'g self, count: u32, turn: &mut Turn<'g>) -> Swept {
-        let blocks = &self.list.slab.blocks;
+        let blocks = &self.index.slab.blocks;
         let end = blocks.handed_out();
         let now = self.clock.now();
         let mut swept = Swept::default();
@@ -185,7 +185,7 @@ impl<T> Table<T> {
 
     /// Claims and unlinks each entry of a block that is past its deadline.
     fn sweep_block<'g>(&'g self, block: u32, now: Now, turn: &mut Turn<'g>) -> Swept {
-        let slab = &self.list.slab;
+        let slab = &self.index.slab;
         let mut swept = Swept { examined: BLOCK_SLOTS as usize, blocks: 1, ..Swept::default() };
         let late = planted!(note_taken_after_the_scan);
         if !late {
@@ -206,7 +206,7 @@ impl<T> Table<T> {
             }
         }
         for group in due[..len].chunks(TOGETHER) {
-            self.list.bring_buckets(group.iter().map(|(slot, _)| *slot));
+            self.index.bring_buckets(group.iter().map(|(slot, _)| *slot));
             for &(slot, state) in group {
                 if self.claim_expired(slot, state, turn) {
                     swept.removed += 1;
@@ -235,7 +235,7 @@ impl<T> Table<T> {
     /// Ends the entry in `slot` if it is linked and still in the state that was due. A renewed or
     /// recycled slot is in another, and is left alone.
     fn claim_expired<'g>(&'g self, slot: SlotIndex, due: State, turn: &mut Turn<'g>) -> bool {
-        let Some(mut old) = self.list.locate(slot, turn) else { return false };
+        let Some(mut old) = self.index.locate(slot, turn) else { return false };
         if planted!(sweep_without_claim) {
             self.end(&old, RemovalCause::Expired, turn);
             return true;

@@ -16,9 +16,9 @@ use super::{
     chunked::PageSize,
     directory::Directory,
     guard::Guard,
-    link::{SlotIndex, SplitKey},
-    list::{Found, List, Located},
-    lookup::Hit,
+    key::{SlotIndex, SplitKey},
+    index::{Found, Index, Located},
+    judge::Hit,
     retire::Limbo,
     slab::Slab,
     state::{Now, State},
@@ -69,7 +69,7 @@ impl<T> Table<T> {
     pub(crate) fn like(&self, capacity: usize) -> Self {
         let (max_slots, sweep_per_write) = (self.max_slots(), self.sweep_rate.per_write());
         let (clock, listener) = (self.clock.clone(), self.listener.clone());
-        let page_size = self.list.slab.page_size();
+        let page_size = self.index.slab.page_size();
         Self::new(capacity, max_slots, page_size, sweep_per_write, clock, listener)
     }
 
@@ -79,25 +79,25 @@ impl<T> Table<T> {
     }
 
     pub(crate) fn entries(&self) -> usize {
-        self.list.stripes.entries()
+        self.index.stripes.entries()
     }
 
     pub(crate) fn capacity(&self) -> usize {
-        self.list.directory.capacity()
+        self.index.directory.capacity()
     }
 
     pub(crate) fn pending(&self) -> usize {
-        self.list.stripes.pending()
+        self.index.stripes.pending()
     }
 
     pub(crate) fn max_slots(&self) -> u32 {
-        self.list.slab.blocks.max_slots()
+        self.index.slab.blocks.max_slots()
     }
 
     /// The earliest deadline, or one before it: that of an entry that was renewed or ended since a sweep last
     /// looked. `None` if no entry has one. Looks at every block.
     pub(crate) fn next_deadline(&self) -> Option<State> {
-        let earliest = self.list.slab.blocks.earliest();
+        let earliest = self.index.slab.blocks.earliest();
         (!earliest.is_never()).then_some(earliest)
     }
 
@@ -109,7 +109,7 @@ impl<T> Table<T> {
     /// Takes the visible entries out; the map is not to be used any more.
     pub(crate) fn take_entries(&mut self) -> impl Iterator<Item = T> {
         let now = self.clock.now();
-        self.list.slab.take_entries(move |state| state.is_visible_at(now))
+        self.index.slab.take_entries(move |state| state.is_visible_at(now))
     }
 
     /// Finds the visible entry of `key` that `is_match` accepts. Wait-free; writes nothing; reads
@@ -125,9 +125,9 @@ impl<T> Table<T> {
         let answer = |hit: Hit<'g, T>| answer(hit.entry());
         if planted!(clock_read_before_the_word) {
             let early = self.clock.now();
-            return self.list.lookup(key, guard, |_| early, is_match, answer);
+            return self.index.lookup(key, guard, |_| early, is_match, answer);
         }
-        self.list.lookup(key, guard, |state| self.clock.reading_for(state), is_match, answer)
+        self.index.lookup(key, guard, |state| self.clock.reading_for(state), is_match, answer)
     }
 
     /// The same for several keys, [`TOGETHER`] at most, side by side; `tell` is given the answers in
@@ -141,7 +141,7 @@ impl<T> Table<T> {
         mut tell: impl FnMut(Option<&'g T>),
     ) -> Result<(), E> {
         let reading = |state| self.clock.reading_for(state);
-        self.list.lookup_together(keys, guard, reading, is_match, |hit| tell(hit.map(Hit::entry)))
+        self.index.lookup_together(keys, guard, reading, is_match, |hit| tell(hit.map(Hit::entry)))
     }
 
     /// The visible entry of `key`, its state, and how long it has to live.
@@ -156,7 +156,7 @@ impl<T> Table<T> {
     ) -> Result<Option<(&'g T, State, Ttl)>, E> {
         loop {
             let reading = |state| self.clock.reading_for(state);
-            let Some(hit) = self.list.lookup(key, guard, reading, &mut is_match, |hit| hit)? else {
+            let Some(hit) = self.index.lookup(key, guard, reading, &mut is_match, |hit| hit)? else {
                 return Ok(None);
             };
             if let Some((state, ttl)) = self.time_left(&hit) {
@@ -186,7 +186,7 @@ impl<T> Table<T> {
     ) -> Result<Option<&'g T>, E> {
         let turn = &mut self.turn(guard);
         loop {
-            let Found::At(mut old) = self.list.find_entry(key, turn, &mut is_match)? else {
+            let Found::At(mut old) = self.index.find_entry(key, turn, &mut is_match)? else {
                 return Ok(None);
             };
             if !self.is_visible(old.state) {
@@ -212,7 +212,7 @@ impl<T> Table<T> {
     ) -> Result<bool, E> {
         let turn = &mut self.turn(guard);
         loop {
-            let Found::At(mut entry) = self.list.find_entry(key, turn, &mut is_match)? else {
+            let Found::At(mut entry) = self.index.find_entry(key, turn, &mut is_match)? else {
                 return Ok(false);
             };
             let (judged, wanted) = (entry.state, change(entry.state));
@@ -245,7 +245,7 @@ impl<T> Table<T> {
 
     /// A write's turn of a stripe, not begun.
     pub(super) fn turn<'g>(&'g self, guard: &'g Guard) -> Turn<'g> {
-        Turn::new(&self.list.stripes, guard)
+        Turn::new(&self.index.stripes, guard)
     }
 
     /// Whether an entry in this state, which is not terminal, is visible now. The word was loaded before.
@@ -261,7 +261,7 @@ impl<T> Table<T> {
         turn: &mut Turn<'g>,
     ) {
         turn.count_entries(-1);
-        old.finish(&self.list, turn);
+        old.finish(&self.index, turn);
         self.tell(old, cause, turn);
     }
 
@@ -283,7 +283,7 @@ impl<T> Table<T> {
         turn.leave();
         let guard = turn.guard;
         // Met under this guard; or by the listener, under a later one of this thread.
-        let entry = |slot| List::entry(self.list.slab.node(SlotIndex(slot)), guard);
+        let entry = |slot| List::entry(self.index.slab.node(SlotIndex(slot)), guard);
         self.listener.tell(self.address(), slot.0, cause, entry);
     }
 
@@ -292,7 +292,7 @@ impl<T> Table<T> {
         if state.is_never() {
             return;
         }
-        self.list.slab.blocks.note(block_of(slot), state);
+        self.index.slab.blocks.note(block_of(slot), state);
         // Relaxed: a write that misses it does not sweep this time.
         if !self.has_deadlines.load(Ordering::Relaxed) {
             self.has_deadlines.store(true, Ordering::Relaxed);

@@ -11,7 +11,7 @@ use crate::sync::{AtomicU64, Ordering, planted};
 use super::{
     chunked::{Chunked, PageSize, Zeroed},
     guard::Guard,
-    link::SlotIndex,
+    key::SlotIndex,
     once_box::OnceBox,
     slab::SlotNumbers,
 };

@@ -10,8 +10,8 @@ use crate::sync::{MODEL, Ordering, yield_now};
 use super::{
     directory::Share,
     guard,
-    link::SlotIndex,
-    list::List,
+    key::SlotIndex,
+    index::Index,
     nesting::{GoesOn, Upkeep},
     slab::Full,
     stripe::Turn,
@@ -72,7 +72,7 @@ impl<T> Table<T> {
     /// pinned it does not run, and `rounds` is the end. A note that another sweep left behind comes
     /// first.
     fn settle(&self, mut batches: usize, rounds: usize) {
-        let limbo = &self.list.limbo;
+        let limbo = &self.index.limbo;
         let mut grace = None;
         let mut vain = 0;
         while vain < rounds {
@@ -103,7 +103,7 @@ impl<T> Table<T> {
 
     /// The figures. Walks all slots; exact when no write runs.
     pub(crate) fn figures(&self) -> Figures {
-        let List { slab, directory, stripes, .. } = &self.list;
+        let Index { slab, directory, stripes, .. } = &self.index;
         let now = self.clock.now();
         let is_due = |slot: &_| slab.node(*slot).state.load(Ordering::Relaxed).is_due_at(now);
         let taken = slab.blocks.all().flat_map(|block| slab.taken_slots(block));
@@ -127,7 +127,7 @@ impl<T> Table<T> {
     /// If all slots up to the limit are taken, and stay so.
     #[inline]
     pub(super) fn take_slot<'g>(&'g self, turn: &mut Turn<'g>) -> SlotIndex {
-        self.list.slab.take(turn).unwrap_or_else(|Full| self.make_room(turn))
+        self.index.slab.take(turn).unwrap_or_else(|Full| self.make_room(turn))
     }
 
     /// Sweeps and reclaims a bounded number of times until there is a free slot. What it removes
@@ -136,21 +136,21 @@ impl<T> Table<T> {
     fn make_room<'g>(&'g self, turn: &mut Turn<'g>) -> SlotIndex {
         for _ in 0..FULL_ROUNDS {
             self.sweep_aside(SLOTS_WHEN_FULL, turn);
-            self.list.limbo.seal_all(turn);
+            self.index.limbo.seal_all(turn);
             turn.guard.flush();
             self.reclaim(BATCHES_PER_PIN, turn);
-            if let Ok(slot) = self.list.slab.take(turn) {
+            if let Ok(slot) = self.index.slab.take(turn) {
                 return slot;
             }
         }
         for _ in 0..PATIENT_ROUNDS {
             // A writer that was interrupted in its turn may have free slots.
             // So may one that gives the memory of some back.
-            if self.list.stripes.free_slots() == 0 && !self.list.slab.blocks.is_releasing() {
+            if self.index.stripes.free_slots() == 0 && !self.index.slab.blocks.is_releasing() {
                 break;
             }
             yield_now();
-            if let Ok(slot) = self.list.slab.take(turn) {
+            if let Ok(slot) = self.index.slab.take(turn) {
                 return slot;
             }
         }
@@ -167,7 +167,7 @@ impl<T> Table<T> {
     /// and a batch of reclaiming. The user's `Drop` runs here, and may panic or call the map.
     #[inline]
     pub(super) fn after_write<'g>(&'g self, turn: &mut Turn<'g>) {
-        let List { directory, limbo, stripes, .. } = &self.list;
+        let Index { directory, limbo, stripes, .. } = &self.index;
         let writes = turn.count_write();
         if (writes.is_multiple_of(WRITES_PER_LOOK_WHEN_SMALL) || writes.is_power_of_two())
             && (writes.is_multiple_of(WRITES_PER_LOOK) || directory.capacity() <= SMALL_CAPACITY)
@@ -210,7 +210,7 @@ impl<T> Table<T> {
     /// The extra work of a sweep's pin: what it retired can be reclaimed by the next.
     pub(super) fn after_sweep<'g>(&'g self, turn: &mut Turn<'g>) {
         for _ in 0..SHARES_PER_PIN {
-            if !self.list.directory.is_busy() || !self.help_directory(turn) {
+            if !self.index.directory.is_busy() || !self.help_directory(turn) {
                 break;
             }
         }
@@ -219,15 +219,15 @@ impl<T> Table<T> {
 
     /// Does a share of building or giving up a level; false if there was nothing to do.
     pub(super) fn help_directory<'g>(&'g self, turn: &mut Turn<'g>) -> bool {
-        let List { directory, limbo, .. } = &self.list;
+        let Index { directory, limbo, .. } = &self.index;
         match directory.claim(limbo, turn.guard) {
             Some(Share::Link(ids)) => {
-                self.list.link_sentinels(ids, turn);
+                self.index.link_sentinels(ids, turn);
                 directory.publish(turn.guard);
                 true
             }
             Some(Share::Unlink(ids)) => {
-                self.list.unlink_sentinels(ids, turn);
+                self.index.unlink_sentinels(ids, turn);
                 directory.finish();
                 true
             }
@@ -242,7 +242,7 @@ impl<T> Table<T> {
     /// A `Drop` may write to the map: that write finds this thread reclaiming, and what it owes is done here, when
     /// the `Drop` is over. It ends all the same: what is retired behind our guard is not due before that ends.
     fn reclaim<'g>(&'g self, batches: usize, turn: &mut Turn<'g>) -> usize {
-        let limbo = &self.list.limbo;
+        let limbo = &self.index.limbo;
         if !limbo.has_due() {
             return 0;
         }
@@ -261,7 +261,7 @@ impl<T> Table<T> {
             taken += 1;
             // Slot by slot: so a panic in the drop of one leaves the others in the batch.
             while let Some(slot) = batch.take() {
-                self.list.reclaim(slot, turn);
+                self.index.reclaim(slot, turn);
             }
         }
         taken

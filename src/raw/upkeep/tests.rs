@@ -11,7 +11,7 @@ use crate::{
         blocks::{BlockNumbers, block_of},
         chunked::PageSize,
         draft::Waiting,
-        link::SplitKey,
+        key::SplitKey,
         state::State,
     },
     sync::{Arc, at_next_yield, thread},

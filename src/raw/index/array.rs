@@ -1,0 +1,359 @@
+//! Arrays of lines, and the root, which leads to one.
+//!
+//! An array is one piece of lazily zeroed memory: a header of a line's size, then its lines. Its overflow lines are
+//! apart, made with the first one. All of it is freed together.
+
+use core::ptr::{self, NonNull};
+
+use crate::{
+    raw::{
+        chunked::{self, Chunked, PageSize, Prefixed},
+        key::SplitKey,
+    },
+    sync::{AtomicPtr, AtomicU32, MODEL, Ordering},
+};
+
+use super::line::Line;
+
+/// Two lines; more than 2^26 are never needed: eight entries a line are more than there can be slots.
+pub(super) const MIN_LEVEL: u32 = 1;
+pub(super) const MAX_LEVEL: u32 = if MODEL { 3 } else { 26 };
+
+/// Overflow lines carry their chunk above 24 bits: 29 bits, as many as a presence has for them.
+type OverflowNumbers = Prefixed<24, 1>;
+
+#[repr(C, align(64))]
+pub(super) struct Array {
+    /// The array that is to take this one's place: as a [`Root`], null at first, set once.
+    next: AtomicPtr<Array>,
+    /// The array that stands behind this one in the list of old ones.
+    pub(super) older: AtomicPtr<Array>,
+    /// Made with the first overflow line.
+    overflow: AtomicPtr<Overflow>,
+    /// Shares of the migration to the next array: claimed, done, and looked over again.
+    pub(super) claimed: AtomicU32,
+    pub(super) done: AtomicU32,
+    pub(super) verified: AtomicU32,
+    /// The ticket of its grace period, once it is retired.
+    pub(super) ticket: AtomicU32,
+    /// Bytes of its lines given back already, in units of [`super::growth::PIECE_LINES`].
+    pub(super) pieces: AtomicU32,
+    /// Looks at the number of entries since it became the root, while it has too many overflow lines.
+    pub(super) looks: AtomicU32,
+    /// The overflow lines that it had when it became the root.
+    pub(super) born_with: AtomicU32,
+    #[cfg(any(loom, shuttle))]
+    lines: Box<[Line]>,
+    /// Under loom an array that is never freed fails the model.
+    #[cfg(loom)]
+    _track: loom::alloc::Track<()>,
+}
+
+const _: () = assert!(MODEL || size_of::<Array>() <= 64);
+
+struct Overflow {
+    lines: Chunked<Line, OverflowNumbers>,
+    handed_out: AtomicU32,
+}
+
+/// An array and its level in one word: the address, aligned to 64, plus `64 - level`. So a lookup has both by one
+/// load.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Root(*mut Array);
+
+impl Root {
+    /// A new array of unborn lines.
+    pub(super) fn allocate(level: u32, page_size: PageSize) -> Self {
+        debug_assert!((MIN_LEVEL..=MAX_LEVEL).contains(&level));
+        Self(Array::allocate(level, page_size).as_ptr().wrapping_byte_add(64 - level as usize))
+    }
+
+    #[inline]
+    fn shift(self) -> u32 {
+        self.0.addr() as u32 & 63
+    }
+
+    #[inline]
+    pub(super) fn level(self) -> u32 {
+        64 - self.shift()
+    }
+
+    /// How many lines it has, overflow lines apart.
+    pub(super) fn lines(self) -> u32 {
+        1 << self.level()
+    }
+
+    #[inline]
+    fn address(self) -> *mut Array {
+        self.0.map_addr(|address| address & !63)
+    }
+
+    /// The array.
+    ///
+    /// # Safety
+    ///
+    /// - It lives as long as `'g`: it was the root, or the next of one, under a guard that lives as long, or
+    ///   the caller owns it.
+    #[inline]
+    pub(super) unsafe fn array<'g>(self) -> &'g Array {
+        // SAFETY: as the caller says.
+        unsafe { &*self.address() }
+    }
+
+    /// The number of a key's line.
+    #[inline]
+    pub(super) fn index_of(self, key: SplitKey) -> u32 {
+        (key.0 >> self.shift()) as u32
+    }
+
+    /// The line of a key.
+    ///
+    /// # Safety
+    ///
+    /// - As for `array`.
+    #[inline]
+    pub(super) unsafe fn line_of<'g>(self, key: SplitKey) -> &'g Line {
+        // The shift takes the low six bits of its count by itself.
+        let index = (key.0 >> (self.0.addr() & 63)) as usize;
+        // SAFETY: as the caller says; a key has no more upper bits than the array has lines.
+        unsafe { Array::line(self.address(), index) }
+    }
+
+    /// The `index`-th line.
+    ///
+    /// # Safety
+    ///
+    /// - As for `array`, and it has so many.
+    #[inline]
+    pub(super) unsafe fn line<'g>(self, index: u32) -> &'g Line {
+        debug_assert!(index < self.lines());
+        // SAFETY: as the caller says.
+        unsafe { Array::line(self.address(), index as usize) }
+    }
+
+    /// The array that is to take this one's place, if there is one.
+    ///
+    /// # Safety
+    ///
+    /// - As for `array`.
+    #[inline]
+    pub(super) unsafe fn next(self) -> Option<Self> {
+        // SAFETY: as the caller says.
+        let array = unsafe { self.array() };
+        // Acquire: the array.
+        let next = array.next.load(Ordering::Acquire);
+        (!next.is_null()).then_some(Self(next))
+    }
+
+    /// Makes `next` the array that is to take this one's place, unless it has one.
+    ///
+    /// # Safety
+    ///
+    /// - As for `array`.
+    pub(super) unsafe fn set_next(self, next: Self) -> bool {
+        // SAFETY: as the caller says.
+        let array = unsafe { self.array() };
+        // Release: the array.
+        let (order, lost) = (Ordering::Release, Ordering::Relaxed);
+        array.next.compare_exchange(ptr::null_mut(), next.0, order, lost).is_ok()
+    }
+
+    /// The one that a link of a list of arrays leads to.
+    pub(super) fn from_list(link: *mut Array) -> Option<Self> {
+        (!link.is_null()).then_some(Self(link))
+    }
+
+    /// Makes it the first of a list of arrays, in the place of `first`, or tells what stands there.
+    pub(super) fn put_first(self, list: &AtomicPtr<Array>, first: *mut Array) -> Result<(), *mut Array> {
+        // Release: the link and the ticket.
+        list.compare_exchange(first, self.0, Ordering::Release, Ordering::Relaxed).map(drop)
+    }
+
+    /// Frees it.
+    ///
+    /// # Safety
+    ///
+    /// - It is the caller's, and nobody uses it any more.
+    pub(super) unsafe fn free(self) {
+        // SAFETY: as the caller says.
+        unsafe { Array::release(self.address(), self.level()) };
+    }
+
+    /// Bytes taken for it, pages not touched yet included.
+    ///
+    /// # Safety
+    ///
+    /// - As for `array`.
+    pub(super) unsafe fn bytes(self) -> usize {
+        // SAFETY: as the caller says.
+        let overflow = unsafe { self.array() }.overflow();
+        let overflow = overflow.map_or(0, |o| size_of::<Overflow>() + o.lines.bytes());
+        chunked::bytes_of::<Line>(1 + self.lines() as usize) + overflow
+    }
+}
+
+/// A [`Root`] in memory.
+pub(super) struct AtomicRoot(AtomicPtr<Array>);
+
+impl AtomicRoot {
+    pub(super) fn new(root: Root) -> Self {
+        Self(AtomicPtr::new(root.0))
+    }
+
+    #[inline]
+    pub(super) fn load(&self) -> Root {
+        // Acquire: the array.
+        Root(self.0.load(Ordering::Acquire))
+    }
+
+    /// The step from an array to the one that takes its place.
+    pub(super) fn replace(&self, old: Root, new: Root) -> bool {
+        // AcqRel: the births of all lines.
+        self.0.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+}
+
+impl Array {
+    fn overflow(&self) -> Option<&Overflow> {
+        // Acquire: the box.
+        let overflow = self.overflow.load(Ordering::Acquire);
+        // SAFETY: from `into_raw`; freed with the array only.
+        unsafe { overflow.as_ref() }
+    }
+
+    /// How many overflow lines were handed out.
+    pub(super) fn overflow_lines(&self) -> u32 {
+        self.overflow().map_or(0, |overflow| overflow.handed_out.load(Ordering::Relaxed))
+    }
+
+    /// An overflow line, whose number was read from a line of this array.
+    pub(super) fn overflow_line(&self, number: u32) -> &Line {
+        let line = self.overflow().and_then(|overflow| overflow.lines.get_if_there(number));
+        line.unwrap_or_else(|| unreachable!("overflow line {number} was handed out"))
+    }
+
+    /// A new overflow line, the caller's alone. No two get the same.
+    pub(super) fn new_overflow_line(&self) -> (u32, &Line) {
+        let overflow = loop {
+            match self.overflow() {
+                Some(overflow) => break overflow,
+                None => self.add_overflow(),
+            }
+        };
+        // Relaxed: it only must be another each time.
+        let n = overflow.handed_out.fetch_add(1, Ordering::Relaxed);
+        assert!(n < OverflowNumbers::CAPACITY, "evanesce: an index with {n} overflow lines");
+        let number = OverflowNumbers::nth(n);
+        overflow.lines.ensure(number);
+        (number, self.overflow_line(number))
+    }
+
+    #[cold]
+    fn add_overflow(&self) {
+        let new = Overflow { lines: Chunked::new(PageSize::Usual), handed_out: AtomicU32::new(0) };
+        let new = Box::into_raw(Box::new(new));
+        // Release: the box.
+        let (order, lost) = (Ordering::Release, Ordering::Relaxed);
+        if self.overflow.compare_exchange(ptr::null_mut(), new, order, lost).is_err() {
+            // SAFETY: from `into_raw` above, and not published.
+            drop(unsafe { Box::from_raw(new) });
+        }
+    }
+}
+
+impl Drop for Array {
+    fn drop(&mut self) {
+        // Relaxed: `&mut self`.
+        let overflow = self.overflow.load(Ordering::Relaxed);
+        if !overflow.is_null() {
+            // SAFETY: from `into_raw`, and `&mut self` is the last use.
+            drop(unsafe { Box::from_raw(overflow) });
+        }
+    }
+}
+
+#[cfg(not(any(loom, shuttle)))]
+impl Array {
+    fn allocate(level: u32, page_size: PageSize) -> NonNull<Self> {
+        // The header is all zeros: null, unset, none.
+        chunked::allocate::<Line>(1 + (1 << level), page_size).cast()
+    }
+
+    /// # Safety
+    ///
+    /// - From `allocate` of this level; nobody uses it any more.
+    unsafe fn release(array: *mut Self, level: u32) {
+        // SAFETY: as the caller says; its boxes go with it.
+        unsafe { ptr::drop_in_place(array) };
+        let Some(base) = NonNull::new(array.cast::<Line>()) else { return };
+        // SAFETY: as the caller says.
+        unsafe { chunked::release::<Line>(base, 1 + (1 << level)) };
+    }
+
+    /// # Safety
+    ///
+    /// - The array lives, and has so many lines.
+    #[inline]
+    unsafe fn line<'g>(array: *mut Self, index: usize) -> &'g Line {
+        // SAFETY: as the caller says: the header is as large as a line.
+        unsafe { &*array.cast::<Line>().wrapping_add(1 + index) }
+    }
+
+    /// Gives the memory of some lines back that nobody uses any more.
+    ///
+    /// # Safety
+    ///
+    /// - The array is the caller's, of this level, and nobody uses its lines.
+    pub(super) unsafe fn give_back(root: Root, first: u32, count: u32) {
+        let Some(base) = NonNull::new(root.address().cast::<Line>()) else { return };
+        let len = 1 + root.lines() as usize;
+        // SAFETY: as the caller says.
+        unsafe { chunked::give_back::<Line>(base, len, first as usize, count as usize) };
+    }
+}
+
+#[cfg(any(loom, shuttle))]
+impl Array {
+    fn allocate(level: u32, _: PageSize) -> NonNull<Self> {
+        use crate::raw::chunked::Zeroed;
+
+        NonNull::from(Box::leak(Box::new(Self {
+            next: AtomicPtr::new(ptr::null_mut()),
+            older: AtomicPtr::new(ptr::null_mut()),
+            overflow: AtomicPtr::new(ptr::null_mut()),
+            claimed: AtomicU32::new(0),
+            done: AtomicU32::new(0),
+            verified: AtomicU32::new(0),
+            ticket: AtomicU32::new(0),
+            pieces: AtomicU32::new(0),
+            looks: AtomicU32::new(0),
+            born_with: AtomicU32::new(0),
+            lines: (0..1 << level).map(|_| Line::zeroed()).collect(),
+            #[cfg(loom)]
+            _track: loom::alloc::Track::new(()),
+        })))
+    }
+
+    /// # Safety
+    ///
+    /// - From `allocate`; nobody uses it any more.
+    unsafe fn release(array: *mut Self, _: u32) {
+        // SAFETY: `allocate` leaked this box.
+        drop(unsafe { Box::from_raw(array) });
+    }
+
+    /// # Safety
+    ///
+    /// - The array lives, and has so many lines.
+    #[inline]
+    unsafe fn line<'g>(array: *mut Self, index: usize) -> &'g Line {
+        // SAFETY: as the caller says.
+        let array: &'g Self = unsafe { &*array };
+        &array.lines[index]
+    }
+
+    /// # Safety
+    ///
+    /// - None needed.
+    pub(super) unsafe fn give_back(_: Root, _: u32, _: u32) {}
+}

@@ -1,0 +1,185 @@
+//! Lookup, the reader's way: it writes nothing, helps nobody and tries nothing twice (DESIGN.md, section 15).
+
+use core::hint::black_box;
+
+use crate::{
+    raw::{guard::Guard, judge::Hit, key::{SlotIndex, SplitKey}, state::{Now, State}},
+    sync::{Ordering, planted},
+};
+
+use super::{
+    List,
+    line::{Cell, Fingerprint, Line, Presence},
+};
+
+/// How many lookups go side by side in [`List::lookup_together`]: as many cache misses as a processor
+/// keeps under way at once (10 to 20).
+pub(crate) const TOGETHER: usize = 16;
+
+impl<T> List<T> {
+    /// Finds the visible entry of `key` that `is_match` accepts, and gives `answer` of it. (Made where the entry is
+    /// found: of a `None` no part is taken then, which `map` outside would test for again.)
+    ///
+    /// Wait-free: this is the usual case, in which all candidates are plain cells of a line by itself; for any
+    /// other the whole lookup is done out of line, once.
+    #[inline]
+    pub(in crate::raw) fn lookup<'g, R, E>(
+        &'g self,
+        key: SplitKey,
+        guard: &'g Guard,
+        reading: impl Fn(State) -> Now,
+        mut is_match: impl FnMut(&T) -> Result<bool, E>,
+        answer: impl Fn(Hit<'g, T>) -> R,
+    ) -> Result<Option<R>, E> {
+        // SAFETY: the root, under the guard.
+        let line: &Line = unsafe { self.lines.root().line_of(key) };
+        let presence = line.presence();
+        for number in line.candidates(presence, Fingerprint::of(key)) {
+            // Acquire: the entry. A cell without a mark is one whose targets are not born, also in a frozen line.
+            let Some(slot) = line.cell(number).load(Ordering::Acquire).plain() else {
+                return self.lookup_whole(key, guard, &reading, &mut is_match).map(|hit| hit.map(answer));
+            };
+            let node = self.slab.node(slot);
+            // SAFETY: I4: a cell that was present named it, under the guard.
+            if is_match(unsafe { node.entry() })? {
+                return Ok(self.slab.judge(node, guard, reading, answer));
+            }
+        }
+        if presence.is_more() {
+            return self.lookup_whole(key, guard, &reading, &mut is_match).map(|hit| hit.map(answer));
+        }
+        Ok(None)
+    }
+
+    /// The whole lookup: over a frozen line to its target, along a chain, with cells that are drafts.
+    #[cold]
+    #[inline(never)]
+    fn lookup_whole<'g, E>(
+        &'g self,
+        key: SplitKey,
+        guard: &'g Guard,
+        reading: &impl Fn(State) -> Now,
+        is_match: &mut impl FnMut(&T) -> Result<bool, E>,
+    ) -> Result<Option<Hit<'g, T>>, E> {
+        let View { array, mut line, mut presence } = self.view(key, guard);
+        loop {
+            for number in line.candidates(presence, Fingerprint::of(key)) {
+                let Some(slot) = settle(line, presence, number) else { continue };
+                let node = self.slab.node(slot);
+                // SAFETY: I4: a cell that was present named it, under the guard.
+                if is_match(unsafe { node.entry() })? {
+                    return Ok(self.slab.judge(node, guard, reading, |hit| hit));
+                }
+            }
+            let Some(next) = presence.chained() else { return Ok(None) };
+            // SAFETY: the root or its next, under the guard.
+            line = unsafe { array.array() }.overflow_line(next);
+            presence = line.presence();
+        }
+    }
+
+    /// Looks up to [`TOGETHER`] keys up, and tells what it found in their order.
+    ///
+    /// First all lines, then their cells, then the nodes are brought into the cache, so the misses of all keys
+    /// overlap, which those of one lookup cannot. Then each is looked up by itself, right for an instant of its own.
+    pub(in crate::raw) fn lookup_together<'g, E>(
+        &'g self,
+        keys: &[SplitKey],
+        guard: &'g Guard,
+        reading: impl Fn(State) -> Now,
+        mut is_match: impl FnMut(usize, &T) -> Result<bool, E>,
+        mut tell: impl FnMut(Option<Hit<'g, T>>),
+    ) -> Result<(), E> {
+        self.bring_candidates(keys);
+        for (i, key) in keys.iter().enumerate() {
+            tell(self.lookup(*key, guard, &reading, |entry| is_match(i, entry), |hit| hit)?);
+        }
+        Ok(())
+    }
+
+    /// Brings what a lookup of some keys, [`TOGETHER`] at most, comes to first into the cache, side by side.
+    fn bring_candidates(&self, keys: &[SplitKey]) {
+        let root = self.lines.root();
+        let mut cells = [None; TOGETHER];
+        for (cell, key) in cells.iter_mut().zip(keys) {
+            // SAFETY: the root, under the caller's guard.
+            let line: &Line = unsafe { root.line_of(*key) };
+            let first = line.candidates(line.presence(), Fingerprint::of(*key)).next();
+            *cell = first.map(|number| line.cell(number));
+        }
+        let mut touched = 0;
+        for cell in cells.into_iter().flatten() {
+            // Acquire: the chunk of the slot.
+            if let Some(slot) = cell.load(Ordering::Acquire).slot() {
+                touched ^= self.slab.node(slot).key();
+            }
+        }
+        black_box(touched);
+    }
+
+    /// Brings the lines of the nodes in some slots, [`TOGETHER`] at most, into the cache side by side.
+    pub(in crate::raw) fn bring_buckets(&self, slots: impl Iterator<Item = SlotIndex>, _guard: &Guard) {
+        let root = self.lines.root();
+        let mut touched = 0;
+        for slot in slots {
+            let key = SplitKey::of_node(self.slab.node(slot).key());
+            // SAFETY: the root, under the guard.
+            let line: &Line = unsafe { root.line_of(key) };
+            touched ^= u32::from(line.presence().is_born());
+        }
+        black_box(touched);
+    }
+
+    /// The line of a key that tells the truth about it: that of the root, or, if it is frozen and its targets are
+    /// born, that of the next array, whatever it says of itself.
+    pub(super) fn view<'g>(&'g self, key: SplitKey, _guard: &'g Guard) -> View<'g> {
+        let array = self.lines.root();
+        // SAFETY: the root, under the guard.
+        let line: &'g Line = unsafe { array.line_of(key) };
+        let presence = line.presence();
+        // SAFETY: as above.
+        if presence.is_frozen()
+            && !planted!(frozen_is_ignored)
+            && let Some(next) = unsafe { array.next() }
+        {
+            // SAFETY: the root's next, under the guard.
+            let line: &'g Line = unsafe { next.line_of(key) };
+            let presence = line.presence();
+            if presence.is_born() {
+                return View { array: next, line, presence };
+            }
+        }
+        View { array, line, presence }
+    }
+}
+
+/// A line, its array, and what it said.
+pub(super) struct View<'g> {
+    pub(super) array: super::array::Root,
+    pub(super) line: &'g Line,
+    pub(super) presence: Presence,
+}
+
+/// The slot that a cell which was present names: published, and not free before the guard ends. None: the entry that
+/// was there is gone since.
+pub(super) fn settle(line: &Line, presence: Presence, number: u32) -> Option<SlotIndex> {
+    let at = line.cell(number);
+    // Acquire: the entry.
+    let cell = at.load(Ordering::Acquire);
+    if !cell.is_unsure() || cell.is_marked() || presence.is_frozen() || planted!(no_second_look) {
+        return cell.slot();
+    }
+    // Acquire: of the cell's publication then, so that the second load of the cell is not older.
+    let again = line.presence();
+    if again == presence {
+        return cell.slot();
+    }
+    if !again.has(number) {
+        return None;
+    }
+    // Acquire: as above.
+    let second: Cell = at.load(Ordering::Acquire);
+    (!second.is_unsure() || second.slot() == cell.slot() || planted!(drafts_of_others_taken))
+        .then(|| second.slot())
+        .flatten()
+}

@@ -1,0 +1,212 @@
+//! Moving the entries of an array's lines to the next array, group by group (DESIGN.md, section 15).
+
+use core::hint::black_box;
+
+use crate::{
+    raw::{
+        guard::Guard,
+        key::{SlotIndex, SplitKey},
+        state::State,
+    },
+    sync::{Ordering, planted},
+};
+
+use super::{
+    List,
+    array::{Array, Root},
+    line::{CELLS, Cell, FIRST_CELL, Fingerprint, Line, Presence, in_second_word},
+};
+
+/// A source and its two targets, two sources and their target, or one and one: by the first line of each, and how
+/// many there are.
+#[derive(Clone, Copy)]
+struct Group {
+    sources: (u32, u32),
+    targets: (u32, u32),
+}
+
+impl Group {
+    /// The group of a line of the older array.
+    fn of(old: Root, new: Root, index: u32) -> Self {
+        let (old, new) = (old.level(), new.level());
+        if new > old {
+            Self { sources: (index, 1), targets: (2 * index, 2) }
+        } else if new < old {
+            Self { sources: (index & !1, 2), targets: (index / 2, 1) }
+        } else {
+            Self { sources: (index, 1), targets: (index, 1) }
+        }
+    }
+}
+
+/// How many lines of the older array a migration goes over together: the sources of a group.
+fn lines_a_group(old: Root, new: Root) -> u32 {
+    if new.level() < old.level() { 2 } else { 1 }
+}
+
+/// A line of the new array that is being filled, the same by all who do it.
+struct Target<'g> {
+    line: &'g Line,
+    presence: Presence,
+    fingerprints: u64,
+    /// How many cells of the line, or of the last one of its chain, are filled.
+    filled: u32,
+    /// Whether another has filled it meanwhile.
+    is_done: bool,
+    chain: Option<Chain<'g>>,
+}
+
+/// The overflow lines of a target, nobody else's before its birth.
+struct Chain<'g> {
+    /// The number of the first one.
+    first: u32,
+    /// The last one, as far as it is filled.
+    last: &'g Line,
+    presence: Presence,
+    fingerprints: u64,
+}
+
+impl<'g> Target<'g> {
+    fn new(line: &'g Line) -> Self {
+        Self { line, presence: Presence::BORN, fingerprints: 0, filled: 0, is_done: false, chain: None }
+    }
+
+    /// Puts an entry in, behind those that are there.
+    fn push(&mut self, slot: SlotIndex, fingerprint: Fingerprint, array: &'g Array) {
+        if self.filled == CELLS {
+            // A line of a chain is not got back: not for nothing.
+            self.is_done |= self.line.presence().is_born();
+            if self.is_done {
+                return;
+            }
+            self.lengthen(array);
+        }
+        let number = FIRST_CELL + self.filled;
+        self.filled += 1;
+        let byte = in_second_word(number, fingerprint);
+        if let Some(chain) = &mut self.chain {
+            chain.presence = chain.presence.with(number, fingerprint);
+            chain.fingerprints |= byte;
+            // Relaxed: published by the birth of the target.
+            chain.last.cell(number).store(Cell::of(slot), Ordering::Relaxed);
+            return;
+        }
+        self.presence = self.presence.with(number, fingerprint);
+        self.fingerprints |= byte;
+        let cell = self.line.cell(number);
+        if planted!(target_stored) {
+            cell.store(Cell::of(slot), Ordering::Release);
+        } else {
+            // Release (the birth covers it). It fails if another has filled it: a filled cell never becomes unset
+            // again, so one that comes late changes nothing.
+            cell.replace(Cell::UNSET, Cell::of(slot), Ordering::Release);
+        }
+    }
+
+    /// Adds an overflow line.
+    #[cold]
+    fn lengthen(&mut self, array: &'g Array) {
+        let (number, line) = array.new_overflow_line();
+        let fresh = |first| Chain { first, last: line, presence: Presence::BORN, fingerprints: 0 };
+        self.chain = Some(match self.chain.take() {
+            None => fresh(number),
+            Some(chain) => {
+                chain.last.fill(chain.presence.chained_to(number), chain.fingerprints);
+                fresh(chain.first)
+            }
+        });
+        self.filled = 0;
+    }
+
+    /// Says that the line is filled, unless it was said.
+    fn give_birth(mut self) {
+        if self.is_done {
+            return;
+        }
+        self.line.fill_fingerprints(self.fingerprints);
+        if let Some(chain) = &self.chain {
+            chain.last.fill(chain.presence, chain.fingerprints);
+            self.presence = self.presence.chained_to(chain.first);
+        }
+        self.line.advance(Presence::UNBORN, self.presence);
+    }
+}
+
+impl<T> List<T> {
+    /// Moves the entries of the group of a line of `old`, which was the root under this guard and has a next array,
+    /// unless that is done. All targets of the group are born then. Returns the next array.
+    pub(super) fn migrate(&self, old: Root, index: u32, _guard: &Guard) -> Root {
+        // SAFETY: it was the root, and is the root's next, under the guard.
+        let Some(new) = (unsafe { old.next() }) else { unreachable!("its lines are frozen after it has one") };
+        let group = Group::of(old, new, index);
+        // SAFETY: as above.
+        let array = unsafe { new.array() };
+        let targets = group.targets.0..group.targets.0 + group.targets.1;
+        // SAFETY: as above; there are so many lines.
+        let target = |index| unsafe { new.line(index) };
+        let is_born = |index| target(index).presence().is_born();
+        // Before any look into a node: a slot that a source names may be free long since.
+        if is_born(targets.start) && (planted!(born_test_of_one_target) || is_born(targets.end - 1)) {
+            return new;
+        }
+        if planted!(born_before_it_is_filled) {
+            targets.clone().for_each(|index| Target::new(target(index)).give_birth());
+        }
+        let mut filling = [target(targets.start), target(targets.end - 1)].map(Target::new);
+        for index in group.sources.0..group.sources.0 + group.sources.1 {
+            // SAFETY: as above.
+            let mut line: &Line = unsafe { old.line(index) };
+            loop {
+                let presence = line.freeze();
+                for number in presence.cells() {
+                    let slot = if planted!(not_marked) {
+                        line.cell(number).load(Ordering::Acquire).slot().expect("present")
+                    } else {
+                        line.cell(number).mark()
+                    };
+                    if planted!(dead_left_out)
+                        && self.slab.node(slot).state.load(Ordering::Acquire) == State::DEAD
+                    {
+                        continue;
+                    }
+                    let key = SplitKey::of_node(self.slab.node(slot).key());
+                    // Of two targets, which.
+                    let which = (new.index_of(key) - targets.start) as usize;
+                    filling[which].push(slot, line.fingerprint(presence, number), array);
+                }
+                let Some(next) = presence.chained() else { break };
+                // SAFETY: as above.
+                line = unsafe { old.array() }.overflow_line(next);
+            }
+        }
+        for target in filling.into_iter().take(targets.len()) {
+            target.give_birth();
+        }
+        new
+    }
+
+    /// Moves a share: the groups of some neighbouring lines of `old`, all at once in the cache.
+    pub(super) fn migrate_share(&self, old: Root, new: Root, lines: core::ops::Range<u32>, guard: &Guard) {
+        self.bring(lines.clone().map(|index| {
+            // SAFETY: it was the root under the guard; there are so many lines.
+            unsafe { old.line(index) }
+        }));
+        for index in lines.step_by(lines_a_group(old, new) as usize) {
+            self.migrate(old, index, guard);
+        }
+    }
+
+    /// Brings the nodes that some lines name into the cache, side by side.
+    pub(super) fn bring<'g>(&self, lines: impl Iterator<Item = &'g Line>) {
+        let mut touched = 0;
+        for line in lines {
+            for number in line.presence().cells() {
+                // Acquire: the chunk of a slot that was swung in.
+                if let Some(slot) = line.cell(number).load(Ordering::Acquire).slot() {
+                    touched ^= self.slab.node(slot).key();
+                }
+            }
+        }
+        black_box(touched);
+    }
+}

@@ -1,0 +1,80 @@
+//! Chains, and what becomes of them.
+
+use core::convert::Infallible;
+
+use super::*;
+use crate::{
+    clock::ClockSource,
+    listener::Listener,
+    raw::{guard, key::SplitKey, table::Table},
+};
+
+fn table() -> Table<u64> {
+    Table::new(0, 1 << 20, PageSize::Usual, 0, ClockSource::monotonic(), Listener::NONE)
+}
+
+fn insert(table: &Table<u64>, hash: u64, entry: u64) {
+    let (key, guard) = (SplitKey::from_hash(hash), guard::pin());
+    let is_match = |mine: &u64, met: &u64| Ok::<_, Infallible>(mine == met);
+    let Ok(_) = table.insert(key, entry, State::NEVER, &guard, is_match);
+}
+
+fn remove(table: &Table<u64>, hash: u64, entry: u64) -> bool {
+    let (key, guard) = (SplitKey::from_hash(hash), guard::pin());
+    let Ok(removed) = table.remove(key, &guard, |met| Ok::<_, Infallible>(*met == entry));
+    removed.is_some()
+}
+
+/// How many lines the chain of a hash has.
+fn chain_len(table: &Table<u64>, hash: u64) -> usize {
+    let guard = guard::pin();
+    let start = table.list.start(SplitKey::from_hash(hash), &guard);
+    // SAFETY: the root, under the guard.
+    let array = unsafe { start.array.array() };
+    let next = |presence: &line::Presence| {
+        presence.chained().map(|number| array.overflow_line(number).presence())
+    };
+    core::iter::successors(Some(start.presence), next).count()
+}
+
+/// A line with a chain gains nothing, so one more key than its cells would make the chain longer for ever.
+#[test]
+fn a_chain_has_no_more_lines_than_entries_and_one() {
+    let table = table();
+    let keys = u64::from(line::CELLS) + 1;
+    (0..keys).for_each(|key| insert(&table, 7, key));
+    for round in 0..20_000 {
+        let key = round % keys;
+        assert!(remove(&table, 7, key));
+        insert(&table, 7, key);
+        assert!(chain_len(&table, 7) as u64 <= keys + 1, "after {round} rounds");
+    }
+    table.assert_well_formed();
+}
+
+/// Chains are made anew now and then, and so are the lines that were handed out for them.
+#[test]
+fn overflow_lines_do_not_pile_up() {
+    let table = table();
+    (0..5_000).for_each(|key| insert(&table, key, key));
+    for round in 0..200_000 {
+        let key = 1_000_000 + round % 12;
+        insert(&table, 7, key);
+        remove(&table, 7, 1_000_000 + (round + 1) % 12);
+    }
+    let guard = guard::pin();
+    let start = table.list.start(SplitKey::from_hash(7), &guard);
+    // SAFETY: the root, under the guard.
+    let lines = unsafe { start.array.array() }.overflow_lines();
+    assert!(lines < start.array.lines(), "{lines} overflow lines beside {}", start.array.lines());
+}
+
+#[test]
+fn thousands_of_entries_of_one_hash_come_and_go() {
+    let table = table();
+    (0..2_000).for_each(|key| insert(&table, 7, key));
+    table.assert_well_formed();
+    assert!((0..2_000).all(|key| remove(&table, 7, key)));
+    assert_eq!(table.entries(), 0);
+    table.assert_well_formed();
+}
