@@ -14,6 +14,11 @@ use super::{
     state::{Now, State},
 };
 
+mod stretch;
+
+pub(super) use stretch::Stretch;
+use stretch::stretches;
+
 /// Slots a block: as many as a word has bits. Few in a model, which knows each slot by itself.
 pub(super) const BLOCK_SLOTS: u32 = if MODEL { 4 } else { 64 };
 /// The bits of all slots of a block.
@@ -545,40 +550,4 @@ impl Blocks {
         }
         slots
     }
-}
-
-/// Neighbouring slots: some of one block, or all of some blocks.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stretch {
-    /// The first block.
-    block: u32,
-    blocks: u32,
-    /// Which slots of each.
-    slots: u64,
-}
-
-impl Stretch {
-    /// The number of the first slot.
-    pub(super) fn first(self) -> u32 {
-        slot_of(self.block, self.slots).0
-    }
-
-    pub(super) fn len(self) -> u32 {
-        self.blocks * self.slots.count_ones()
-    }
-
-    fn blocks(self) -> core::ops::Range<u32> {
-        self.block..self.block + self.blocks
-    }
-}
-
-/// The stretches that some slots of each of some blocks make up: one, if those are all.
-fn stretches(block: u32, blocks: u32, mut left: u64) -> impl Iterator<Item = Stretch> {
-    core::iter::from_fn(move || {
-        let from = left & left.wrapping_neg();
-        // The carry ends the ones above the lowest.
-        let slots = left & !left.wrapping_add(from);
-        left &= !slots;
-        (slots != 0).then_some(Stretch { block, blocks, slots })
-    })
 }
