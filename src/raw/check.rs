@@ -1,48 +1,30 @@
-//! The shape of a list at rest, checked. For tests and models only.
+//! The shape of the index at rest, checked. For tests and models only.
+
+use std::collections::HashSet;
+
+use smallvec::SmallVec;
 
 use crate::sync::Ordering;
 
-use super::{
-    link::{Order, SentinelId, Target},
-    index::Index,
-    table::Table,
-};
+use super::{guard, table::Table};
 
 impl<T> Table<T> {
-    /// Walks the list, with no write running, and panics if it is not well-formed: in order, its
-    /// sentinels each linked once and unmarked, its nodes alive, as many as are counted, and each
-    /// slot accounted for.
+    /// Walks over all lines, with no write running, and panics if they are not well-formed: each names living
+    /// entries of its own keys, none twice, as many as are counted, and each slot accounted for.
     pub(crate) fn assert_well_formed(&self) {
-        let Index { directory, slab, .. } = &self.index;
-        let (mut nodes, mut sentinels) = (0, 1);
-        let mut place = Order::of_node(0);
-        let mut sentinel = SentinelId::HEAD;
-        let mut link = directory.cell(SentinelId::HEAD).load(Ordering::Acquire);
-        loop {
-            assert!(link.is_ready(), "an unset or marked link behind {place:?}");
-            match link.target() {
-                Target::End => break,
-                Target::Sentinel(id) => {
-                    assert!(id.order() > sentinel.order(), "{id:?} behind {sentinel:?}");
-                    assert!(id.order() > place || nodes == 0, "{id:?} behind a node of its bucket");
-                    sentinels += 1;
-                    sentinel = id;
-                    link = directory.cell(id).load(Ordering::Acquire);
-                }
-                Target::Node(slot) => {
-                    let node = slab.node(slot);
-                    let at = Order::of_node(node.key());
-                    assert!(at >= place && at > sentinel.order(), "{slot:?} out of order");
-                    place = at;
-                    nodes += 1;
-                    let state = node.state.load(Ordering::Acquire);
-                    assert!(!state.is_terminal(), "{slot:?} is {state:?}, yet linked");
-                    link = node.next.load(Ordering::Acquire);
-                }
-            }
+        let guard = guard::pin();
+        let mut slots = SmallVec::<[_; 64]>::new();
+        for range in self.ranges() {
+            self.index.list_range(range, &mut slots, |named| named.slot, &guard);
         }
-        assert_eq!(nodes, self.entries(), "linked nodes, and the count of them");
-        assert!(sentinels >= 1 << directory.level(), "a sentinel of the level is not linked");
+        for slot in &slots {
+            let state = self.index.slab.node(*slot).state.load(Ordering::Acquire);
+            assert!(!state.is_terminal(), "{slot:?} is {state:?}, yet named");
+        }
+        let once: HashSet<u32> = slots.iter().map(|slot| slot.0).collect();
+        assert_eq!(once.len(), slots.len(), "a slot is named twice");
+        assert_eq!(slots.len(), self.entries(), "named slots, and the count of entries");
+        drop(guard);
         let figures = self.figures();
         let accounted = figures.entries + figures.free_slots + figures.pending;
         assert_eq!(accounted, figures.slots, "entries, free and pending slots are all slots");

@@ -161,23 +161,6 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
         unsafe { core::slice::from_raw_parts(first, len.min(left)) }
     }
 
-    /// The element whose number is half of `odd`, which is odd, for a caller who knows its chunk: without
-    /// taking the odd bit off first.
-    ///
-    /// # Safety
-    ///
-    /// - As for `get`; and `chunk` is the number's.
-    #[inline]
-    pub(super) unsafe fn get_half(&self, chunk: usize, odd: usize) -> &T {
-        debug_assert!(chunk == N::chunk_of((odd / 2) as u32) || N::span(chunk).1 == 0);
-        debug_assert!(odd % 2 == 1 && size_of::<T>().is_multiple_of(2));
-        // SAFETY: as the caller says.
-        let chunk = unsafe { self.chunk(chunk) };
-        let half = size_of::<T>() / 2;
-        // SAFETY: as in `get`.
-        unsafe { &*chunk.wrapping_byte_add(odd * half).wrapping_byte_sub(half) }
-    }
-
     /// A chunk's pointer.
     ///
     /// # Safety
@@ -231,14 +214,6 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
         iter::successors(self.owned.get(), |owned| owned.next.get())
     }
 
-    /// Makes `alias` another name for a chunk that is there.
-    pub(super) fn alias(&self, alias: usize, chunk: usize) {
-        debug_assert_eq!(N::span(alias).1, 0);
-        // Release (O6): as in `ensure`.
-        let chunk = self.chunks[chunk].load(Ordering::Acquire);
-        self.chunks[alias].store(chunk, Ordering::Release);
-    }
-
     /// Gives the memory of `len` elements from `number` back to the system, as far as it fills whole pages of a
     /// mapped chunk; returns how many bytes that was. They stay usable, and read as zeros or as what they were.
     ///
@@ -275,9 +250,9 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
 }
 
 #[cfg(not(any(loom, shuttle)))]
-use heap_or_pages::Memory;
+pub(super) use heap_or_pages::Memory;
 #[cfg(any(loom, shuttle))]
-use one_by_one::Memory;
+pub(super) use one_by_one::Memory;
 
 #[cfg(not(any(loom, shuttle)))]
 mod heap_or_pages {
@@ -306,7 +281,7 @@ mod heap_or_pages {
     }
 
     /// Memory for some elements.
-    pub(super) enum Memory<T> {
+    pub(in crate::raw) enum Memory<T> {
         /// The allocator's, for so many.
         Heap(NonNull<T>, u32),
         /// Mapped. (In a box, since most are small ones.)
@@ -326,7 +301,7 @@ mod heap_or_pages {
 
     impl<T: Zeroed> Memory<T> {
         /// Memory for `len` elements, all zeros.
-        pub(super) fn zeroed(len: u32, page_size: PageSize) -> Self {
+        pub(in crate::raw) fn zeroed(len: u32, page_size: PageSize) -> Self {
             const { assert!(!mem::needs_drop::<T>() && size_of::<T>() > 0) }
             let layout = layout::<T>(len);
             if maps()
@@ -352,7 +327,7 @@ mod heap_or_pages {
 
     impl<T> Memory<T> {
         /// Where it begins.
-        pub(super) fn base(&self) -> *mut T {
+        pub(in crate::raw) fn base(&self) -> *mut T {
             match self {
                 Self::Heap(base, _) => base.as_ptr(),
                 Self::Pages(pages) => pages.as_ptr().cast_mut().cast(),
@@ -387,7 +362,7 @@ mod heap_or_pages {
         ///
         /// - `from + count` is not past the end.
         /// - Nobody uses those elements meanwhile, but for atomic loads that expect zeros as well.
-        pub(super) unsafe fn give_back(&self, from: usize, count: usize) -> usize {
+        pub(in crate::raw) unsafe fn give_back(&self, from: usize, count: usize) -> usize {
             let range = self.pages_in(from, count);
             #[cfg(any(target_os = "linux", target_os = "android"))]
             if let Self::Pages(pages) = self
@@ -426,7 +401,7 @@ mod one_by_one {
 
     use super::{PageSize, Zeroed};
 
-    pub(super) struct Memory<T>(Box<[T]>);
+    pub(in crate::raw) struct Memory<T>(Box<[T]>);
 
     impl<T: Zeroed> Memory<T> {
         pub(super) fn zeroed(len: u32, _: PageSize) -> Self {

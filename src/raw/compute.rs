@@ -5,8 +5,8 @@ use crate::{listener::RemovalCause, sync::planted};
 use super::{
     draft::{Draft, Waiting},
     guard::Guard,
-    key::{SlotIndex, SplitKey},
     index::{Found, Located},
+    key::{SlotIndex, SplitKey},
     put::Put,
     state::State,
     stripe::Turn,
@@ -60,7 +60,7 @@ impl<K, V> Table<(K, V)> {
                         let Decision::Put(deadline) = decide(waiting, None) else {
                             return Ok(Computed::Left(None));
                         };
-                        let draft = &mut Draft::new(&self.index.slab, waiting);
+                        let draft = &mut Draft::new(&self.index, waiting, guard);
                         let state = deadline.unwrap_or(State::NEVER);
                         match self.append(draft, key, state, &gap, turn) {
                             Some(entry) => return Ok(Computed::Put(Put { entry, replaced: None })),
@@ -73,7 +73,7 @@ impl<K, V> Table<(K, V)> {
             turn.leave();
             match decide(waiting, seen.map(|entry| Met { entry, slot: old.slot() })) {
                 Decision::Put(deadline) => {
-                    let draft = &mut Draft::new(&self.index.slab, waiting);
+                    let draft = &mut Draft::new(&self.index, waiting, guard);
                     while self.is_still(&mut old, seen.is_some()) {
                         // The new entry takes over the deadline it is judged by, so a renewal between
                         // fails the step and is not lost.

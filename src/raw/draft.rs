@@ -2,13 +2,14 @@
 
 use core::ptr;
 
-use crate::sync::Ordering;
+use crate::sync::{Ordering, planted};
 
 use super::{
     guard::Guard,
+    index::{Index, Reserved},
     key::SlotIndex,
-    slab::Slab,
     state::State,
+    stripe::Turn,
 };
 
 /// A key and a value that wait to be put, in the frame of the caller of the write.
@@ -86,18 +87,31 @@ unsafe fn move_out<X>(from: &mut Option<X>, place: *mut X) {
 const NOT_THERE: &str = "an entry waits until it is put";
 
 /// An entry on its way into the map. It waits with the caller, then it is in a slot that nobody else knows; if the
-/// operation fails or panics, it goes back to the caller, and the slot is given back. So a draft never drops an entry.
+/// operation fails or panics, it goes back to the caller, and the slot is given back, or retired if a cell named it.
+/// So a draft never drops an entry.
 pub(super) struct Draft<'g, 'w, K, V> {
-    slab: &'g Slab<(K, V)>,
+    index: &'g Index<(K, V)>,
+    guard: &'g Guard,
     waiting: &'w mut Waiting<K, V>,
     /// Where the entry is, if it does not wait.
     slot: Option<SlotIndex>,
+    reserved: Reserved<'g>,
 }
 
 impl<'g, 'w, K, V> Draft<'g, 'w, K, V> {
     #[inline]
-    pub(super) fn new(slab: &'g Slab<(K, V)>, waiting: &'w mut Waiting<K, V>) -> Self {
-        Self { slab, waiting, slot: None }
+    pub(super) fn new(
+        index: &'g Index<(K, V)>,
+        waiting: &'w mut Waiting<K, V>,
+        guard: &'g Guard,
+    ) -> Self {
+        Self { index, guard, waiting, slot: None, reserved: Reserved::default() }
+    }
+
+    /// What it has reserved in a line.
+    #[inline]
+    pub(super) fn reserved(&mut self) -> &mut Reserved<'g> {
+        &mut self.reserved
     }
 
     /// The key, wherever it is.
@@ -105,19 +119,18 @@ impl<'g, 'w, K, V> Draft<'g, 'w, K, V> {
     pub(super) fn key(&self) -> &K {
         match self.slot {
             // SAFETY: `place` filled the slot, which is ours until `publish`.
-            Some(slot) => unsafe { &self.slab.node(slot).entry().0 },
+            Some(slot) => unsafe { &self.index.slab.node(slot).entry().0 },
             None => self.waiting.key(),
         }
     }
 
-    /// Puts the entry into a slot, if it is not in one, by means of `take`; sets its state and its
-    /// link. Nobody else sees them before the slot is published.
+    /// Puts the entry into a slot, if it is not in one, by means of `take`; sets its state.
+    /// Nobody else sees it before the slot is published.
     #[inline]
     pub(super) fn place(
         &mut self,
         key: u32,
         state: State,
-        next: Link,
         take: impl FnOnce() -> SlotIndex,
     ) -> SlotIndex {
         let slot = self.slot.unwrap_or_else(|| {
@@ -127,23 +140,23 @@ impl<'g, 'w, K, V> Draft<'g, 'w, K, V> {
                 unsafe { self.waiting.move_to(place) };
             };
             // SAFETY: just taken, and `write` moves the entry.
-            unsafe { self.slab.node(slot).fill(key, write) };
+            unsafe { self.index.slab.fill(slot, key, write) };
             self.slot = Some(slot);
             slot
         });
-        let node = self.slab.node(slot);
-        // Relaxed: published by the Release of the link (O1) or of the old state (O2).
-        node.next.store(next, Ordering::Relaxed);
-        node.state.store(state, Ordering::Relaxed);
+        // Relaxed: published by the Release of its cell (O1) or of the old state (O2).
+        self.index.slab.node(slot).state.store(state, Ordering::Relaxed);
         slot
     }
 
-    /// The slot was published under this guard: it belongs to the list now.
+    /// The slot was published under this guard: it belongs to the map now. A cell that the draft has in vain is left:
+    /// it was put in the place of another.
     #[inline]
     pub(super) fn publish(&mut self, _guard: &'g Guard) -> &'g (K, V) {
+        self.reserved.vacate();
         match self.slot.take() {
-            // SAFETY: I4: in the list under the guard.
-            Some(slot) => unsafe { self.slab.node(slot).entry() },
+            // SAFETY: I4: named by a line under the guard.
+            Some(slot) => unsafe { self.index.slab.node(slot).entry() },
             None => unreachable!("a draft is placed before it is published"),
         }
     }
@@ -155,8 +168,14 @@ impl<'g, 'w, K, V> Draft<'g, 'w, K, V> {
             let (key, value) = unsafe { entry.read() };
             (self.waiting.key, self.waiting.value) = (Some(key), Some(value));
         };
+        self.reserved.vacate();
         // SAFETY: filled by `place`, never published: no one else can read it. `read` moves the entry.
-        unsafe { self.slab.take_back(slot, read) };
+        unsafe { self.index.slab.take_out(slot, read) };
+        if self.reserved.was_never_named() || planted!(named_draft_given_back_at_once) {
+            self.index.slab.blocks.give_back(slot);
+        } else {
+            self.index.limbo.retire(slot, &mut Turn::new(&self.index.stripes, self.guard));
+        }
     }
 }
 

@@ -138,7 +138,6 @@ pub(super) fn reload<T>(node: &Node<T>) -> State {
 }
 
 /// The entry of a node that was met under the guard.
-#[cfg(lines)]
 pub(super) fn entry<'g, T>(node: &'g Node<T>, _guard: &'g Guard) -> &'g T {
     // SAFETY: I4: a cell that was present named it, under the guard.
     unsafe { node.entry() }

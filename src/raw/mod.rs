@@ -59,13 +59,13 @@ mod table;
 #[allow(unsafe_code)] // names its words zeroed
 mod tokens;
 mod upkeep;
-mod walk;
 
 pub(crate) use blocks::MAX_SLOTS;
 pub(crate) use chunked::PageSize;
 pub(crate) use compute::{Computed, Decision, Met};
 pub(crate) use draft::Waiting;
 pub(crate) use guard::{Guard, pin};
+pub(crate) use index::Position;
 pub(crate) use index::TOGETHER;
 pub(crate) use key::SplitKey;
 #[cfg(not(any(loom, shuttle)))]
@@ -77,4 +77,3 @@ pub(crate) use stripe::{chain_count, thread_number};
 pub(crate) use table::Table;
 pub use tokens::RefreshToken;
 pub(crate) use upkeep::Figures;
-pub(crate) use walk::Position;

@@ -1,13 +1,13 @@
 //! Putting an entry, in the place of that of its key or where there is none. The two steps by which an entry gets into
-//! the list are here, for all that put one.
+//! the index are here, for all that put one.
 
 use crate::{listener::RemovalCause, sync::planted};
 
 use super::{
     draft::{Draft, Waiting},
     guard::Guard,
-    key::SplitKey,
     index::{Found, Gap, Located},
+    key::SplitKey,
     state::State,
     stripe::Turn,
     table::Table,
@@ -62,7 +62,7 @@ impl<K, V> Table<(K, V)> {
         replace_visible: bool,
     ) -> Result<Outcome<'g, (K, V)>, E> {
         let turn = &mut self.turn(guard);
-        let draft = &mut Draft::new(&self.index.slab, waiting);
+        let draft = &mut Draft::new(&self.index, waiting, guard);
         loop {
             match self.index.find_entry(key, turn, |(met, _)| is_match(draft.key(), met))? {
                 Found::Gap(gap) => {
@@ -100,8 +100,8 @@ impl<K, V> Table<(K, V)> {
         gap: &Gap<'g>,
         turn: &mut Turn<'g>,
     ) -> Option<&'g (K, V)> {
-        let slot = draft.place(key.node_key(), state, gap.next, || self.take_slot(turn));
-        if !gap.append(slot) {
+        let slot = draft.place(key.node_key(), state, || self.take_slot(turn));
+        if !gap.append(slot, draft.reserved()) {
             return None;
         }
         let entry = draft.publish(turn.guard);
@@ -123,7 +123,7 @@ impl<K, V> Table<(K, V)> {
         visible: bool,
         turn: &mut Turn<'g>,
     ) -> Option<&'g (K, V)> {
-        let slot = draft.place(key.node_key(), state, Link::UNSET, || self.take_slot(turn));
+        let slot = draft.place(key.node_key(), state, || self.take_slot(turn));
         let moved = State::moved(slot, visible);
         if !old.advance(if planted!(replace_by_remove) { State::DEAD } else { moved }) {
             return None;

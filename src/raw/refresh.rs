@@ -1,7 +1,7 @@
 //! Early refresh: of the callers that find an entry near its deadline, one gets the token.
 
 use super::{
-    compute::Met, guard::Guard, key::SplitKey, index::Found, table::Table, tokens::RefreshToken,
+    compute::Met, guard::Guard, index::Found, key::SplitKey, table::Table, tokens::RefreshToken,
 };
 
 /// What [`Table::get_or_refresh`] found: an entry and how it stands with it.

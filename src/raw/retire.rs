@@ -10,7 +10,7 @@
 use core::ptr;
 
 use crate::sync::{
-    Arc, AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, MODEL, Ordering, UnsafeCell, planted,
+    Arc, AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, MODEL, Ordering, UnsafeCell, planted,
 };
 
 use super::{guard::Guard, key::SlotIndex, stripe::Turn};
@@ -71,9 +71,9 @@ struct Ready {
     /// Grace periods begun and ended by [`Limbo::begin_grace`]: odd while one goes on.
     graces: AtomicUsize,
     /// The last ticket that was dealt.
-    tickets: AtomicU32,
+    tickets: AtomicU64,
     /// The last ticket whose grace period is over; see [`Limbo::next_ticket`].
-    past: AtomicU32,
+    past: AtomicU64,
     /// Batches that were to be reclaimed, where it was refused; see [`Limbo::owe`].
     owed: AtomicUsize,
 }
@@ -84,8 +84,8 @@ impl Ready {
             head: AtomicPtr::new(ptr::null_mut()),
             closed: AtomicBool::new(false),
             graces: AtomicUsize::new(0),
-            tickets: AtomicU32::new(0),
-            past: AtomicU32::new(0),
+            tickets: AtomicU64::new(0),
+            past: AtomicU64::new(0),
             owed: AtomicUsize::new(0),
         }
     }
@@ -230,14 +230,15 @@ impl Limbo {
         self.ready.graces.load(Ordering::Acquire) != grace.0
     }
 
-    /// A number for a grace period that others wait for as well. Some are never used; of those that are, one
-    /// at a time is waited for, and later ones have larger numbers.
-    pub(super) fn next_ticket(&self) -> u32 {
-        self.ready.tickets.fetch_add(1, Ordering::Relaxed) + 1
+    /// A number for a grace period that others wait for as well: 64 bits, which no program uses up. To be drawn after
+    /// what is to be waited for was left; later ones have larger numbers.
+    pub(super) fn next_ticket(&self) -> u64 {
+        // AcqRel: what was left before a smaller number was drawn comes before the note of a larger one.
+        self.ready.tickets.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     /// Notes, when every pin that exists now has ended, that the grace period of this ticket is over.
-    pub(super) fn defer_note(&self, ticket: u32, guard: &Guard) {
+    pub(super) fn defer_note(&self, ticket: u64, guard: &Guard) {
         let ready = Arc::clone(&self.ready);
         // Release: whoever finds it past comes behind all pins that it waited for.
         guard.defer(move || _ = ready.past.fetch_max(ticket, Ordering::Release));
@@ -245,7 +246,7 @@ impl Limbo {
     }
 
     /// Whether the grace period of this ticket is over, or that of a later one.
-    pub(super) fn is_past(&self, ticket: u32) -> bool {
+    pub(super) fn is_past(&self, ticket: u64) -> bool {
         self.ready.past.load(Ordering::Acquire) >= ticket
     }
 

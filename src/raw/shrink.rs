@@ -1,4 +1,4 @@
-//! Giving memory back: runs of free slots to the system, and levels of the directory that are far too large.
+//! Giving memory back: runs of free slots to the system, and an index that is far too large.
 //!
 //! A write does a little of it now and then; a full sweep does all that is worth it, and
 //! [`Table::shrink_to_fit`] all there is (DESIGN.md, sections 3 and 6).
@@ -21,8 +21,7 @@ const RUNS_AT_ONCE: u32 = 16;
 impl<T> Table<T> {
     /// The share of a write in giving memory back, now and then.
     pub(super) fn tidy_some<'g>(&'g self, entries: usize, turn: &mut Turn<'g>) {
-        let Index { directory, limbo, .. } = &self.index;
-        directory.shrink(entries, false, limbo, turn.guard);
+        self.index.lines.shrink(entries, false, turn.guard);
         if self.drain(entries) > 0 {
             self.release_some(RUNS_PER_WRITE, true);
         }
@@ -31,29 +30,28 @@ impl<T> Table<T> {
     /// Gives back what is worth it.
     pub(super) fn tidy(&self) {
         self.release_all(|| self.drain(self.entries()));
-        self.shrink_directory(false);
+        self.shrink_index(false);
     }
 
-    /// Gives back all there is: free slots as far as they fill whole runs, and the levels of the directory
-    /// above the one that a fresh map of these entries has.
+    /// Gives back all there is: free slots as far as they fill whole runs, and an index larger than a
+    /// fresh map of these entries has.
     pub(crate) fn shrink_to_fit(&self) {
         self.settle_all();
         self.release_all(|| self.idle_slots(self.entries()));
-        self.shrink_directory(true);
+        self.shrink_index(true);
     }
 
-    /// Finishes what was begun with the directory, and gives levels up, one after the other, for as long as
-    /// grace periods pass.
-    fn shrink_directory(&self, exactly: bool) {
-        let Index { directory, limbo, stripes, .. } = &self.index;
+    /// Finishes what was begun with the index, and halves it, time after time, for as long as grace periods pass.
+    fn shrink_index(&self, exactly: bool) {
+        let Index { lines, stripes, .. } = &self.index;
         let mut vain = 0;
         while vain < PATIENT_ROUNDS {
             let guard = guard::pin();
-            directory.shrink(stripes.entries(), exactly, limbo, &guard);
-            if !directory.is_busy() {
+            lines.shrink(stripes.entries(), exactly, &guard);
+            if !lines.is_busy(&guard) {
                 break;
             }
-            if self.help_directory(&mut self.turn(&guard)) {
+            if self.index.help(&self.turn(&guard)) {
                 vain = 0;
             } else {
                 vain += 1;

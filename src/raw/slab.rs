@@ -45,11 +45,9 @@ impl Numbering for SlotNumbers {
     }
 }
 
-/// One node of the list, and its slot.
+/// An entry and its state, in its slot.
 #[repr(C)]
 pub(super) struct Node<T> {
-    pub(super) next: AtomicLink,
-    key: AtomicU32,
     pub(super) state: AtomicState,
     entry: UnsafeCell<MaybeUninit<T>>,
     /// How often the slot was emptied.
@@ -62,14 +60,11 @@ pub(super) struct Node<T> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Life(#[cfg(debug_assertions)] u32);
 
-// SAFETY: zeros are an unset link, key 0, the free state and an entry that is not there; atomics,
-// integers and `MaybeUninit` need no drop.
+// SAFETY: zeros are the free state and an entry that is not there; atomics, integers and `MaybeUninit` need no drop.
 unsafe impl<T> Zeroed for Node<T> {
     #[cfg(any(loom, shuttle))]
     fn zeroed() -> Self {
         Self {
-            next: AtomicLink::unset(),
-            key: AtomicU32::new(0),
             state: AtomicState::free(),
             entry: UnsafeCell::new(MaybeUninit::uninit()),
             #[cfg(debug_assertions)]
@@ -79,13 +74,6 @@ unsafe impl<T> Zeroed for Node<T> {
 }
 
 impl<T> Node<T> {
-    #[inline]
-    pub(super) fn key(&self) -> u32 {
-        // Relaxed: written before the node is published, and not again before its grace period is
-        // over (I4). A sweep may read the key of a slot in any state, and only as a hint.
-        self.key.load(Ordering::Relaxed)
-    }
-
     /// The life that the slot is in.
     #[inline]
     pub(super) fn life(&self) -> Life {
@@ -110,22 +98,6 @@ impl<T> Node<T> {
             // SAFETY: filled, as the caller says.
             unsafe { entry.assume_init_ref() }
         })
-    }
-
-    /// Puts an entry into a slot that was just taken, with the key that places it.
-    ///
-    /// # Safety
-    ///
-    /// - The slot was taken, is empty, and is the caller's alone (I5).
-    /// - `write` moves an entry to where it is told.
-    #[inline]
-    pub(super) unsafe fn fill(&self, key: u32, write: impl FnOnce(*mut T)) {
-        self.entry.with_mut(|cell| {
-            poison::off(cell, 1);
-            write(cell.cast());
-        });
-        // Relaxed: published by the Release of the link (O1) or of the old state (O2).
-        self.key.store(key, Ordering::Relaxed);
     }
 
     /// Takes the entry out and frees the slot for the next (the bitmap apart).
@@ -169,8 +141,21 @@ impl<T> Node<T> {
 #[derive(Debug)]
 pub(super) struct Full;
 
+/// The upper half of the split-order key of the entry in a slot: what tells its line. Beside the nodes, so that a
+/// migration, which asks for nothing else, finds sixteen of them in a cache line.
+struct NodeKey(AtomicU32);
+
+// SAFETY: an atomic integer: zero is valid, nothing to drop.
+unsafe impl Zeroed for NodeKey {
+    #[cfg(any(loom, shuttle))]
+    fn zeroed() -> Self {
+        Self(AtomicU32::new(0))
+    }
+}
+
 pub(super) struct Slab<T> {
     nodes: Chunked<Node<T>, SlotNumbers>,
+    keys: Chunked<NodeKey, SlotNumbers>,
     pub(super) blocks: Blocks,
     pub(super) tokens: Tokens,
     /// How many slots a magazine holds at most, and a stripe takes from a block at once.
@@ -190,6 +175,7 @@ impl<T> Slab<T> {
         let share = share.min((MAGAZINE_BYTES / size_of::<Node<T>>()) as u32);
         Self {
             nodes: Chunked::new(),
+            keys: Chunked::new(),
             page_size,
             blocks: Blocks::new(max_slots, size_of::<Node<T>>()),
             tokens: Tokens::new(),
@@ -208,6 +194,34 @@ impl<T> Slab<T> {
     pub(super) fn node(&self, slot: SlotIndex) -> &Node<T> {
         // SAFETY: I5: `fresh_block` ensured the chunk before it handed the block out.
         unsafe { self.nodes.get(slot.0) }
+    }
+
+    /// The upper half of the key of the entry in a slot that was handed out.
+    #[inline]
+    pub(super) fn key(&self, slot: SlotIndex) -> u32 {
+        // SAFETY: I5: as in `node`.
+        let NodeKey(key) = unsafe { self.keys.get(slot.0) };
+        // Relaxed: written before the slot is published, and not again before its grace period is over (I4). A sweep
+        // may read the key of a slot in any state, and only as a hint.
+        key.load(Ordering::Relaxed)
+    }
+
+    /// Puts an entry into a slot that was just taken, with the key that places it.
+    ///
+    /// # Safety
+    ///
+    /// - The slot was taken, is empty, and is the caller's alone (I5).
+    /// - `write` moves an entry to where it is told.
+    #[inline]
+    pub(super) unsafe fn fill(&self, slot: SlotIndex, key: u32, write: impl FnOnce(*mut T)) {
+        self.node(slot).entry.with_mut(|cell| {
+            poison::off(cell, 1);
+            write(cell.cast());
+        });
+        // SAFETY: I5: as in `node`.
+        let NodeKey(word) = unsafe { self.keys.get(slot.0) };
+        // Relaxed: published by the Release of its cell (O1) or of the old state (O2).
+        word.store(key, Ordering::Relaxed);
     }
 
     /// The slots of a block that are not free: memory that was given back is not touched through them.
@@ -239,7 +253,8 @@ impl<T> Slab<T> {
             self.released_slots() * size_of::<Node<T>>()
         };
         let handed_out = self.blocks.slots() as usize * size_of::<Node<T>>();
-        handed_out.saturating_sub(not_in_use) + self.blocks.bytes() + self.tokens.bytes()
+        let keys = self.blocks.slots() as usize * size_of::<NodeKey>();
+        handed_out.saturating_sub(not_in_use) + keys + self.blocks.bytes() + self.tokens.bytes()
     }
 
     /// Takes a free slot. Lock-free, the allocation of a chunk apart; no user code.
@@ -265,8 +280,10 @@ impl<T> Slab<T> {
 
     /// Takes up to `most` slots of the next block of memory never used before.
     fn fresh_block(&self, most: u32) -> Option<(u32, u64)> {
-        let block =
-            self.blocks.hand_out(|block| self.nodes.ensure(block * BLOCK_SLOTS, self.page_size))?;
+        let block = self.blocks.hand_out(|block| {
+            self.nodes.ensure(block * BLOCK_SLOTS, self.page_size);
+            self.keys.ensure(block * BLOCK_SLOTS, self.page_size);
+        })?;
         let slots = self.blocks.take_from(block, most);
         if self.blocks.free(block) != 0 {
             self.blocks.list(block);
@@ -314,16 +331,15 @@ impl<T> Slab<T> {
             })
     }
 
-    /// Takes the entry out of a slot that no list ever held, by means of `read`, and gives the slot back.
+    /// Takes the entry out of a slot that was never published, by means of `read`; the slot stays taken.
     ///
     /// # Safety
     ///
-    /// - The slot is filled, was never published, and is reclaimed this once.
+    /// - The slot is filled, was never published, and is emptied this once.
     /// - `read` moves the entry out of where it is told.
-    pub(super) unsafe fn take_back(&self, slot: SlotIndex, read: impl FnOnce(*const T)) {
+    pub(super) unsafe fn take_out(&self, slot: SlotIndex, read: impl FnOnce(*const T)) {
         // SAFETY: filled and never published, as the caller says.
         unsafe { self.node(slot).move_out(read) };
-        self.blocks.give_back(slot);
     }
 
     /// Takes the entry out of a slot, by means of `read`, and makes the slot free, for this stripe if it can. The
@@ -345,6 +361,12 @@ impl<T> Slab<T> {
         self.tokens.forget(slot);
         // SAFETY: filled and unread, as the caller says.
         unsafe { self.node(slot).move_out(read) };
+        self.free(slot, turn);
+    }
+
+    /// Makes an empty slot free, for this stripe if it can.
+    #[inline]
+    pub(super) fn free(&self, slot: SlotIndex, turn: &mut Turn<'_>) {
         debug_assert!(
             self.blocks.taken(block_of(slot)) & 1 << (slot.0 % BLOCK_SLOTS) != 0,
             "I5: slot {} freed twice",

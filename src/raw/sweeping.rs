@@ -13,8 +13,8 @@ use crate::{
 use super::{
     blocks::{BLOCK_SLOTS, BlockNumbers},
     guard,
-    key::SlotIndex,
     index::TOGETHER,
+    key::SlotIndex,
     state::{Now, State},
     stripe::Turn,
     table::Table,
@@ -206,7 +206,7 @@ impl<T> Table<T> {
             }
         }
         for group in due[..len].chunks(TOGETHER) {
-            self.index.bring_buckets(group.iter().map(|(slot, _)| *slot));
+            self.index.bring_lines(group.iter().map(|(slot, _)| *slot), turn.guard);
             for &(slot, state) in group {
                 if self.claim_expired(slot, state, turn) {
                     swept.removed += 1;
@@ -235,7 +235,15 @@ impl<T> Table<T> {
     /// Ends the entry in `slot` if it is linked and still in the state that was due. A renewed or
     /// recycled slot is in another, and is left alone.
     fn claim_expired<'g>(&'g self, slot: SlotIndex, due: State, turn: &mut Turn<'g>) -> bool {
-        let Some(mut old) = self.index.locate(slot, turn) else { return false };
+        let mut located = self.index.locate(slot, turn);
+        if located.is_none() {
+            // It may have replaced another a moment ago, whose name still stands there. Relaxed: a hint.
+            let is_due = self.index.slab.node(slot).state.load(Ordering::Relaxed) == due;
+            if is_due && self.index.swing_to(slot, turn) {
+                located = self.index.locate(slot, turn);
+            }
+        }
+        let Some(mut old) = located else { return false };
         if planted!(sweep_without_claim) {
             self.end(&old, RemovalCause::Expired, turn);
             return true;

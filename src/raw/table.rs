@@ -14,11 +14,10 @@ use crate::{
 use super::{
     blocks::block_of,
     chunked::PageSize,
-    directory::Directory,
     guard::Guard,
+    index::{Found, Index, Lines, Located},
+    judge::{self, Hit},
     key::{SlotIndex, SplitKey},
-    index::{Found, Index, Located},
-    judge::Hit,
     retire::Limbo,
     slab::Slab,
     state::{Now, State},
@@ -28,7 +27,7 @@ use super::{
 
 /// The map without hashing: entries `T` by split-order key and a closure that knows equality.
 pub(crate) struct Table<T> {
-    pub(super) list: List<T>,
+    pub(super) index: Index<T>,
     pub(crate) clock: ClockSource,
     pub(super) sweep_rate: SweepRate,
     /// Whether any entry ever had a deadline: until then writes do not sweep.
@@ -51,8 +50,8 @@ impl<T> Table<T> {
         // most while up to 16 threads write.
         let share = max_slots / (3 * 8 * stripes.chains().min(16));
         Self {
-            list: List {
-                directory: Directory::with_capacity(capacity, page_size),
+            index: Index {
+                lines: Lines::with_capacity(capacity, page_size),
                 slab: Slab::new(max_slots, share, page_size),
                 limbo: Limbo::new(share),
                 stripes,
@@ -83,7 +82,7 @@ impl<T> Table<T> {
     }
 
     pub(crate) fn capacity(&self) -> usize {
-        self.index.directory.capacity()
+        self.index.lines.capacity()
     }
 
     pub(crate) fn pending(&self) -> usize {
@@ -156,7 +155,8 @@ impl<T> Table<T> {
     ) -> Result<Option<(&'g T, State, Ttl)>, E> {
         loop {
             let reading = |state| self.clock.reading_for(state);
-            let Some(hit) = self.index.lookup(key, guard, reading, &mut is_match, |hit| hit)? else {
+            let Some(hit) = self.index.lookup(key, guard, reading, &mut is_match, |hit| hit)?
+            else {
                 return Ok(None);
             };
             if let Some((state, ttl)) = self.time_left(&hit) {
@@ -283,7 +283,7 @@ impl<T> Table<T> {
         turn.leave();
         let guard = turn.guard;
         // Met under this guard; or by the listener, under a later one of this thread.
-        let entry = |slot| List::entry(self.index.slab.node(SlotIndex(slot)), guard);
+        let entry = |slot| judge::entry(self.index.slab.node(SlotIndex(slot)), guard);
         self.listener.tell(self.address(), slot.0, cause, entry);
     }
 

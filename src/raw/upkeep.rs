@@ -8,10 +8,9 @@ use core::time::Duration;
 use crate::sync::{MODEL, Ordering, yield_now};
 
 use super::{
-    directory::Share,
     guard,
-    key::SlotIndex,
     index::Index,
+    key::SlotIndex,
     nesting::{GoesOn, Upkeep},
     slab::Full,
     stripe::Turn,
@@ -103,7 +102,8 @@ impl<T> Table<T> {
 
     /// The figures. Walks all slots; exact when no write runs.
     pub(crate) fn figures(&self) -> Figures {
-        let Index { slab, directory, stripes, .. } = &self.index;
+        let Index { lines, slab, stripes, .. } = &self.index;
+        let index_bytes = lines.bytes(&guard::pin());
         let now = self.clock.now();
         let is_due = |slot: &_| slab.node(*slot).state.load(Ordering::Relaxed).is_due_at(now);
         let taken = slab.blocks.all().flat_map(|block| slab.taken_slots(block));
@@ -115,8 +115,8 @@ impl<T> Table<T> {
             pending: stripes.pending(),
             slots: slab.blocks.slots() as usize,
             free_slots: slab.free_slots() + stripes.free_slots(),
-            growths: directory.growths(),
-            bytes: size_of::<Self>() + slab.bytes() + directory.bytes() + stripes.bytes(),
+            growths: lines.growths(),
+            bytes: size_of::<Self>() + slab.bytes() + index_bytes + stripes.bytes(),
         }
     }
 
@@ -167,13 +167,13 @@ impl<T> Table<T> {
     /// and a batch of reclaiming. The user's `Drop` runs here, and may panic or call the map.
     #[inline]
     pub(super) fn after_write<'g>(&'g self, turn: &mut Turn<'g>) {
-        let Index { directory, limbo, stripes, .. } = &self.index;
+        let Index { lines, limbo, stripes, .. } = &self.index;
         let writes = turn.count_write();
         if (writes.is_multiple_of(WRITES_PER_LOOK_WHEN_SMALL) || writes.is_power_of_two())
-            && (writes.is_multiple_of(WRITES_PER_LOOK) || directory.capacity() <= SMALL_CAPACITY)
+            && (writes.is_multiple_of(WRITES_PER_LOOK) || lines.capacity() <= SMALL_CAPACITY)
         {
             let entries = stripes.entries();
-            directory.grow(entries, turn.guard);
+            lines.grow(entries, WRITES_PER_LOOK_WHEN_SMALL, turn.guard);
             if writes.is_multiple_of(WRITES_PER_LOOK) && !MODEL {
                 limbo.seal_idle((writes / WRITES_PER_LOOK) as usize, turn);
                 if writes.is_multiple_of(WRITES_PER_TIDYING) {
@@ -181,8 +181,8 @@ impl<T> Table<T> {
                 }
             }
         }
-        if directory.is_busy() {
-            self.help_directory(turn);
+        if lines.is_busy(turn.guard) {
+            self.index.help(turn);
         }
         if let Some(slots) = self.sweep_rate.at(writes)
             && self.has_deadlines.load(Ordering::Relaxed)
@@ -210,30 +210,11 @@ impl<T> Table<T> {
     /// The extra work of a sweep's pin: what it retired can be reclaimed by the next.
     pub(super) fn after_sweep<'g>(&'g self, turn: &mut Turn<'g>) {
         for _ in 0..SHARES_PER_PIN {
-            if !self.index.directory.is_busy() || !self.help_directory(turn) {
+            if !self.index.lines.is_busy(turn.guard) || !self.index.help(turn) {
                 break;
             }
         }
         self.reclaim(BATCHES_PER_PIN, turn);
-    }
-
-    /// Does a share of building or giving up a level; false if there was nothing to do.
-    pub(super) fn help_directory<'g>(&'g self, turn: &mut Turn<'g>) -> bool {
-        let Index { directory, limbo, .. } = &self.index;
-        match directory.claim(limbo, turn.guard) {
-            Some(Share::Link(ids)) => {
-                self.index.link_sentinels(ids, turn);
-                directory.publish(turn.guard);
-                true
-            }
-            Some(Share::Unlink(ids)) => {
-                self.index.unlink_sentinels(ids, turn);
-                directory.finish();
-                true
-            }
-            Some(Share::Done) => true,
-            None => false,
-        }
     }
 
     /// Drops the entries of up to `batches` batches whose grace period is over, and of those that are owed, and frees

@@ -1,16 +1,17 @@
 //! Arrays of lines, and the root, which leads to one.
 //!
-//! An array is one piece of lazily zeroed memory: a header of a line's size, then its lines. Its overflow lines are
+//! An array is one piece of lazily zeroed memory: a header, then its lines. Its overflow lines are
 //! apart, made with the first one. All of it is freed together.
 
 use core::ptr::{self, NonNull};
 
 use crate::{
     raw::{
-        chunked::{self, Chunked, PageSize, Prefixed},
+        chunked::{Chunked, Memory, PageSize, Prefixed},
         key::SplitKey,
+        once_box::OnceBox,
     },
-    sync::{AtomicPtr, AtomicU32, MODEL, Ordering},
+    sync::{AtomicPtr, AtomicU32, AtomicU64, MODEL, Ordering},
 };
 
 use super::line::Line;
@@ -29,19 +30,22 @@ pub(super) struct Array {
     /// The array that stands behind this one in the list of old ones.
     pub(super) older: AtomicPtr<Array>,
     /// Made with the first overflow line.
-    overflow: AtomicPtr<Overflow>,
+    overflow: OnceBox<Overflow>,
     /// Shares of the migration to the next array: claimed, done, and looked over again.
     pub(super) claimed: AtomicU32,
     pub(super) done: AtomicU32,
     pub(super) verified: AtomicU32,
     /// The ticket of its grace period, once it is retired.
-    pub(super) ticket: AtomicU32,
+    pub(super) ticket: AtomicU64,
     /// Bytes of its lines given back already, in units of [`super::growth::PIECE_LINES`].
     pub(super) pieces: AtomicU32,
     /// Looks at the number of entries since it became the root, while it has too many overflow lines.
     pub(super) looks: AtomicU32,
     /// The overflow lines that it had when it became the root.
     pub(super) born_with: AtomicU32,
+    /// What it stands in.
+    #[cfg(not(any(loom, shuttle)))]
+    memory: Option<Memory<Line>>,
     #[cfg(any(loom, shuttle))]
     lines: Box<[Line]>,
     /// Under loom an array that is never freed fails the model.
@@ -49,7 +53,10 @@ pub(super) struct Array {
     _track: loom::alloc::Track<()>,
 }
 
-const _: () = assert!(MODEL || size_of::<Array>() <= 64);
+/// The header's size in lines.
+pub(super) const HEADER_LINES: usize = 2;
+
+const _: () = assert!(MODEL || size_of::<Array>() <= HEADER_LINES * size_of::<Line>());
 
 struct Overflow {
     lines: Chunked<Line, OverflowNumbers>,
@@ -164,7 +171,11 @@ impl Root {
     }
 
     /// Makes it the first of a list of arrays, in the place of `first`, or tells what stands there.
-    pub(super) fn put_first(self, list: &AtomicPtr<Array>, first: *mut Array) -> Result<(), *mut Array> {
+    pub(super) fn put_first(
+        self,
+        list: &AtomicPtr<Array>,
+        first: *mut Array,
+    ) -> Result<(), *mut Array> {
         // Release: the link and the ticket.
         list.compare_exchange(first, self.0, Ordering::Release, Ordering::Relaxed).map(drop)
     }
@@ -186,9 +197,9 @@ impl Root {
     /// - As for `array`.
     pub(super) unsafe fn bytes(self) -> usize {
         // SAFETY: as the caller says.
-        let overflow = unsafe { self.array() }.overflow();
+        let overflow = unsafe { self.array() }.overflow.get();
         let overflow = overflow.map_or(0, |o| size_of::<Overflow>() + o.lines.bytes());
-        chunked::bytes_of::<Line>(1 + self.lines() as usize) + overflow
+        (HEADER_LINES + self.lines() as usize) * size_of::<Line>() + overflow
     }
 }
 
@@ -214,80 +225,49 @@ impl AtomicRoot {
 }
 
 impl Array {
-    fn overflow(&self) -> Option<&Overflow> {
-        // Acquire: the box.
-        let overflow = self.overflow.load(Ordering::Acquire);
-        // SAFETY: from `into_raw`; freed with the array only.
-        unsafe { overflow.as_ref() }
-    }
-
     /// How many overflow lines were handed out.
     pub(super) fn overflow_lines(&self) -> u32 {
-        self.overflow().map_or(0, |overflow| overflow.handed_out.load(Ordering::Relaxed))
+        self.overflow.get().map_or(0, |overflow| overflow.handed_out.load(Ordering::Relaxed))
     }
 
     /// An overflow line, whose number was read from a line of this array.
     pub(super) fn overflow_line(&self, number: u32) -> &Line {
-        let line = self.overflow().and_then(|overflow| overflow.lines.get_if_there(number));
+        let line = self.overflow.get().and_then(|overflow| overflow.lines.get_if_there(number));
         line.unwrap_or_else(|| unreachable!("overflow line {number} was handed out"))
     }
 
     /// A new overflow line, the caller's alone. No two get the same.
     pub(super) fn new_overflow_line(&self) -> (u32, &Line) {
-        let overflow = loop {
-            match self.overflow() {
-                Some(overflow) => break overflow,
-                None => self.add_overflow(),
-            }
-        };
+        let overflow = self
+            .overflow
+            .get_or_init(|| Overflow { lines: Chunked::new(), handed_out: AtomicU32::new(0) });
         // Relaxed: it only must be another each time.
         let n = overflow.handed_out.fetch_add(1, Ordering::Relaxed);
         assert!(n < OverflowNumbers::CAPACITY, "evanesce: an index with {n} overflow lines");
         let number = OverflowNumbers::nth(n);
-        overflow.lines.ensure(number);
+        overflow.lines.ensure(number, PageSize::Usual);
         (number, self.overflow_line(number))
-    }
-
-    #[cold]
-    fn add_overflow(&self) {
-        let new = Overflow { lines: Chunked::new(PageSize::Usual), handed_out: AtomicU32::new(0) };
-        let new = Box::into_raw(Box::new(new));
-        // Release: the box.
-        let (order, lost) = (Ordering::Release, Ordering::Relaxed);
-        if self.overflow.compare_exchange(ptr::null_mut(), new, order, lost).is_err() {
-            // SAFETY: from `into_raw` above, and not published.
-            drop(unsafe { Box::from_raw(new) });
-        }
-    }
-}
-
-impl Drop for Array {
-    fn drop(&mut self) {
-        // Relaxed: `&mut self`.
-        let overflow = self.overflow.load(Ordering::Relaxed);
-        if !overflow.is_null() {
-            // SAFETY: from `into_raw`, and `&mut self` is the last use.
-            drop(unsafe { Box::from_raw(overflow) });
-        }
     }
 }
 
 #[cfg(not(any(loom, shuttle)))]
 impl Array {
     fn allocate(level: u32, page_size: PageSize) -> NonNull<Self> {
-        // The header is all zeros: null, unset, none.
-        chunked::allocate::<Line>(1 + (1 << level), page_size).cast()
+        let memory = Memory::<Line>::zeroed(HEADER_LINES as u32 + (1 << level), page_size);
+        let array = memory.base().cast::<Self>();
+        // The rest of the header is all zeros: null, unset, none. It owns the memory that it stands in.
+        // SAFETY: in that memory, which nobody else knows.
+        unsafe { (&raw mut (*array).memory).write(Some(memory)) };
+        NonNull::new(array).unwrap_or_else(|| unreachable!("memory is not at null"))
     }
 
     /// # Safety
     ///
-    /// - From `allocate` of this level; nobody uses it any more.
-    unsafe fn release(array: *mut Self, level: u32) {
-        // SAFETY: as the caller says; its boxes go with it.
-        unsafe { ptr::drop_in_place(array) };
-        let Some(base) = NonNull::new(array.cast::<Line>()) else { return };
-        // SAFETY: as the caller says.
-        unsafe { chunked::release::<Line>(base, 1 + (1 << level)) };
+    /// - From `allocate`; nobody uses it any more.
+    unsafe fn release(array: *mut Self, _: u32) {
+        // SAFETY: as the caller says. The header is read out, and what it owns, its memory last, is dropped here.
+        let array = unsafe { array.read() };
+        drop(array);
     }
 
     /// # Safety
@@ -295,20 +275,21 @@ impl Array {
     /// - The array lives, and has so many lines.
     #[inline]
     unsafe fn line<'g>(array: *mut Self, index: usize) -> &'g Line {
-        // SAFETY: as the caller says: the header is as large as a line.
-        unsafe { &*array.cast::<Line>().wrapping_add(1 + index) }
+        // SAFETY: as the caller says: they stand behind the header.
+        unsafe { &*array.cast::<Line>().wrapping_add(HEADER_LINES + index) }
     }
 
     /// Gives the memory of some lines back that nobody uses any more.
     ///
     /// # Safety
     ///
-    /// - The array is the caller's, of this level, and nobody uses its lines.
+    /// - The array is the caller's, and nobody uses its lines.
     pub(super) unsafe fn give_back(root: Root, first: u32, count: u32) {
-        let Some(base) = NonNull::new(root.address().cast::<Line>()) else { return };
-        let len = 1 + root.lines() as usize;
         // SAFETY: as the caller says.
-        unsafe { chunked::give_back::<Line>(base, len, first as usize, count as usize) };
+        let memory = &unsafe { root.array() }.memory;
+        let Some(memory) = memory else { return };
+        // SAFETY: as the caller says.
+        unsafe { memory.give_back(first as usize, count as usize) };
     }
 }
 
@@ -320,11 +301,11 @@ impl Array {
         NonNull::from(Box::leak(Box::new(Self {
             next: AtomicPtr::new(ptr::null_mut()),
             older: AtomicPtr::new(ptr::null_mut()),
-            overflow: AtomicPtr::new(ptr::null_mut()),
+            overflow: OnceBox::new(),
             claimed: AtomicU32::new(0),
             done: AtomicU32::new(0),
             verified: AtomicU32::new(0),
-            ticket: AtomicU32::new(0),
+            ticket: AtomicU64::new(0),
             pieces: AtomicU32::new(0),
             looks: AtomicU32::new(0),
             born_with: AtomicU32::new(0),

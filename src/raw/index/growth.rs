@@ -9,7 +9,7 @@ use crate::{
 };
 
 use super::{
-    List,
+    Index,
     array::{Array, AtomicRoot, MAX_LEVEL, MIN_LEVEL, Root},
     line::{Line, Presence},
 };
@@ -227,13 +227,20 @@ impl Lines {
             }
             done = true;
             let pieces = array.pieces.load(Ordering::Relaxed);
-            let (first, piece_bytes) = (pieces * PIECE_LINES, PIECE_LINES as usize * size_of::<Line>());
+            let (first, piece_bytes) =
+                (pieces * PIECE_LINES, PIECE_LINES as usize * size_of::<Line>());
             if first < root.lines() && root.lines() > PIECE_LINES {
                 array.pieces.store(pieces + 1, Ordering::Relaxed);
                 self.plan.old_bytes.fetch_sub(piece_bytes, Ordering::Relaxed);
-                // The header's page stays: the lines of a piece begin a line before their number, whole pages.
+                // Counted with the header, whose page stays: whole pages.
                 // SAFETY: nobody uses its lines, after the grace period.
-                unsafe { Array::give_back(root, first.max(64), PIECE_LINES - if first == 0 { 64 } else { 0 }) };
+                unsafe {
+                    Array::give_back(
+                        root,
+                        first.max(64),
+                        PIECE_LINES - if first == 0 { 64 } else { 0 },
+                    )
+                };
                 self.put_old(root);
             } else {
                 // SAFETY: ours.
@@ -247,7 +254,7 @@ impl Lines {
     }
 }
 
-impl<T> List<T> {
+impl<T> Index<T> {
     /// Does a share of what is to be done: moves some lines, or gives a piece of an old array back. False if there
     /// was nothing, or it is to be waited for.
     pub(in crate::raw) fn help<'g>(&'g self, turn: &Turn<'g>) -> bool {

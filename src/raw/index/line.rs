@@ -94,7 +94,9 @@ impl Presence {
     /// The cells that are present, as bits by number.
     pub(super) fn cells(self) -> Cells {
         let first = (FIRST_CELL..SECOND_WORD).filter(|cell| self.has(*cell));
-        Cells((self.0 as u32 & 0xFF) << SECOND_WORD | first.fold(0, |cells, cell| cells | 1 << cell))
+        Cells(
+            (self.0 as u32 & 0xFF) << SECOND_WORD | first.fold(0, |cells, cell| cells | 1 << cell),
+        )
     }
 
     #[inline]
@@ -112,7 +114,11 @@ impl Presence {
     #[inline]
     pub(super) fn with(self, cell: u32, fingerprint: Fingerprint) -> Self {
         debug_assert!(!self.has(cell));
-        let bits = if cell < SECOND_WORD { u64::from(fingerprint.0) << (8 * cell) } else { Self::field(cell) };
+        let bits = if cell < SECOND_WORD {
+            u64::from(fingerprint.0) << (8 * cell)
+        } else {
+            Self::field(cell)
+        };
         Self(self.0 | bits)
     }
 
@@ -272,7 +278,8 @@ impl Line {
     /// The fingerprint of a cell that is present.
     pub(super) fn fingerprint(&self, presence: Presence, cell: u32) -> Fingerprint {
         let second = || self.fingerprints.load(Ordering::Relaxed);
-        let (word, at) = if cell < SECOND_WORD { (presence.0, cell) } else { (second(), cell - SECOND_WORD) };
+        let (word, at) =
+            if cell < SECOND_WORD { (presence.0, cell) } else { (second(), cell - SECOND_WORD) };
         Fingerprint((word >> (8 * at)) as u8)
     }
 
@@ -375,7 +382,8 @@ fn equal_bytes(first: u64, second: u64, byte: u8) -> u32 {
     #[inline]
     #[target_feature(enable = "sse2")]
     fn by_vectors(first: u64, second: u64, bytes: u64) -> u32 {
-        let [first, second, bytes] = [first, second, bytes].map(|word| _mm_cvtsi64_si128(word.cast_signed()));
+        let [first, second, bytes] =
+            [first, second, bytes].map(|word| _mm_cvtsi64_si128(word.cast_signed()));
         let words = _mm_unpacklo_epi64(first, second);
         _mm_movemask_epi8(_mm_cmpeq_epi8(words, _mm_unpacklo_epi64(bytes, bytes))).cast_unsigned()
     }
@@ -416,7 +424,8 @@ mod tests {
             word = word.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(round);
             let second = word.rotate_left(23) & 0xFF00_FFFF_00FF_FF01;
             let byte = (word >> (8 * (round % 8))) as u8;
-            let both: [u8; 16] = core::array::from_fn(|i| [word, second][i / 8].to_le_bytes()[i % 8]);
+            let both: [u8; 16] =
+                core::array::from_fn(|i| [word, second][i / 8].to_le_bytes()[i % 8]);
             let slow = (0..16).fold(0, |bits, i| bits | u32::from(both[i] == byte) << i);
             assert_eq!(equal_bytes(word, second, byte), slow);
             assert_eq!(by_words(word, second, byte), slow);
@@ -437,7 +446,9 @@ mod tests {
         for cell in FIRST_CELL..=LAST_CELL {
             left = left.without(cell);
             assert!(left.cells().eq(cell + 1..=LAST_CELL));
-            assert!(!chained.has_nothing_new(left) && presence.has_nothing_new(presence.without(cell)));
+            assert!(
+                !chained.has_nothing_new(left) && presence.has_nothing_new(presence.without(cell))
+            );
         }
         assert!(left.is_passed() && !presence.has_nothing_new(chained));
     }

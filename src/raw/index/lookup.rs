@@ -3,20 +3,25 @@
 use core::hint::black_box;
 
 use crate::{
-    raw::{guard::Guard, judge::Hit, key::{SlotIndex, SplitKey}, state::{Now, State}},
+    raw::{
+        guard::Guard,
+        judge::Hit,
+        key::{SlotIndex, SplitKey},
+        state::{Now, State},
+    },
     sync::{Ordering, planted},
 };
 
 use super::{
-    List,
+    Index,
     line::{Cell, Fingerprint, Line, Presence},
 };
 
-/// How many lookups go side by side in [`List::lookup_together`]: as many cache misses as a processor
+/// How many lookups go side by side in [`Index::lookup_together`]: as many cache misses as a processor
 /// keeps under way at once (10 to 20).
 pub(crate) const TOGETHER: usize = 16;
 
-impl<T> List<T> {
+impl<T> Index<T> {
     /// Finds the visible entry of `key` that `is_match` accepts, and gives `answer` of it. (Made where the entry is
     /// found: of a `None` no part is taken then, which `map` outside would test for again.)
     ///
@@ -37,7 +42,9 @@ impl<T> List<T> {
         for number in line.candidates(presence, Fingerprint::of(key)) {
             // Acquire: the entry. A cell without a mark is one whose targets are not born, also in a frozen line.
             let Some(slot) = line.cell(number).load(Ordering::Acquire).plain() else {
-                return self.lookup_whole(key, guard, &reading, &mut is_match).map(|hit| hit.map(answer));
+                return self
+                    .lookup_whole(key, guard, &reading, &mut is_match)
+                    .map(|hit| hit.map(answer));
             };
             let node = self.slab.node(slot);
             // SAFETY: I4: a cell that was present named it, under the guard.
@@ -46,7 +53,9 @@ impl<T> List<T> {
             }
         }
         if presence.is_more() {
-            return self.lookup_whole(key, guard, &reading, &mut is_match).map(|hit| hit.map(answer));
+            return self
+                .lookup_whole(key, guard, &reading, &mut is_match)
+                .map(|hit| hit.map(answer));
         }
         Ok(None)
     }
@@ -111,18 +120,22 @@ impl<T> List<T> {
         for cell in cells.into_iter().flatten() {
             // Acquire: the chunk of the slot.
             if let Some(slot) = cell.load(Ordering::Acquire).slot() {
-                touched ^= self.slab.node(slot).key();
+                touched ^= self.slab.key(slot);
             }
         }
         black_box(touched);
     }
 
     /// Brings the lines of the nodes in some slots, [`TOGETHER`] at most, into the cache side by side.
-    pub(in crate::raw) fn bring_buckets(&self, slots: impl Iterator<Item = SlotIndex>, _guard: &Guard) {
+    pub(in crate::raw) fn bring_lines(
+        &self,
+        slots: impl Iterator<Item = SlotIndex>,
+        _guard: &Guard,
+    ) {
         let root = self.lines.root();
         let mut touched = 0;
         for slot in slots {
-            let key = SplitKey::of_node(self.slab.node(slot).key());
+            let key = SplitKey::of_node(self.slab.key(slot));
             // SAFETY: the root, under the guard.
             let line: &Line = unsafe { root.line_of(key) };
             touched ^= u32::from(line.presence().is_born());

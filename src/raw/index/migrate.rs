@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    List,
+    Index,
     array::{Array, Root},
     line::{CELLS, Cell, FIRST_CELL, Fingerprint, Line, Presence, in_second_word},
 };
@@ -68,7 +68,14 @@ struct Chain<'g> {
 
 impl<'g> Target<'g> {
     fn new(line: &'g Line) -> Self {
-        Self { line, presence: Presence::BORN, fingerprints: 0, filled: 0, is_done: false, chain: None }
+        Self {
+            line,
+            presence: Presence::BORN,
+            fingerprints: 0,
+            filled: 0,
+            is_done: false,
+            chain: None,
+        }
     }
 
     /// Puts an entry in, behind those that are there.
@@ -132,12 +139,14 @@ impl<'g> Target<'g> {
     }
 }
 
-impl<T> List<T> {
+impl<T> Index<T> {
     /// Moves the entries of the group of a line of `old`, which was the root under this guard and has a next array,
     /// unless that is done. All targets of the group are born then. Returns the next array.
     pub(super) fn migrate(&self, old: Root, index: u32, _guard: &Guard) -> Root {
         // SAFETY: it was the root, and is the root's next, under the guard.
-        let Some(new) = (unsafe { old.next() }) else { unreachable!("its lines are frozen after it has one") };
+        let Some(new) = (unsafe { old.next() }) else {
+            unreachable!("its lines are frozen after it has one")
+        };
         let group = Group::of(old, new, index);
         // SAFETY: as above.
         let array = unsafe { new.array() };
@@ -146,7 +155,8 @@ impl<T> List<T> {
         let target = |index| unsafe { new.line(index) };
         let is_born = |index| target(index).presence().is_born();
         // Before any look into a node: a slot that a source names may be free long since.
-        if is_born(targets.start) && (planted!(born_test_of_one_target) || is_born(targets.end - 1)) {
+        if is_born(targets.start) && (planted!(born_test_of_one_target) || is_born(targets.end - 1))
+        {
             return new;
         }
         if planted!(born_before_it_is_filled) {
@@ -169,7 +179,7 @@ impl<T> List<T> {
                     {
                         continue;
                     }
-                    let key = SplitKey::of_node(self.slab.node(slot).key());
+                    let key = SplitKey::of_node(self.slab.key(slot));
                     // Of two targets, which.
                     let which = (new.index_of(key) - targets.start) as usize;
                     filling[which].push(slot, line.fingerprint(presence, number), array);
@@ -186,7 +196,13 @@ impl<T> List<T> {
     }
 
     /// Moves a share: the groups of some neighbouring lines of `old`, all at once in the cache.
-    pub(super) fn migrate_share(&self, old: Root, new: Root, lines: core::ops::Range<u32>, guard: &Guard) {
+    pub(super) fn migrate_share(
+        &self,
+        old: Root,
+        new: Root,
+        lines: core::ops::Range<u32>,
+        guard: &Guard,
+    ) {
         self.bring(lines.clone().map(|index| {
             // SAFETY: it was the root under the guard; there are so many lines.
             unsafe { old.line(index) }
@@ -203,7 +219,7 @@ impl<T> List<T> {
             for number in line.presence().cells() {
                 // Acquire: the chunk of a slot that was swung in.
                 if let Some(slot) = line.cell(number).load(Ordering::Acquire).slot() {
-                    touched ^= self.slab.node(slot).key();
+                    touched ^= self.slab.key(slot);
                 }
             }
         }

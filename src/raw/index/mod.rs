@@ -12,87 +12,67 @@ mod publish;
 mod search;
 mod walk;
 
-use crate::sync::Ordering;
+use core::mem::{MaybeUninit, needs_drop};
+
+use crate::sync::{Ordering, planted};
 
 use super::{
-    chunked::PageSize,
-    guard::Guard,
-    retire::{DueBatch, Limbo},
+    key::SlotIndex,
+    retire::Limbo,
     slab::Slab,
     state::State,
     stripe::{Stripes, Turn},
 };
 
 pub(in crate::raw) use growth::Lines;
-pub(crate) use index::TOGETHER;
-pub(in crate::raw) use publish::Reserved;
+pub(crate) use lookup::TOGETHER;
+pub(in crate::raw) use publish::{Gap, Reserved};
 pub(in crate::raw) use search::{Found, Located};
-pub(in crate::raw) use walk::{Named, Walk};
+pub(in crate::raw) use walk::Named;
+pub(crate) use walk::{Position, Range};
 
-pub(in crate::raw) struct List<T> {
+/// The index, with what it names and how that is reclaimed.
+pub(in crate::raw) struct Index<T> {
     pub(in crate::raw) lines: Lines,
     pub(in crate::raw) slab: Slab<T>,
     pub(in crate::raw) limbo: Limbo,
     pub(in crate::raw) stripes: Stripes,
 }
 
-impl<T> List<T> {
-    pub(in crate::raw) fn new(
-        capacity: usize,
-        page_size: PageSize,
-        slab: Slab<T>,
-        limbo: Limbo,
-        stripes: Stripes,
-    ) -> Self {
-        Self { lines: Lines::with_capacity(capacity, page_size), slab, limbo, stripes }
-    }
-
-    #[inline]
-    pub(in crate::raw) fn capacity(&self) -> usize {
-        self.lines.capacity()
-    }
-
-    pub(in crate::raw) fn growths(&self) -> u32 {
-        self.lines.growths()
-    }
-
-    pub(in crate::raw) fn index_bytes(&self, guard: &Guard) -> usize {
-        self.lines.bytes(guard)
-    }
-
-    #[inline]
-    pub(in crate::raw) fn is_busy(&self, guard: &Guard) -> bool {
-        self.lines.is_busy(guard)
-    }
-
-    pub(in crate::raw) fn grow(&self, entries: usize, writes: u32, guard: &Guard) {
-        self.lines.grow(entries, writes, guard);
-    }
-
-    pub(in crate::raw) fn shrink(&self, entries: usize, exactly: bool, guard: &Guard) {
-        self.lines.shrink(entries, exactly, guard);
-    }
-
-    /// Takes the next entry of a batch out and frees its slot; so a panic in the drop of one leaves the
-    /// others in the batch. Slots of drafts that were not wanted are empty already.
-    pub(in crate::raw) fn drain(&self, batch: &mut DueBatch<'_>, turn: &mut Turn<'_>) -> Option<T> {
-        loop {
-            let slot = batch.take()?;
-            turn.count_pending(-1);
-            // Relaxed: after its grace period nobody changes it.
-            let state = self.slab.node(slot).state.load(Ordering::Relaxed);
-            debug_assert!(state.is_terminal(), "I4: {slot:?} is retired, yet not over");
-            if state != State::FREE {
-                // SAFETY: I4: whoever ended its name retired it, once, and only a batch whose grace
-                // period is over is due.
-                return Some(unsafe { self.slab.reclaim(slot, turn) });
-            }
+impl<T> Index<T> {
+    /// Frees a slot of a due batch, and drops the entry in it, in no turn; that of a draft which was not wanted is
+    /// empty already. One copy of an entry is on the stack, whatever its size, since it goes by its pointer.
+    pub(in crate::raw) fn reclaim(&self, slot: SlotIndex, turn: &mut Turn<'_>) {
+        turn.count_pending(-1);
+        // Relaxed: after its grace period nobody changes it.
+        let state = self.slab.node(slot).state.load(Ordering::Relaxed);
+        debug_assert!(state.is_terminal(), "I4: {slot:?} is retired, yet not over");
+        if state == State::FREE {
             self.slab.free(slot, turn);
+            return;
         }
+        let mut entry = MaybeUninit::<T>::uninit();
+        let read = |place| {
+            // SAFETY: an entry each, one on the stack.
+            unsafe { entry.as_mut_ptr().copy_from_nonoverlapping(place, 1) };
+        };
+        // SAFETY: I4: whoever ended its name retired it, once, and only a batch whose grace period is over is due.
+        // `read` moves the entry.
+        unsafe { self.slab.reclaim(slot, turn, read) };
+        if planted!(value_not_dropped) {
+            return;
+        }
+        if needs_drop::<T>() && !planted!(drop_in_a_turn) {
+            // A `Drop` may call the map, or take its time: the slots of the stripe are not to be
+            // out of reach meanwhile.
+            turn.leave();
+        }
+        // SAFETY: moved there just now, and dropped this once.
+        unsafe { entry.assume_init_drop() };
     }
 }
 
-impl<T> Drop for List<T> {
+impl<T> Drop for Index<T> {
     fn drop(&mut self) {
         // What the collector still has are numbers; the slab drops the entries behind them.
         self.limbo.close();

@@ -16,8 +16,6 @@ pub(in crate::raw) struct Gap<'g> {
     pub(super) line: &'g Line,
     pub(super) presence: Presence,
     pub(super) fingerprint: Fingerprint,
-    /// A link of the list, which is not there.
-    pub(in crate::raw) next: Link,
 }
 
 /// What a draft has reserved. It outlives a search that came too late, since a draft never comes back to a cell
@@ -36,7 +34,11 @@ impl<'g> Gap<'g> {
     /// has changed: then the key is to be looked for again.
     pub(in crate::raw) fn append(&self, slot: SlotIndex, reserved: &mut Reserved<'g>) -> bool {
         let Some(number) = self.reserve(slot, reserved) else { return self.chain(slot, reserved) };
-        let presence = if planted!(published_from_another_look) { self.line.presence() } else { self.presence };
+        let presence = if planted!(published_from_another_look) {
+            self.line.presence()
+        } else {
+            self.presence
+        };
         if presence.is_more() || presence.has(number) {
             return false;
         }

@@ -13,11 +13,11 @@ use crate::{
 };
 
 use super::{
-    List,
-    walk::Named,
+    Index,
     array::Root,
     line::{Cell, Cells, Fingerprint, Line, Presence},
     publish::Gap,
+    walk::Named,
 };
 
 /// Where a search stopped.
@@ -54,7 +54,7 @@ pub(super) struct Start<'g> {
     pub(super) presence: Presence,
 }
 
-impl<T> List<T> {
+impl<T> Index<T> {
     /// The line where writes of `key` begin: not frozen when its presence was loaded. Migrates a frozen one.
     pub(super) fn start<'g>(&'g self, key: SplitKey, guard: &'g Guard) -> Start<'g> {
         loop {
@@ -105,7 +105,7 @@ impl<T> List<T> {
                 }
                 let Some(next) = presence.chained() else {
                     let fingerprint = Fingerprint::of(key);
-                    return Ok(Found::Gap(Gap { array, line, presence, fingerprint, next: crate::raw::link::Link::UNSET }));
+                    return Ok(Found::Gap(Gap { array, line, presence, fingerprint }));
                 };
                 // SAFETY: the root or its next, under the guard.
                 let behind = unsafe { array.array() }.overflow_line(next);
@@ -139,8 +139,7 @@ impl<T> List<T> {
         turn: &mut Turn<'g>,
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<Found<'g, T>, E> {
-        let candidates =
-            |line: &Line, presence| line.candidates(presence, Fingerprint::of(key));
+        let candidates = |line: &Line, presence| line.candidates(presence, Fingerprint::of(key));
         self.search(key, turn.guard, candidates, |place| {
             let located = self.locate_at(place);
             if located.state.is_terminal() {
@@ -159,14 +158,19 @@ impl<T> List<T> {
         slot: SlotIndex,
         turn: &Turn<'g>,
     ) -> Option<Located<'g, T>> {
-        let key = SplitKey::of_node(self.slab.node(slot).key());
-        let Ok(found) = self.search(key, turn.guard, |_, presence| presence.cells(), |place| {
-            Ok::<_, core::convert::Infallible>(if place.slot == slot {
-                Probe::Found(self.locate_at(place))
-            } else {
-                Probe::Other
-            })
-        });
+        let key = SplitKey::of_node(self.slab.key(slot));
+        let Ok(found) = self.search(
+            key,
+            turn.guard,
+            |_, presence| presence.cells(),
+            |place| {
+                Ok::<_, core::convert::Infallible>(if place.slot == slot {
+                    Probe::Found(self.locate_at(place))
+                } else {
+                    Probe::Other
+                })
+            },
+        );
         match found {
             Found::At(located) => Some(located),
             Found::Gap(_) => None,
@@ -185,15 +189,20 @@ impl<T> List<T> {
     /// False if there is none.
     #[cold]
     pub(in crate::raw) fn swing_to<'g>(&'g self, slot: SlotIndex, turn: &mut Turn<'g>) -> bool {
-        let key = SplitKey::of_node(self.slab.node(slot).key());
+        let key = SplitKey::of_node(self.slab.key(slot));
         let mut swung = false;
-        let Ok(_) = self.search(key, turn.guard, |_, presence| presence.cells(), |place| {
-            let located = self.locate_at(place);
-            if located.state.destination().is_some_and(|(heir, _)| heir == slot) {
-                swung |= located.place.take_off(self, located.state, turn);
-            }
-            Ok::<_, core::convert::Infallible>(Probe::Other)
-        });
+        let Ok(_) = self.search(
+            key,
+            turn.guard,
+            |_, presence| presence.cells(),
+            |place| {
+                let located = self.locate_at(place);
+                if located.state.destination().is_some_and(|(heir, _)| heir == slot) {
+                    swung |= located.place.take_off(self, located.state, turn);
+                }
+                Ok::<_, core::convert::Infallible>(Probe::Other)
+            },
+        );
         swung
     }
 
@@ -231,7 +240,7 @@ enum Probe<'g, T> {
 impl Place<'_> {
     /// Ends the naming of an entry that is over: its cell names its replacement, or becomes free. Of all who try,
     /// one does, and retires the slot. False if it was another, or the line has changed.
-    fn take_off<'g, T>(&self, list: &'g List<T>, state: State, turn: &mut Turn<'g>) -> bool {
+    fn take_off<'g, T>(&self, index: &'g Index<T>, state: State, turn: &mut Turn<'g>) -> bool {
         let cell = self.line.cell(self.number);
         if let Some((heir, _)) = state.destination() {
             // AcqRel: the replacement's fields, which the state's Acquire gave us.
@@ -240,7 +249,7 @@ impl Place<'_> {
                 cell.store(Cell::of(heir), Ordering::Release);
             }
             if swung || planted!(double_retire) {
-                list.limbo.retire(self.slot, turn);
+                index.limbo.retire(self.slot, turn);
             }
             return swung;
         }
@@ -250,7 +259,7 @@ impl Place<'_> {
         }
         let cleared = self.line.advance(self.presence, self.presence.without(self.number));
         if cleared || planted!(double_retire) {
-            list.limbo.retire(self.slot, turn);
+            index.limbo.retire(self.slot, turn);
         }
         if cleared && !early {
             let free = if planted!(vacated_as_never_used) { Cell::UNSET } else { Cell::VACANT };
@@ -263,7 +272,12 @@ impl Place<'_> {
 impl<'g, T> Located<'g, T> {
     /// The entry.
     pub(in crate::raw) fn entry(&self) -> &'g T {
-        debug_assert_eq!(self.node.life(), self.life, "I4: {:?} recycled under a guard", self.slot());
+        debug_assert_eq!(
+            self.node.life(),
+            self.life,
+            "I4: {:?} recycled under a guard",
+            self.slot()
+        );
         // SAFETY: I4: a cell that was present named it, under a guard for `'g`.
         unsafe { self.node.entry() }
     }
@@ -290,16 +304,26 @@ impl<'g, T> Located<'g, T> {
     /// Whether the state, found expired, is still the same: then the key is absent. Otherwise
     /// `state` becomes what stands there now.
     pub(in crate::raw) fn confirm_expired(&mut self) -> bool {
+        self.is_unchanged()
+    }
+
+    /// Whether the state is still the same, behind a clock reading. Otherwise `state` becomes what stands there now.
+    pub(in crate::raw) fn is_unchanged(&mut self) -> bool {
         let judged = self.state;
         self.state = reload(self.node);
         self.state == judged
     }
 
     /// Takes the entry off its line, after its state became terminal by our [`Located::advance`].
-    pub(in crate::raw) fn finish(&self, list: &'g List<T>, turn: &mut Turn<'g>) {
-        debug_assert_eq!(self.node.life(), self.life, "I4: {:?} recycled under a guard", self.slot());
-        if !self.place.take_off(list, self.state, turn) && !planted!(remover_does_not_tidy) {
-            list.tidy(self.slot(), turn);
+    pub(in crate::raw) fn finish(&self, index: &'g Index<T>, turn: &mut Turn<'g>) {
+        debug_assert_eq!(
+            self.node.life(),
+            self.life,
+            "I4: {:?} recycled under a guard",
+            self.slot()
+        );
+        if !self.place.take_off(index, self.state, turn) && !planted!(remover_does_not_tidy) {
+            index.tidy(self.slot(), turn);
         }
     }
 }

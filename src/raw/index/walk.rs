@@ -3,22 +3,35 @@
 use smallvec::SmallVec;
 
 use crate::{
+    clock::Ttl,
     raw::{
         guard::Guard,
         judge::Hit,
         key::{SlotIndex, SplitKey},
         state::{Now, State},
+        table::Table,
     },
     sync::planted,
 };
 
-use super::{List, line::{Line, Presence}, lookup::{View, settle}};
+use super::{
+    Index,
+    line::{Line, Presence},
+    lookup::{View, settle},
+};
 
 /// Slots that a walk brings into the cache side by side: those of some lines, until there are about so many.
 const SLOTS_AT_ONCE: usize = 48;
 
 /// The slots of some lines; in place, but for those of long chains.
 type Slots = SmallVec<[SlotIndex; 64]>;
+
+/// Some neighbouring keys, by their upper halves: those of a line of an array that was the root once.
+#[derive(Clone, Copy)]
+pub(crate) struct Range {
+    start: u64,
+    end: u64,
+}
 
 /// A slot, and the cell that named it.
 #[derive(Clone, Copy)]
@@ -28,21 +41,21 @@ pub(in crate::raw) struct Named<'g> {
     pub(in crate::raw) slot: SlotIndex,
 }
 
-/// Where a walk stands; at the beginning by default.
+/// Where an iteration stands; at the beginning by default.
 #[derive(Clone, Default)]
-pub(in crate::raw) struct Walk {
+pub(crate) struct Position {
     /// The upper 32 bits of the keys at which the next line begins; 2^32 behind the last one.
     at: u64,
     /// The slots of the lines before, the next one last.
     slots: Slots,
 }
 
-impl<T> List<T> {
+impl<T> Index<T> {
     /// Walks on to the next visible entry; `None` at the end. Writes nothing; lock-free: a line is looked at again
     /// where entries were published meanwhile.
     pub(in crate::raw) fn next_visible<'g>(
         &'g self,
-        walk: &mut Walk,
+        walk: &mut Position,
         guard: &'g Guard,
         reading: impl Fn(State) -> Now,
     ) -> Option<Hit<'g, T>> {
@@ -60,36 +73,51 @@ impl<T> List<T> {
     }
 
     /// Takes the slots of the next lines; false at the end.
-    fn fill<'g>(&'g self, walk: &mut Walk, guard: &'g Guard) -> bool {
+    fn fill<'g>(&'g self, walk: &mut Position, guard: &'g Guard) -> bool {
         while walk.slots.len() < SLOTS_AT_ONCE && walk.at >> 32 == 0 {
-            walk.at = self.snapshot(walk.at as u32, &mut walk.slots, |named| named.slot, guard);
+            walk.at = self.snapshot(walk.at, 1 << 32, &mut walk.slots, |named| named.slot, guard);
         }
         let mut touched = 0;
         for slot in &walk.slots {
-            touched ^= self.slab.node(*slot).key();
+            touched ^= self.slab.key(*slot);
         }
         core::hint::black_box(touched);
         walk.slots.reverse();
         !walk.slots.is_empty()
     }
 
-    /// Adds what the line of `from` names, of keys that are not before it, as it was at one instant: each key once.
-    /// Returns where the next line begins. `from` and that are upper halves of keys.
+    /// Adds what the lines of a range name, each key once; those of one line as they were at one instant.
+    pub(in crate::raw) fn list_range<'g, N: smallvec::Array>(
+        &'g self,
+        range: Range,
+        slots: &mut SmallVec<N>,
+        take: impl Fn(Named<'g>) -> N::Item,
+        guard: &'g Guard,
+    ) {
+        let mut from = range.start;
+        while from < range.end {
+            from = self.snapshot(from, range.end, slots, &take, guard);
+        }
+    }
+
+    /// Adds what the line of `from` names, of keys from there up to `end`, as it was at one instant: each key once.
+    /// Returns where the next line begins. All three are upper halves of keys.
     pub(in crate::raw) fn snapshot<'g, N: smallvec::Array>(
         &'g self,
-        from: u32,
+        from: u64,
+        end: u64,
         slots: &mut SmallVec<N>,
         take: impl Fn(Named<'g>) -> N::Item,
         guard: &'g Guard,
     ) -> u64 {
         let first = slots.len();
         loop {
-            let View { array, line, presence } = self.view(SplitKey::of_node(from), guard);
+            let View { array, line, presence } = self.view(SplitKey::of_node(from as u32), guard);
             let size = 1_u64 << (32 - array.level());
-            let end = (u64::from(from) / size + 1) * size;
+            let end = end.min((from / size + 1) * size);
             let is_in_range = |named: &Named<'g>| {
-                let key = self.slab.node(named.slot).key();
-                (from..=(end - 1) as u32).contains(&key) || planted!(walk_out_of_range)
+                let key = self.slab.key(named.slot);
+                (from..end).contains(&key.into()) || planted!(walk_out_of_range)
             };
             // SAFETY: the root or its next, under the guard.
             let array = unsafe { array.array() };
@@ -97,7 +125,8 @@ impl<T> List<T> {
             let mut chain = SmallVec::<[_; 4]>::new();
             let (mut at, mut seen) = (line, presence);
             loop {
-                let named = |number| Some(Named { line: at, number, slot: settle(at, seen, number)? });
+                let named =
+                    |number| Some(Named { line: at, number, slot: settle(at, seen, number)? });
                 slots.extend(seen.cells().filter_map(named).filter(is_in_range).map(&take));
                 let Some(next) = seen.chained() else { break };
                 at = array.overflow_line(next);
@@ -113,5 +142,55 @@ impl<T> List<T> {
             }
             slots.truncate(first);
         }
+    }
+}
+
+impl<T> Table<T> {
+    /// Walks on to the next visible entry.
+    pub(crate) fn next<'g>(&'g self, position: &mut Position, guard: &'g Guard) -> Option<&'g T> {
+        let reading = |state| self.clock.reading_for(state);
+        self.index.next_visible(position, guard, reading).map(Hit::entry)
+    }
+
+    /// The same with expired entries that are still named.
+    pub(crate) fn next_linked<'g>(
+        &'g self,
+        position: &mut Position,
+        guard: &'g Guard,
+    ) -> Option<&'g T> {
+        self.index.next_visible(position, guard, |_| Now::BEFORE_ALL).map(Hit::entry)
+    }
+
+    /// The same as `next`, with the entry's state and how long it has to live; one that ends meanwhile is passed over.
+    pub(crate) fn next_timed<'g>(
+        &'g self,
+        position: &mut Position,
+        guard: &'g Guard,
+    ) -> Option<(&'g T, State, Ttl)> {
+        loop {
+            let reading = |state| self.clock.reading_for(state);
+            let hit = self.index.next_visible(position, guard, reading)?;
+            // Renewed while the clock was read: the next reading may do. Three times at most.
+            if let Some((state, ttl)) = (0..3).find_map(|_| self.time_left(&hit)) {
+                return Some((hit.entry(), state, ttl));
+            }
+        }
+    }
+
+    /// The ranges that make up all keys, in order: between two of them a walk may let go of its guard.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = Range> + use<T> {
+        let level = self.index.lines.root().level();
+        (0..1_u64 << level).map(move |line| {
+            let [start, end] = [line, line + 1].map(|line| line << (32 - level));
+            Range { start, end }
+        })
+    }
+
+    /// Begins to walk over the entries of a range: lists them in `position`, whatever was there.
+    pub(crate) fn enter(&self, range: Range, position: &mut Position, guard: &Guard) {
+        position.slots.clear();
+        self.index.list_range(range, &mut position.slots, |named| named.slot, guard);
+        position.slots.reverse();
+        position.at = 1 << 32;
     }
 }

@@ -61,8 +61,8 @@ fn a_write_that_finds_no_slot_waits_for_a_writer_that_has_some() {
     insert_waits_for(|table, wait| {
         let guard = guard::pin();
         let turn = &mut table.turn(&guard);
-        table.list.slab.take(turn).unwrap();
-        let held = table.list.stripes.free_slots() as u64 + 1;
+        table.index.slab.take(turn).unwrap();
+        let held = table.index.stripes.free_slots() as u64 + 1;
         assert!(held > 1, "a share of one");
         wait(u64::from(SLOTS) - held);
     });
@@ -73,7 +73,7 @@ fn a_write_that_finds_no_slot_waits_for_a_writer_that_has_some() {
 fn a_write_that_finds_no_slot_waits_for_one_that_gives_memory_back() {
     insert_waits_for(|table, wait| {
         let guard = guard::pin();
-        let slab = &table.list.slab;
+        let slab = &table.index.slab;
         let turn = &mut table.turn(&guard);
         let taken: Vec<_> = (0..SLOTS).map(|_| slab.take(turn).unwrap()).collect();
         turn.leave();
