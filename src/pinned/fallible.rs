@@ -149,8 +149,11 @@ impl<K, V, S> Pinned<'_, K, V, S> {
         mut is_match: impl FnMut(&K) -> Result<bool, E>,
     ) -> Result<Option<&V>, E> {
         let (table, split_key) = (&self.map.table, SplitKey::from_hash(hash));
-        let put = table.insert(split_key, waiting, state, &self.guard, |_, met| is_match(met))?;
-        Ok(put.map(|(_, value)| value))
+        let put = table.insert(split_key, waiting, state, &self.guard, |_, met| is_match(met));
+        if put.is_err() {
+            waiting.discard();
+        }
+        Ok(put?.map(|(_, value)| value))
     }
 
     /// Puts a value if the key with this hash that `is_match` accepts is absent or expired, with the map's default
@@ -223,8 +226,11 @@ impl<K, V, S> Pinned<'_, K, V, S> {
     ) -> Result<Result<&V, &V>, E> {
         let (table, split_key) = (&self.map.table, SplitKey::from_hash(hash));
         let is_match = |_: &K, met: &K| is_match(met);
-        let put = table.try_insert(split_key, waiting, state, &self.guard, is_match)?;
-        Ok(put.map(|put| &put.entry.1).map_err(|(_, current)| current))
+        let put = table.try_insert(split_key, waiting, state, &self.guard, is_match);
+        if put.is_err() {
+            waiting.discard();
+        }
+        Ok(put?.map(|put| &put.entry.1).map_err(|(_, current)| current))
     }
 
     /// Lets the value of the key with this hash that `is_match` accepts expire after `ttl` from now. Otherwise as

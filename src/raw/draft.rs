@@ -52,6 +52,13 @@ impl<K, V> Waiting<K, V> {
         value
     }
 
+    /// Drops key and value, before an error is handed on: a panic in here drops that as well. (A panic behind the answer
+    /// would leak it: rust-lang/rust#47949.)
+    pub(crate) fn discard(&mut self) {
+        self.key = None;
+        self.value = None;
+    }
+
     /// Moves key and value to `place`.
     ///
     /// # Safety
