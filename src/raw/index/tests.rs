@@ -6,29 +6,29 @@ use super::*;
 use crate::{
     clock::ClockSource,
     listener::Listener,
-    raw::{guard, key::SplitKey, table::Table},
+    raw::{chunked::PageSize, draft::Waiting, guard, key::SplitKey, table::Table},
 };
 
-fn table() -> Table<u64> {
+fn table() -> Table<(u64, ())> {
     Table::new(0, 1 << 20, PageSize::Usual, 0, ClockSource::monotonic(), Listener::NONE)
 }
 
-fn insert(table: &Table<u64>, hash: u64, entry: u64) {
+fn insert(table: &Table<(u64, ())>, hash: u64, entry: u64) {
     let (key, guard) = (SplitKey::from_hash(hash), guard::pin());
     let is_match = |mine: &u64, met: &u64| Ok::<_, Infallible>(mine == met);
-    let Ok(_) = table.insert(key, entry, State::NEVER, &guard, is_match);
+    let Ok(_) = table.insert(key, &mut Waiting::new(entry, ()), State::NEVER, &guard, is_match);
 }
 
-fn remove(table: &Table<u64>, hash: u64, entry: u64) -> bool {
+fn remove(table: &Table<(u64, ())>, hash: u64, entry: u64) -> bool {
     let (key, guard) = (SplitKey::from_hash(hash), guard::pin());
-    let Ok(removed) = table.remove(key, &guard, |met| Ok::<_, Infallible>(*met == entry));
+    let Ok(removed) = table.remove(key, &guard, |(met, ())| Ok::<_, Infallible>(*met == entry));
     removed.is_some()
 }
 
 /// How many lines the chain of a hash has.
-fn chain_len(table: &Table<u64>, hash: u64) -> usize {
+fn chain_len(table: &Table<(u64, ())>, hash: u64) -> usize {
     let guard = guard::pin();
-    let start = table.list.start(SplitKey::from_hash(hash), &guard);
+    let start = table.index.start(SplitKey::from_hash(hash), &guard);
     // SAFETY: the root, under the guard.
     let array = unsafe { start.array.array() };
     let next = |presence: &line::Presence| {
@@ -63,7 +63,7 @@ fn overflow_lines_do_not_pile_up() {
         remove(&table, 7, 1_000_000 + (round + 1) % 12);
     }
     let guard = guard::pin();
-    let start = table.list.start(SplitKey::from_hash(7), &guard);
+    let start = table.index.start(SplitKey::from_hash(7), &guard);
     // SAFETY: the root, under the guard.
     let lines = unsafe { start.array.array() }.overflow_lines();
     assert!(lines < start.array.lines(), "{lines} overflow lines beside {}", start.array.lines());
