@@ -333,9 +333,7 @@ impl<K, V, S> TtlMap<K, V, S> {
     ///
     /// Sweeps do the same in time, as far as it is worth it, and so do writes, a little each. Keys and values
     /// that wait for reclamation are dropped first, where no pinned thread may see them; while one is pinned,
-    /// the calling one included, the index is only prepared to shrink, and later writes and sweeps go on with
-    /// it. A thread that stays pinned from the moments in which the index shrinks keeps it from growing until it
-    /// leaves. Pages go back on Linux and Android; elsewhere they are kept, and used again.
+    /// the calling one included, the old part of the index stays until it leaves. Pages go back on Linux and Android; elsewhere they are kept, and used again.
     ///
     /// # Panics
     ///

@@ -3,12 +3,10 @@
 mod common;
 
 use common::hashers::Hashing;
-use common::sites::{Probe, Site, SiteKey, arm, boom, caught, disarm};
-use common::tally::{Tally, Token};
+use common::sites::{boom, caught};
 use common::{assert_slots_accounted, builder, exclusive};
-use evanesce::{Budget, Compute, Operation, Pinned, TtlMap};
+use evanesce::{Compute, Operation, Pinned, TtlMap};
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 
@@ -89,30 +87,4 @@ fn unwind(wait: &dyn Fn()) -> u64 {
     wait();
     boom();
     unreachable!()
-}
-
-/// Who comes for the batch of a stripe that a write is in leaves a note, and the write hands the batch over: here a full
-/// pass from a comparison in the middle of it.
-#[test]
-fn a_batch_that_a_sweep_could_not_have_is_handed_over_by_the_write() {
-    const REMOVED: u64 = 20;
-    exclusive(|| {
-        let tally = Tally::new();
-        let options = builder().hasher(Hashing::Constant);
-        let map: Arc<TtlMap<SiteKey, Token, Hashing>> = Arc::new(options.build().expect("valid"));
-        let insert = |n| _ = map.pin().insert(SiteKey::new(n, &tally), tally.token());
-        (0..REMOVED + 3).for_each(insert);
-        (3..REMOVED + 3).for_each(|n| _ = map.pin().remove(&Probe(n)));
-        let theirs = Arc::clone(&map);
-        // The first is over and unlinked, the second one compared.
-        arm(Site::Eq, 1, move || _ = theirs.sweep(Budget::full_pass()));
-        beside_a_slow_retain(&map, || insert(2));
-        assert!(disarm());
-        let alive = tally.alive();
-        assert!(alive as u64 > 2 * REMOVED, "the write's own guard held it all");
-        // The collector's turns come with pins; a write reclaims what is due.
-        (0..2000).for_each(|_| drop(map.pin()));
-        insert(2);
-        assert!(tally.alive() as u64 <= alive as u64 - 2 * REMOVED, "{:?}", map.stats());
-    });
 }

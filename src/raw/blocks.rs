@@ -29,8 +29,11 @@ pub(super) const FIRST_BLOCK_SLOTS: u32 = if MODEL { BLOCK_SLOTS } else { 16 };
 /// The slots that the first block lacks.
 const MISSING: u32 = BLOCK_SLOTS - FIRST_BLOCK_SLOTS;
 
-/// Blocks whose memory goes back together, at most: of any size of slot they fill whole pages of 4 KiB.
-const MAX_RUN_BLOCKS: u32 = if MODEL { 2 } else { 8 };
+/// Blocks whose memory goes back together, at most: of any size of slot they fill whole pages of 4 KiB, and so do the
+/// keys beside them, four bytes a slot.
+const MAX_RUN_BLOCKS: u32 = if MODEL { 2 } else { 16 };
+/// Up to this size of slots that is what a run is: for larger ones, the keys that stay are little beside it.
+const WITH_KEYS_TO_BYTES: usize = 256;
 /// Bytes that are worth a call of the system.
 const RUN_BYTES: usize = 16 << 10;
 
@@ -46,7 +49,8 @@ fn run_len(slot_bytes: usize) -> u32 {
         let bytes = (blocks * BLOCK_SLOTS) as usize * slot_bytes;
         bytes >= RUN_BYTES && bytes.is_multiple_of(4096)
     };
-    [1, 2, 4].into_iter().find(fits).filter(|_| !MODEL).unwrap_or(MAX_RUN_BLOCKS)
+    let is_large = slot_bytes > WITH_KEYS_TO_BYTES && !MODEL;
+    [1, 2, 4, 8].into_iter().find(fits).filter(|_| is_large).unwrap_or(MAX_RUN_BLOCKS)
 }
 
 /// A block's number is that of its chunk, then its place there.

@@ -15,6 +15,7 @@ use super::{
     blocks::{BLOCK_SLOTS, Blocks, FIRST_BLOCK_SLOTS, Stretch, block_of, slot_of},
     chunked::{Chunked, Numbering, PageSize, Prefixed, Zeroed},
     key::SlotIndex,
+    once_box::OnceBox,
     poison,
     state::{AtomicState, State},
     stripe::{MAGAZINE_SLOTS, Turn},
@@ -155,7 +156,8 @@ unsafe impl Zeroed for NodeKey {
 
 pub(super) struct Slab<T> {
     nodes: Chunked<Node<T>, SlotNumbers>,
-    keys: Chunked<NodeKey, SlotNumbers>,
+    /// Made with the first block, since an empty map is to be small.
+    keys: OnceBox<Chunked<NodeKey, SlotNumbers>>,
     pub(super) blocks: Blocks,
     pub(super) tokens: Tokens,
     /// How many slots a magazine holds at most, and a stripe takes from a block at once.
@@ -175,7 +177,10 @@ impl<T> Slab<T> {
         let share = share.min((MAGAZINE_BYTES / size_of::<Node<T>>()) as u32);
         Self {
             nodes: Chunked::new(),
-            keys: Chunked::new(),
+            #[cfg(not(any(loom, shuttle)))]
+            keys: OnceBox::new(),
+            #[cfg(any(loom, shuttle))]
+            keys: OnceBox::filled(Chunked::new()),
             page_size,
             blocks: Blocks::new(max_slots, size_of::<Node<T>>()),
             tokens: Tokens::new(),
@@ -196,11 +201,16 @@ impl<T> Slab<T> {
         unsafe { self.nodes.get(slot.0) }
     }
 
+    #[inline]
+    fn keys(&self) -> &Chunked<NodeKey, SlotNumbers> {
+        self.keys.get_or_init(Chunked::new)
+    }
+
     /// The upper half of the key of the entry in a slot that was handed out.
     #[inline]
     pub(super) fn key(&self, slot: SlotIndex) -> u32 {
         // SAFETY: I5: as in `node`.
-        let NodeKey(key) = unsafe { self.keys.get(slot.0) };
+        let NodeKey(key) = unsafe { self.keys().get(slot.0) };
         // Relaxed: written before the slot is published, and not again before its grace period is over (I4). A sweep
         // may read the key of a slot in any state, and only as a hint.
         key.load(Ordering::Relaxed)
@@ -219,7 +229,7 @@ impl<T> Slab<T> {
             write(cell.cast());
         });
         // SAFETY: I5: as in `node`.
-        let NodeKey(word) = unsafe { self.keys.get(slot.0) };
+        let NodeKey(word) = unsafe { self.keys().get(slot.0) };
         // Relaxed: published by the Release of its cell (O1) or of the old state (O2).
         word.store(key, Ordering::Relaxed);
     }
@@ -253,7 +263,8 @@ impl<T> Slab<T> {
             self.released_slots() * size_of::<Node<T>>()
         };
         let handed_out = self.blocks.slots() as usize * size_of::<Node<T>>();
-        let keys = self.blocks.slots() as usize * size_of::<NodeKey>();
+        let with_keys = if self.blocks.are_apart() { 0 } else { self.released_slots() };
+        let keys = (self.blocks.slots() as usize - with_keys) * size_of::<NodeKey>();
         handed_out.saturating_sub(not_in_use) + keys + self.blocks.bytes() + self.tokens.bytes()
     }
 
@@ -282,7 +293,7 @@ impl<T> Slab<T> {
     fn fresh_block(&self, most: u32) -> Option<(u32, u64)> {
         let block = self.blocks.hand_out(|block| {
             self.nodes.ensure(block * BLOCK_SLOTS, self.page_size);
-            self.keys.ensure(block * BLOCK_SLOTS, self.page_size);
+            self.keys().ensure(block * BLOCK_SLOTS, self.page_size);
         })?;
         let slots = self.blocks.take_from(block, most);
         if self.blocks.free(block) != 0 {
@@ -327,7 +338,10 @@ impl<T> Slab<T> {
                 // SAFETY: all slots of the stretch are ours: free, so nobody reads their entries or follows their
                 // links (I5), and taken, so nobody fills them. A sweep may load their states, and expects
                 // [`State::FREE`], which is zero. They are of one block, or of a run, which is in one chunk.
-                unsafe { self.nodes.give_back(first, len) == pages }
+                let done = unsafe { self.nodes.give_back(first, len) } == pages;
+                // SAFETY: as above; a sweep may load a key as a hint.
+                unsafe { self.keys().give_back(first, len) };
+                done
             })
     }
 

@@ -11,7 +11,7 @@ use crate::{
         key::SplitKey,
         once_box::OnceBox,
     },
-    sync::{AtomicPtr, AtomicU32, AtomicU64, MODEL, Ordering},
+    sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, MODEL, Ordering},
 };
 
 use super::line::Line;
@@ -41,6 +41,8 @@ pub(super) struct Array {
     pub(super) pieces: AtomicU32,
     /// Looks at the number of entries since it became the root, while it has too many overflow lines.
     pub(super) looks: AtomicU32,
+    /// The bytes that it was told to take when it was retired.
+    pub(super) bytes_told: AtomicUsize,
     /// The overflow lines that it had when it became the root.
     pub(super) born_with: AtomicU32,
     /// What it stands in.
@@ -256,8 +258,10 @@ impl Array {
         let memory = Memory::<Line>::zeroed(HEADER_LINES as u32 + (1 << level), page_size);
         let array = memory.base().cast::<Self>();
         // The rest of the header is all zeros: null, unset, none. It owns the memory that it stands in.
-        // SAFETY: in that memory, which nobody else knows.
-        unsafe { (&raw mut (*array).memory).write(Some(memory)) };
+        // SAFETY: in that memory.
+        let place = unsafe { &raw mut (*array).memory };
+        // SAFETY: nobody else knows it.
+        unsafe { place.write(Some(memory)) };
         NonNull::new(array).unwrap_or_else(|| unreachable!("memory is not at null"))
     }
 
@@ -308,6 +312,7 @@ impl Array {
             ticket: AtomicU64::new(0),
             pieces: AtomicU32::new(0),
             looks: AtomicU32::new(0),
+            bytes_told: AtomicUsize::new(0),
             born_with: AtomicU32::new(0),
             lines: (0..1 << level).map(|_| Line::zeroed()).collect(),
             #[cfg(loom)]

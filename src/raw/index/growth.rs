@@ -188,7 +188,12 @@ impl Lines {
         // SAFETY: it was the root under the guard.
         unsafe { old.array() }.ticket.store(ticket, Ordering::Relaxed);
         // SAFETY: as above.
-        self.plan.old_bytes.fetch_add(unsafe { old.bytes() }, Ordering::Relaxed);
+        let bytes = unsafe { old.bytes() };
+        // SAFETY: as above.
+        let array = unsafe { old.array() };
+        // As they are now: a late helper may add an overflow line yet.
+        array.bytes_told.store(bytes, Ordering::Relaxed);
+        self.plan.old_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.put_old(old);
         limbo.defer_note(ticket, guard);
     }
@@ -239,12 +244,11 @@ impl Lines {
                         root,
                         first.max(64),
                         PIECE_LINES - if first == 0 { 64 } else { 0 },
-                    )
+                    );
                 };
                 self.put_old(root);
             } else {
-                // SAFETY: ours.
-                let left = unsafe { root.bytes() } - pieces as usize * piece_bytes;
+                let left = array.bytes_told.load(Ordering::Relaxed) - pieces as usize * piece_bytes;
                 self.plan.old_bytes.fetch_sub(left, Ordering::Relaxed);
                 // SAFETY: ours, and after its grace period.
                 unsafe { root.free() };

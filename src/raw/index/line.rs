@@ -145,7 +145,7 @@ impl Presence {
 }
 
 /// Some cells of a line, as bits by their number.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Cells(u32);
 
 impl Cells {
@@ -403,7 +403,7 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 #[inline]
 fn by_words(first: u64, second: u64, byte: u8) -> u32 {
     let equal = |word: u64| {
-        let differs = word ^ u64::from(byte) * ONES;
+        let differs = word ^ (u64::from(byte) * ONES);
         // The top bit of each byte is set unless the byte is zero: no carry leaves its byte.
         let low = !(ONES << 7);
         let zero = !(((differs & low) + low) | differs | low);

@@ -150,16 +150,16 @@ impl<T> Index<T> {
         // SAFETY: the root, under the guard.
         let line: &'g Line = unsafe { array.line_of(key) };
         let presence = line.presence();
-        // SAFETY: as above.
-        if presence.is_frozen()
-            && !planted!(frozen_is_ignored)
-            && let Some(next) = unsafe { array.next() }
-        {
-            // SAFETY: the root's next, under the guard.
-            let line: &'g Line = unsafe { next.line_of(key) };
-            let presence = line.presence();
-            if presence.is_born() {
-                return View { array: next, line, presence };
+        if presence.is_frozen() && !planted!(frozen_is_ignored) {
+            // SAFETY: as above.
+            let next = unsafe { array.next() };
+            if let Some(next) = next {
+                // SAFETY: the root's next, under the guard.
+                let line: &'g Line = unsafe { next.line_of(key) };
+                let presence = line.presence();
+                if presence.is_born() {
+                    return View { array: next, line, presence };
+                }
             }
         }
         View { array, line, presence }

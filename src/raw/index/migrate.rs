@@ -1,6 +1,6 @@
 //! Moving the entries of an array's lines to the next array, group by group (DESIGN.md, section 15).
 
-use core::hint::black_box;
+use core::{cmp, hint::black_box};
 
 use crate::{
     raw::{
@@ -28,14 +28,12 @@ struct Group {
 impl Group {
     /// The group of a line of the older array.
     fn of(old: Root, new: Root, index: u32) -> Self {
-        let (old, new) = (old.level(), new.level());
-        if new > old {
-            Self { sources: (index, 1), targets: (2 * index, 2) }
-        } else if new < old {
-            Self { sources: (index & !1, 2), targets: (index / 2, 1) }
-        } else {
-            Self { sources: (index, 1), targets: (index, 1) }
-        }
+        let (sources, targets) = match new.level().cmp(&old.level()) {
+            cmp::Ordering::Greater => ((index, 1), (2 * index, 2)),
+            cmp::Ordering::Less => ((index & !1, 2), (index / 2, 1)),
+            cmp::Ordering::Equal => ((index, 1), (index, 1)),
+        };
+        Self { sources, targets }
     }
 }
 

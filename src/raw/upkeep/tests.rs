@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Two runs of blocks, of which the first is not one to give back, and a few slots.
-const SLOTS: u32 = 1100;
+const SLOTS: u32 = 2100;
 
 fn table() -> Arc<Table<(u64, ())>> {
     let (page_size, clock) = (PageSize::Usual, ClockSource::monotonic());
@@ -78,7 +78,7 @@ fn a_write_that_finds_no_slot_waits_for_one_that_gives_memory_back() {
         let taken: Vec<_> = (0..SLOTS).map(|_| slab.take(turn).unwrap()).collect();
         turn.leave();
         // The blocks of a run.
-        let (run, blocks) = (1, (8..16).map(BlockNumbers::nth).collect::<Vec<_>>());
+        let (run, blocks) = (1, (16..32).map(BlockNumbers::nth).collect::<Vec<_>>());
         for slot in taken.into_iter().filter(|slot| blocks.contains(&block_of(*slot))) {
             slab.blocks.give_back(slot);
         }
@@ -89,4 +89,21 @@ fn a_write_that_finds_no_slot_waits_for_one_that_gives_memory_back() {
             false
         }));
     });
+}
+
+/// Who comes for the batch of a stripe that a write is in leaves a note, and the write hands the batch over.
+#[test]
+fn a_batch_that_a_sweep_could_not_have_is_handed_over_by_the_write() {
+    let table = table();
+    insert(&table, 1);
+    let guard = guard::pin();
+    let Ok(removed) = table.remove(SplitKey::from_hash(1), &guard, |_| Ok::<_, Infallible>(true));
+    assert!(removed.is_some());
+    // A write that is in the middle of its turn, with what was retired.
+    let turn = &mut table.turn(&guard);
+    assert!(turn.with_batch(|batch| batch.is_some()));
+    table.index.limbo.seal_all(&mut table.turn(&guard));
+    assert!(turn.with_batch(|batch| batch.is_some()), "it is not theirs to take");
+    table.after_write(turn);
+    assert!(turn.with_batch(|batch| batch.is_none()), "the write has handed it over");
 }
