@@ -94,7 +94,7 @@ struct Plan {
     /// A [`Step`].
     step: AtomicU64,
     /// Shares of the present phase that are done, where all must be before the next.
-    done: AtomicU32,
+    done: AtomicU64,
     /// Levels go no lower than this by themselves: what was asked for at first.
     floor: AtomicU32,
     growths: AtomicU32,
@@ -108,8 +108,9 @@ struct Step {
     /// The published level, which `shift` follows. What is built or given up is the one above.
     level: u32,
     phase: Phase,
-    /// Of what is worked off: the next share to claim. Of what is waited for: the ticket of the grace period.
-    next: u32,
+    /// Of what is worked off: the next share to claim. Of what is waited for: the ticket of the grace period. 56
+    /// bits, which no program uses up.
+    next: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -131,8 +132,12 @@ enum Phase {
 }
 
 impl Step {
+    const NEXT_BITS: u32 = 56;
+    /// Above the three bits of the phase.
+    const LEVEL_AT: u32 = Self::NEXT_BITS + 3;
+
     fn from_word(word: u64) -> Self {
-        let phase = match word >> 32 & 7 {
+        let phase = match word >> Self::NEXT_BITS & 7 {
             0 => Phase::Idle,
             1 => Phase::Linking,
             2 => Phase::Resting,
@@ -141,15 +146,16 @@ impl Step {
             5 => Phase::Unlinked,
             _ => Phase::Clearing,
         };
-        Self { level: (word >> 40) as u32, phase, next: word as u32 }
+        let next = word & ((1 << Self::NEXT_BITS) - 1);
+        Self { level: (word >> Self::LEVEL_AT) as u32, phase, next }
     }
 
     fn to_word(self) -> u64 {
-        u64::from(self.level) << 40 | (self.phase as u64) << 32 | u64::from(self.next)
+        u64::from(self.level) << Self::LEVEL_AT | (self.phase as u64) << Self::NEXT_BITS | self.next
     }
 
     /// The step to a phase of the same level.
-    fn to(self, phase: Phase, next: u32) -> Self {
+    fn to(self, phase: Phase, next: u64) -> Self {
         Self { phase, next, ..self }
     }
 
@@ -159,14 +165,15 @@ impl Step {
     }
 
     /// How many shares of `each` they make.
-    fn shares(self, each: u32) -> u32 {
-        self.ids() / each.min(self.ids())
+    fn shares(self, each: u32) -> u64 {
+        u64::from(self.ids() / each.min(self.ids()))
     }
 
     /// A share.
     fn share(self, each: u32) -> Ids {
         let each = each.min(self.ids());
-        Ids(self.ids() + self.next * each..self.ids() + (self.next + 1) * each)
+        let first = self.ids() + self.next as u32 * each;
+        Ids(first..first + each)
     }
 }
 
@@ -207,7 +214,7 @@ impl Directory {
             shift: AtomicUsize::new(LevelShift::of_level(level).0),
             plan: Box::new(Plan {
                 step: AtomicU64::new(Step { level, phase: Phase::Idle, next: 0 }.to_word()),
-                done: AtomicU32::new(0),
+                done: AtomicU64::new(0),
                 floor: AtomicU32::new(level),
                 growths: AtomicU32::new(0),
                 given_back: AtomicU32::new(0),
@@ -574,6 +581,33 @@ mod tests {
                 let bucket = Bucket::new(level, i);
                 let cell = directory.cell_of(bucket, LevelShift::of_level(level));
                 assert!(core::ptr::eq(cell, directory.cell(bucket.sentinel())));
+            }
+        }
+    }
+
+    /// Hours of growing and shrinking deal more tickets than 32 bits have.
+    #[test]
+    fn grace_periods_are_awaited_after_four_billion_of_them() {
+        for dealt in [u64::from(u32::MAX) - 1, u64::from(u32::MAX)] {
+            let limbo = Limbo::with_tickets(dealt);
+            let directory = Directory::with_capacity(64, PageSize::Usual);
+            let help = || {
+                let guard = guard::pin();
+                directory.claim(&limbo, &guard);
+                guard.flush();
+            };
+            for phase in [Phase::Resting, Phase::Leaving] {
+                let from_before = guard::pin();
+                match phase {
+                    Phase::Resting => directory.shrink(1, true, &limbo, &guard::pin()),
+                    _ => help(),
+                }
+                (0..1000).for_each(|_| help());
+                assert!(directory.step().phase == phase, "a pin from before is held");
+                drop(from_before);
+                while !limbo.is_past(directory.step().next) {
+                    guard::pin().flush();
+                }
             }
         }
     }

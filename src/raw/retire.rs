@@ -10,7 +10,7 @@
 use core::ptr;
 
 use crate::sync::{
-    Arc, AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, MODEL, Ordering, UnsafeCell, planted,
+    Arc, AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, MODEL, Ordering, UnsafeCell, planted,
 };
 
 use super::{guard::Guard, link::SlotIndex, stripe::Turn};
@@ -70,10 +70,11 @@ struct Ready {
     closed: AtomicBool,
     /// Grace periods begun and ended by [`Limbo::begin_grace`]: odd while one goes on.
     graces: AtomicUsize,
-    /// The last ticket that was dealt.
-    tickets: AtomicU32,
+    /// The last ticket that was dealt. (64 bits: at 32 they came round after some hours of growing and shrinking,
+    /// and every later one was past.)
+    tickets: AtomicU64,
     /// The last ticket whose grace period is over; see [`Limbo::next_ticket`].
-    past: AtomicU32,
+    past: AtomicU64,
 }
 
 impl Ready {
@@ -82,8 +83,8 @@ impl Ready {
             head: AtomicPtr::new(ptr::null_mut()),
             closed: AtomicBool::new(false),
             graces: AtomicUsize::new(0),
-            tickets: AtomicU32::new(0),
-            past: AtomicU32::new(0),
+            tickets: AtomicU64::new(0),
+            past: AtomicU64::new(0),
         }
     }
 
@@ -163,6 +164,15 @@ impl Limbo {
         Self { ready: Arc::new(Ready::new()), batch_slots }
     }
 
+    /// One that has dealt so many tickets, whose grace periods are all over.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(super) fn with_tickets(dealt: u64) -> Self {
+        let limbo = Self::new(1);
+        limbo.ready.tickets.store(dealt, Ordering::Relaxed);
+        limbo.ready.past.store(dealt, Ordering::Relaxed);
+        limbo
+    }
+
     /// Retires a slot: it is reclaimed after every pin that exists now has ended.
     ///
     /// Called once a slot, by whoever unlinked it (I4).
@@ -229,12 +239,12 @@ impl Limbo {
 
     /// A number for a grace period that others wait for as well. Some are never used; of those that are, one
     /// at a time is waited for, and later ones have larger numbers.
-    pub(super) fn next_ticket(&self) -> u32 {
+    pub(super) fn next_ticket(&self) -> u64 {
         self.ready.tickets.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Notes, when every pin that exists now has ended, that the grace period of this ticket is over.
-    pub(super) fn defer_note(&self, ticket: u32, guard: &Guard) {
+    pub(super) fn defer_note(&self, ticket: u64, guard: &Guard) {
         let ready = Arc::clone(&self.ready);
         // Release: whoever finds it past comes behind all pins that it waited for.
         guard.defer(move || _ = ready.past.fetch_max(ticket, Ordering::Release));
@@ -242,7 +252,7 @@ impl Limbo {
     }
 
     /// Whether the grace period of this ticket is over, or that of a later one.
-    pub(super) fn is_past(&self, ticket: u32) -> bool {
+    pub(super) fn is_past(&self, ticket: u64) -> bool {
         self.ready.past.load(Ordering::Acquire) >= ticket
     }
 
