@@ -14,7 +14,7 @@ use core::{
     ptr::{self, NonNull},
 };
 
-use crate::sync::{AtomicPtr, Ordering};
+use crate::sync::{AtomicPtr, Ordering, order};
 
 /// What a fresh chunk is filled with.
 ///
@@ -134,7 +134,7 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
     /// The element `number`, if an `ensure` has made it available.
     pub(super) fn get_if_there(&self, number: u32) -> Option<&T> {
         // Acquire (O6): pairs with the Release of `ensure`.
-        let chunk = self.chunks[N::chunk_of(number)].load(Ordering::Acquire);
+        let chunk = self.chunks[N::chunk_of(number)].load(order!(chunk_met, Acquire));
         // SAFETY: the chunk is allocated and holds the element; it is freed with `self` only.
         (!chunk.is_null()).then(|| unsafe { &*chunk.wrapping_add(number as usize) })
     }
@@ -194,7 +194,7 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
         let c = N::chunk_of(number);
         let slot = &self.chunks[c];
         // Acquire (O6): the chunk's owner record is read when it is freed.
-        if !slot.load(Ordering::Acquire).is_null() {
+        if !slot.load(order!(chunk_there, Acquire)).is_null() {
             return;
         }
         let (start, len) = N::span(c);
@@ -203,20 +203,19 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
         assert!(!biased.is_null(), "the system placed a chunk where its pointer would be null");
         // Release (O6): the chunk comes before every number in it. Acquire on failure: it is the
         // chunk of whoever was first, and we may be the one who makes a number in it known.
-        let won =
-            slot.compare_exchange(ptr::null_mut(), biased, Ordering::Release, Ordering::Acquire);
-        if won.is_err() {
+        let (put, lost) = (order!(chunk_put, Release), order!(chunk_lost, Acquire));
+        if slot.compare_exchange(ptr::null_mut(), biased, put, lost).is_err() {
             // SAFETY: allocated above with this length, and not published.
             unsafe { release::<T>(base, len) };
         }
     }
 
-    /// Makes `alias` another name for a chunk that is there.
+    /// Makes `alias` another name for a chunk that is there, before the array is shared.
     pub(super) fn alias(&self, alias: usize, chunk: usize) {
         debug_assert_eq!(N::span(alias).1, 0);
-        // Release (O6): as in `ensure`.
-        let chunk = self.chunks[chunk].load(Ordering::Acquire);
-        self.chunks[alias].store(chunk, Ordering::Release);
+        // Relaxed, both: nobody shares the array yet.
+        let chunk = self.chunks[chunk].load(Ordering::Relaxed);
+        self.chunks[alias].store(chunk, Ordering::Relaxed);
     }
 
     /// Gives the memory of `len` elements from `number` back to the system, whole pages of a mapped chunk;
@@ -270,7 +269,8 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
 impl<T, N: Numbering> Drop for Chunked<T, N> {
     fn drop(&mut self) {
         for (c, chunk) in self.chunks.iter().enumerate() {
-            let biased = chunk.load(Ordering::Acquire);
+            // Relaxed: `&mut self`.
+            let biased = chunk.load(Ordering::Relaxed);
             if !biased.is_null()
                 && let (start, len @ 1..) = N::span(c)
                 && let Some(base) = NonNull::new(biased.wrapping_add(start))

@@ -5,7 +5,7 @@
 //! middle of the buckets, and giving a level up unlinks them, a share at a time, by whoever writes or sweeps
 //! (DESIGN.md, section 6).
 
-use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, MODEL, Ordering, planted};
+use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, MODEL, Ordering, order, planted};
 
 use super::{
     chunked::{Chunked, Numbering, PageSize, Zeroed},
@@ -258,7 +258,7 @@ impl Directory {
     #[inline]
     fn shift(&self) -> LevelShift {
         // Acquire (O3): the level's cells come before it.
-        LevelShift(self.shift.load(Ordering::Acquire))
+        LevelShift(self.shift.load(order!(level_read, Acquire)))
     }
 
     /// Where a walk to `key` starts: the nearest linked sentinel at or before its bucket, and the
@@ -269,7 +269,7 @@ impl Directory {
         let bucket = key.bucket(shift);
         let cell = self.cell_of(bucket, shift);
         // Acquire (O1): pairs with the Release that linked what follows.
-        let link = cell.load(Ordering::Acquire);
+        let link = cell.load(order!(start_link, Acquire));
         if link.is_ready() { (cell, link) } else { self.start_before(bucket, shift) }
     }
 
@@ -288,7 +288,7 @@ impl Directory {
             bucket = bucket.parent();
             let cell = self.cell_of(bucket, shift);
             // Acquire (O1): as above.
-            let link = cell.load(Ordering::Acquire);
+            let link = cell.load(order!(start_before_link, Acquire));
             if link.is_ready() {
                 return (cell, link);
             }
@@ -393,7 +393,7 @@ impl Directory {
     pub(super) fn claim(&self, limbo: &Limbo, guard: &Guard) -> Option<Share> {
         let step = self.step();
         let claimed = step.to(step.phase, step.next.wrapping_add(1));
-        let done = || self.plan.done.load(Ordering::Acquire);
+        let done = || self.plan.done.load(order!(shares_counted, Acquire));
         match step.phase {
             Phase::Idle => None,
             Phase::Linking if step.next == step.shares(SHARE_SENTINELS) => {
@@ -461,7 +461,7 @@ impl Directory {
     /// A share that must be done before the next phase is.
     pub(super) fn finish(&self) {
         // Release: what was done comes before the phase that waits for it.
-        self.plan.done.fetch_add(1, Ordering::AcqRel);
+        self.plan.done.fetch_add(1, order!(share_done, AcqRel));
     }
 
     /// Whether the mark in the cell of a sentinel, which was met by a link, means that its level is given up:
@@ -470,7 +470,7 @@ impl Directory {
     #[cold]
     pub(super) fn is_given_up(&self, id: SentinelId, _guard: &Guard) -> bool {
         // Acquire: the freezing came behind the step to its phase, and the mark was loaded with Acquire.
-        let step = Step::from_word(self.plan.step.load(Ordering::Acquire));
+        let step = Step::from_word(self.plan.step.load(order!(phase_asked, Acquire)));
         matches!(step.phase, Phase::Unlinking | Phase::Unlinked | Phase::Clearing)
             && id.0 >= step.ids()
     }
@@ -497,18 +497,18 @@ impl Directory {
     fn step(&self) -> Step {
         // Acquire (O3): the chunk of cells comes before the level that it is for.
         loop {
-            let word = self.plan.step.load(Ordering::Acquire);
+            let word = self.plan.step.load(order!(step_read, Acquire));
             let step = Step::from_word(word);
-            let (shift, new) =
-                (self.shift.load(Ordering::Acquire), LevelShift::of_level(step.level).0);
+            let shift = self.shift.load(order!(shift_read, Acquire));
+            let new = LevelShift::of_level(step.level).0;
             if shift == new {
                 return step;
             }
-            if self.plan.step.load(Ordering::Acquire) == word {
+            if self.plan.step.load(order!(step_read_again, Acquire)) == word {
                 // Release (O3): the level's cells come before it. If this comes late, it makes the level
                 // lower than it is, until the next step (DESIGN.md, section 6).
-                let (order, lost) = (Ordering::AcqRel, Ordering::Relaxed);
-                let _ = self.shift.compare_exchange(shift, new, order, lost);
+                let (followed, lost) = (order!(shift_followed, AcqRel), Ordering::Relaxed);
+                let _ = self.shift.compare_exchange(shift, new, followed, lost);
             }
         }
     }
@@ -516,11 +516,11 @@ impl Directory {
     /// Takes a step, unless another thread was faster.
     fn take(&self, from: Step, to: Step) -> bool {
         if planted!(share_claimed_blindly) {
-            self.plan.step.store(to.to_word(), Ordering::Release);
+            self.plan.step.store(to.to_word(), Ordering::Release); // planted
             return true;
         }
         // AcqRel (O3): the chunk of cells comes before every claim on it.
-        let (order, lost) = (Ordering::AcqRel, Ordering::Relaxed);
+        let (order, lost) = (order!(step_taken, AcqRel), Ordering::Relaxed);
         let taken =
             self.plan.step.compare_exchange(from.to_word(), to.to_word(), order, lost).is_ok();
         if taken && from.level != to.level {

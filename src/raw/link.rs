@@ -1,6 +1,6 @@
 //! The packed words of the list: slot indices, split-order keys and the links between nodes.
 
-use crate::sync::{AtomicU32, MODEL, Ordering};
+use crate::sync::{AtomicU32, MODEL, Ordering, order};
 
 /// The number of a slot in the slab: 1 to [`SlotIndex::MAX`], its chunk in the upper bits (the slab
 /// knows how). Slot 0 is never handed out, so that a link of all zeros means "not set".
@@ -252,7 +252,7 @@ impl AtomicLink {
     pub(super) fn freeze(&self) -> Link {
         // AcqRel (O1): the frozen successor is handed on to whoever reads the replacement's link
         // or the predecessor's.
-        Link(self.0.fetch_or(Link::MARK, Ordering::AcqRel)).unmarked()
+        Link(self.0.fetch_or(Link::MARK, order!(link_frozen, AcqRel))).unmarked()
     }
 }
 

@@ -7,7 +7,7 @@
 
 use core::convert::Infallible;
 
-use crate::sync::{MODEL, Ordering, planted};
+use crate::sync::{MODEL, Ordering, order, planted};
 
 use super::{
     directory::Directory,
@@ -75,7 +75,7 @@ impl<T> List<T> {
                         }
                         let life = node.life();
                         // Acquire (O2): the fields of the slot that it may name.
-                        let state = node.state.load(Ordering::Acquire);
+                        let state = node.state.load(order!(find_state, Acquire));
                         if state.is_terminal() {
                             let Some(next) = self.unlink(pred, slot, node, state, turn) else {
                                 continue 'restart;
@@ -90,10 +90,11 @@ impl<T> List<T> {
                     }
                     Target::Sentinel(id) if id.order() < limit => {
                         let cell = self.directory.cell(id);
-                        let behind = cell.load(Ordering::Acquire);
+                        let behind = cell.load(order!(find_sentinel, Acquire));
                         if behind.is_marked() && self.directory.is_given_up(id, turn.guard) {
                             // AcqRel (O1): hands the frozen link on.
-                            if !pred.replace(link, behind.unmarked(), Ordering::AcqRel) {
+                            let unlinked = order!(sentinel_unlinked, AcqRel);
+                            if !pred.replace(link, behind.unmarked(), unlinked) {
                                 continue 'restart;
                             }
                             link = behind.unmarked();
@@ -102,7 +103,8 @@ impl<T> List<T> {
                         if behind.is_marked() {
                             // Its claimer has not come back. We came by a link, so it is linked,
                             // and anyone may say so (I7). Release (O1): hands the link on.
-                            cell.replace(behind, behind.unmarked(), Ordering::Release);
+                            let opened = order!(sentinel_opened, Release);
+                            cell.replace(behind, behind.unmarked(), opened);
                         }
                         pred = cell;
                     }
@@ -111,7 +113,7 @@ impl<T> List<T> {
                     }
                 }
                 // Acquire (O1): the fields of what it leads to.
-                link = pred.load(Ordering::Acquire);
+                link = pred.load(order!(find_link, Acquire));
                 if link.is_marked() {
                     // The node that holds it is over by now.
                     continue 'restart;
@@ -184,7 +186,8 @@ impl<T> List<T> {
         let heir = match state.destination() {
             Some((to, _)) => {
                 // Release (O1): hands the frozen link on. Fails if someone did it before.
-                self.slab.node(to).next.replace(Link::UNSET, next, Ordering::Release);
+                let linked = order!(heir_linked, Release);
+                self.slab.node(to).next.replace(Link::UNSET, next, linked);
                 Link::to_node(to)
             }
             None => next,
@@ -194,7 +197,7 @@ impl<T> List<T> {
             self.limbo.retire(slot, turn);
         }
         // AcqRel (O1): publishes the heir's fields, which the state word's Acquire gave us.
-        if !pred.replace(Link::to_node(slot), heir, Ordering::AcqRel) {
+        if !pred.replace(Link::to_node(slot), heir, order!(node_unlinked, AcqRel)) {
             if planted!(double_retire) {
                 self.limbo.retire(slot, turn);
             }
@@ -233,10 +236,11 @@ impl<T> List<T> {
             };
             let link = if planted!(sentinel_unmarked) { gap.next } else { gap.next.marked() };
             // Release (O1): a start that finds it unmarked later reads through it.
-            cell.store(link, Ordering::Release);
+            cell.store(link, order!(sentinel_set, Release));
             // Release (O1): publishes the cell.
-            if gap.pred.replace(gap.next, Link::to_sentinel(id), Ordering::Release) {
-                cell.replace(gap.next.marked(), gap.next, Ordering::Release);
+            let linked = order!(sentinel_linked, Release);
+            if gap.pred.replace(gap.next, Link::to_sentinel(id), linked) {
+                cell.replace(gap.next.marked(), gap.next, order!(sentinel_said, Release));
                 return;
             }
         }
@@ -281,8 +285,7 @@ impl Gap<'_> {
     /// of a key that was not there. False if the gap has closed.
     pub(super) fn append(&self, slot: SlotIndex) -> bool {
         // Release (O1): publishes the slot's fields.
-        let release = if planted!(relaxed_publish) { Ordering::Relaxed } else { Ordering::Release };
-        self.pred.replace(self.next, Link::to_node(slot), release)
+        self.pred.replace(self.next, Link::to_node(slot), order!(node_linked, Release))
     }
 }
 

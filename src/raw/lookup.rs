@@ -2,7 +2,7 @@
 
 use core::hint::black_box;
 
-use crate::sync::{Ordering, fence, planted};
+use crate::sync::{Ordering, fence, order, planted};
 
 use super::{
     guard::Guard,
@@ -29,7 +29,7 @@ impl<'g, T> Hit<'g, T> {
     /// The state it is in now.
     pub(super) fn state(&self) -> State {
         // Acquire (O2), like every load of a state that is judged.
-        self.0.state.load(Ordering::Acquire)
+        self.0.state.load(order!(hit_state, Acquire))
     }
 
     /// Whether it is in this state, behind a clock reading.
@@ -99,7 +99,7 @@ impl<T> List<T> {
                 }
             }
             // Acquire (O1): the fields of what it leads to.
-            link = node.next.load(Ordering::Acquire);
+            link = node.next.load(order!(link_followed, Acquire));
         }
     }
 
@@ -109,7 +109,7 @@ impl<T> List<T> {
     #[inline(never)]
     fn pass(&self, id: SentinelId, node_key: u32) -> Option<Link> {
         // Its cell may still be marked by its claimer; the link in it holds (I7). Acquire (O1): as below.
-        let behind = || self.directory.cell(id).load(Ordering::Acquire);
+        let behind = || self.directory.cell(id).load(order!(sentinel_passed, Acquire));
         (id.order() < Order::of_node(node_key)).then(behind)
     }
 
@@ -159,11 +159,9 @@ impl<T> List<T> {
             // ThreadSanitizer knows no fences: for it each load acquires.
             *link = cell.load(if cfg!(tsan) { Ordering::Acquire } else { Ordering::Relaxed });
         }
-        if !planted!(links_unfenced) {
-            // Acquire (O1): the fields of what the links lead to. One for all: an Acquire load each
-            // would keep the next from starting on processors that order loads by it.
-            fence(Ordering::Acquire);
-        }
+        // Acquire (O1): the fields of what the links lead to. One for all: an Acquire load each
+        // would keep the next from starting on processors that order loads by it.
+        fence(order!(links_fenced, Acquire));
         self.touch(&links);
         links
     }
@@ -179,7 +177,7 @@ impl<T> List<T> {
                 && node.key() < key.node_key()
             {
                 // Acquire (O1): the fields of what it leads to.
-                *link = node.next.load(Ordering::Acquire);
+                *link = node.next.load(order!(step_followed, Acquire));
             }
         }
         self.touch(links);
@@ -210,7 +208,7 @@ impl<T> List<T> {
         answer: impl Fn(Hit<'g, T>) -> R,
     ) -> Option<R> {
         // Acquire (O2): the fields of the slot that it may name.
-        let state = node.state.load(Ordering::Acquire);
+        let state = node.state.load(order!(state_judged, Acquire));
         if state.is_never() {
             return Some(answer(Hit(node)));
         }
@@ -238,8 +236,9 @@ impl<T> List<T> {
             Look::Over(state) => {
                 // Dead: no younger entry of this key was linked while this node was.
                 let heir = self.heir(state)?;
-                // Acquire (O2): as above.
-                match Self::look(heir, heir.state.load(Ordering::Acquire), &reading) {
+                // Acquire: nothing is followed from it; it keeps a clock reading behind it.
+                let state = heir.state.load(order!(heir_judged, Acquire));
+                match Self::look(heir, state, &reading) {
                     Look::Visible => heir,
                     Look::Expired => return None,
                     Look::Over(state) => match state.destination() {
@@ -298,7 +297,7 @@ impl<T> List<T> {
     ) -> Option<Hit<'g, T>> {
         let mut at = link.unwrap_or_else(|| {
             // Acquire (O1), as below.
-            self.directory.cell(SentinelId::HEAD).load(Ordering::Acquire)
+            self.directory.cell(SentinelId::HEAD).load(order!(iteration_begun, Acquire))
         });
         let mut hit = None;
         while hit.is_none() {
@@ -306,11 +305,13 @@ impl<T> List<T> {
                 Target::Node(slot) => {
                     let node = self.slab.node(slot);
                     hit = self.judge(node, guard, &reading, |hit| hit);
-                    let heir = || self.heir(node.state.load(Ordering::Acquire));
+                    let heir = || self.heir(node.state.load(Ordering::Acquire)); // planted
                     let bug = planted!(iteration_follows_the_heir).then(heir).flatten();
-                    at = bug.unwrap_or(node).next.load(Ordering::Acquire);
+                    at = bug.unwrap_or(node).next.load(order!(iteration_node, Acquire));
                 }
-                Target::Sentinel(id) => at = self.directory.cell(id).load(Ordering::Acquire),
+                Target::Sentinel(id) => {
+                    at = self.directory.cell(id).load(order!(iteration_sentinel, Acquire));
+                }
                 Target::End => break,
             }
         }
@@ -324,6 +325,6 @@ impl<T> List<T> {
 pub(super) fn reload<T>(node: &Node<T>) -> State {
     // SeqCst (O7): the reading comes before the load also where the clock is a register that is
     // read out of order. Without it "expired" could be told of a word from before the deadline.
-    fence(Ordering::SeqCst);
-    node.state.load(Ordering::Acquire)
+    fence(order!(clock_fenced, SeqCst));
+    node.state.load(order!(state_reloaded, Acquire))
 }

@@ -2,7 +2,7 @@
 
 use core::{cell::Cell, convert::Infallible};
 
-use crate::{listener::RemovalCause, sync::Ordering};
+use crate::{listener::RemovalCause, sync::order};
 
 use super::{
     guard::{self, Guard},
@@ -61,7 +61,7 @@ impl<T> Table<T> {
             }
             let entry = List::entry(node, guard);
             // Acquire (O2), as in every judgement.
-            let mut state = node.state.load(Ordering::Acquire);
+            let mut state = node.state.load(order!(retain_state, Acquire));
             let mut picked = None;
             while !state.is_terminal() {
                 let visible = self.is_visible(state);

@@ -49,9 +49,15 @@ fn count(list: &List<u32>) -> (usize, usize) {
 
 /// One thread claims a share of level 2 and links it, another does `other`, and a third finishes the level and
 /// gives it up.
-fn straggle(name: &str, floor: usize, nodes: usize, other: fn(&List<u32>, &Guard)) {
+fn straggle(
+    name: &str,
+    preemptions: usize,
+    floor: usize,
+    nodes: usize,
+    other: fn(&List<u32>, &Guard),
+) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
+    builder.preemption_bound = Some(preemptions);
     builder.max_branches = 50_000;
     let executions = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&executions);
@@ -114,7 +120,7 @@ fn straggle(name: &str, floor: usize, nodes: usize, other: fn(&List<u32>, &Guard
 
 #[test]
 fn list_21g_late_find_vs_level_given_up() {
-    straggle("list_21g_late_find_vs_level_given_up", 9400, 1, |list, guard| {
+    straggle("list_21g_late_find_vs_level_given_up", 3, 23_500, 1, |list, guard| {
         let key = SplitKey::of_node(0x6000_0000);
         let none = |_, _: &Node<u32>| Ok::<_, Infallible>(false);
         let turn = &mut Turn::new(&list.stripes, guard);
@@ -124,7 +130,7 @@ fn list_21g_late_find_vs_level_given_up() {
 
 #[test]
 fn list_21h_late_insert_vs_level_given_up() {
-    straggle("list_21h_late_insert_vs_level_given_up", 16_400, 2, |list, guard| {
+    straggle("list_21h_late_insert_vs_level_given_up", 2, 2770, 2, |list, guard| {
         insert(list, SplitKey::of_node(0x5000_0000), guard);
     });
 }
