@@ -4,17 +4,18 @@
 #
 #   ci/planted.sh                all rungs
 #   ci/planted.sh RUNG...        some: loom epoch shuttle tests threads tsan asan lsan fuzz
+#   ci/planted.sh orderings      each ordering that carries something is weakened, and a model of loom fails
 #
 # What a machine lacks for a rung is skipped aloud.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source ci/rungs.sh
 
-# RUNG BUG TEST: each bug of the source stands here, and each model of loom has a bug.
+# RUNG BUG TEST: each bug of the source stands here, and each model of loom has a bug, or an ordering below. The bug
+# relaxed:NAME is that ordering, weakened.
 pairs="
-loom relaxed_publish            racy_01_insert_vs_insert_one_wins
 loom insert_at_the_front        racy_01_insert_vs_insert_one_wins
-loom relaxed_publish            racy_01b_insert_vs_insert_at_one_place
+loom relaxed:node_linked        racy_01b_insert_vs_insert_at_one_place
 loom double_retire              racy_02_remove_vs_remove_one_gets_it
 loom value_not_dropped          racy_02_remove_vs_remove_one_gets_it
 loom no_mark                    racy_03_remove_vs_remove_of_neighbours
@@ -39,7 +40,6 @@ loom replacement_not_cleared    racy_17b_clear_vs_replace_leaves_no_replacement
 loom length_below_zero          racy_18_length_is_never_below_zero
 loom no_grace_period            racy_19_slot_reuse_never_shows_another_key
 loom token_taken_blindly        racy_20_refresh_token_one_of_two_gets_it
-loom token_returned_relaxed     racy_20b_refresh_token_comes_back_vs_the_next
 loom refresh_without_identity   racy_20c_refresh_vs_insert_the_refresh_is_never_on_top
 loom token_returned_by_slot     racy_20d_late_refresh_token_vs_reuse_of_its_slot
 loom token_kept_by_the_slot     racy_20d_late_refresh_token_vs_reuse_of_its_slot
@@ -58,7 +58,6 @@ loom share_claimed_blindly      racy_30_stale_helper_vs_the_next_level
 loom batches_leaked             racy_31_map_drop_vs_a_batch_deferred_on_another_thread
 loom no_last_look               racy_32_first_inserts_of_a_map_of_three
 loom deadline_off_by_one        racy_33_get_vs_insert_of_an_entry_that_is_over_never_sees_it
-loom links_unfenced             racy_34_get_many_vs_insert_and_replace
 loom unlinked_without_freezing  racy_21_shrink_vs_insert_behind_a_sentinel_that_goes
 loom cleared_without_grace      racy_21b_shrink_vs_get
 loom unlinked_without_freezing  racy_21c_shrink_vs_remove_behind_a_sentinel_that_goes
@@ -69,9 +68,7 @@ loom unlinking_ends_early       racy_21f_shrink_vs_two_helping_inserts_and_a_get
 loom note_taken_after_the_scan  racy_26_set_ttl_to_a_shorter_one_vs_sweep_of_its_block
 loom note_taken_after_the_scan  racy_26b_insert_vs_sweep_of_its_block
 loom renewed_entry_not_noted    racy_26c_set_ttl_to_a_longer_one_vs_sweep_that_saw_it_due
-loom box_published_relaxed      once_box_is_filled_once
 loom box_put_blindly            once_box_is_filled_once
-loom turn_left_relaxed          limbo_each_slot_comes_back_once
 loom turn_shared                limbo_each_slot_comes_back_once
 loom unlinked_without_grace     list_21g_late_find_vs_level_given_up
 loom unlinked_without_grace     list_21h_late_insert_vs_level_given_up
@@ -80,7 +77,7 @@ loom release_without_taking     slab_release_of_some_vs_take
 loom released_twice             slab_release_vs_release
 loom block_left_behind          slab_no_block_with_free_slots_is_left_behind
 
-epoch relaxed_publish           epoch_01_insert_vs_insert_one_wins
+epoch relaxed:node_linked       epoch_01_insert_vs_insert_one_wins
 epoch double_retire             epoch_02_remove_vs_remove_one_gets_it
 epoch replace_by_remove         epoch_06_replace_vs_get_never_none
 epoch no_grace_period           epoch_19_slot_reuse_never_shows_another_key
@@ -134,7 +131,7 @@ threads deadline_off_by_one     histories_of_real_threads_on_one_run_are_lineari
 threads replace_by_remove       histories_of_real_threads_on_one_run_are_linearizable_in_time
 threads value_not_dropped       a_soak_loses_nothing_and_a_second_round_takes_no_more_memory
 
-tsan relaxed_publish            readers_and_writers_survive_expiry_growth_and_reuse
+tsan relaxed:node_linked        readers_and_writers_survive_expiry_growth_and_reuse
 tsan no_grace_period            readers_and_writers_survive_expiry_growth_and_reuse
 
 asan no_grace_period            readers_and_writers_survive_expiry_growth_and_reuse
@@ -153,6 +150,74 @@ fuzz renew_expired              corpus
 fuzz refresh_without_identity   corpus
 "
 
+# ORDERING MODEL: each `order!` of the source stands here or below, the halves of an AcqRel one by one.
+orderings="
+turn_taken         limbo_each_slot_comes_back_once
+turn_left          limbo_each_slot_comes_back_once
+stripe_added       limbo_each_slot_comes_back_once
+stripe_met         limbo_each_slot_comes_back_once
+batch_pushed       limbo_pop_vs_push
+batch_met          limbo_pop_vs_push
+batch_met_again    limbo_pop_vs_push
+batches_freed      racy_16_drop_of_the_map_with_work_deferred
+grace_noted        limbo_grace_vs_the_last_guard
+grace_seen         limbo_grace_vs_the_last_guard
+ticket_noted       limbo_ticket_vs_a_guard_from_before
+ticket_seen        limbo_ticket_vs_a_guard_from_before
+chunk_put          tokens_first_of_a_chunk_vs_forget
+chunk_met          tokens_first_of_a_chunk_vs_forget
+chunk_there        racy_32_first_inserts_of_a_map_of_three
+chunk_lost         racy_32_first_inserts_of_a_map_of_three
+count_raised       racy_32_first_inserts_of_a_map_of_three
+count_read         racy_32_first_inserts_of_a_map_of_three
+slot_given_back    slab_give_back_vs_take
+slots_taken        slab_give_back_vs_take
+run_taken          slab_give_back_vs_release
+run_given_back     slab_release_vs_take
+tree_bit_set       slab_give_back_vs_take_of_the_last_one
+tree_bit_taken     slab_give_back_vs_take_of_the_last_one
+tree_followed      slab_fresh_block_vs_take_from_first
+deadline_noted     racy_26_set_ttl_to_a_shorter_one_vs_sweep_of_its_block
+note_taken         racy_26_set_ttl_to_a_shorter_one_vs_sweep_of_its_block
+token_taken        racy_20b_refresh_token_comes_back_vs_the_next
+token_returned     racy_20b_refresh_token_comes_back_vs_the_next
+state_changed      racy_06_replace_vs_get_never_none
+state_judged       racy_06_replace_vs_get_never_none
+state_reloaded     racy_27c_replace_vs_get_of_an_expired_key
+find_state         racy_07_replace_vs_replace_last_one_stays
+node_linked        racy_01_insert_vs_insert_one_wins
+start_link         racy_33_get_vs_insert_of_an_entry_that_is_over_never_sees_it
+link_followed      racy_35_get_and_get_many_vs_insert_behind
+step_followed      racy_35_get_and_get_many_vs_insert_behind
+links_fenced       racy_34_get_many_vs_insert_and_replace
+find_link          racy_35b_remove_vs_insert_behind
+link_frozen/acquire racy_35c_remove_and_get_vs_insert_behind
+link_frozen/release racy_35c_remove_and_get_vs_insert_behind
+node_unlinked/release racy_25_iter_vs_replace_sees_each_key_once
+iteration_begun    racy_36_iter_vs_insert
+iteration_node     racy_36_iter_vs_insert
+iteration_sentinel racy_36_iter_vs_insert
+sentinel_linked    racy_12_link_vs_link_of_one_sentinel
+step_taken/release racy_12_link_vs_link_of_one_sentinel
+find_sentinel      racy_21c_shrink_vs_remove_behind_a_sentinel_that_goes
+"
+
+# ORDERING REASON: those of which no model fails.
+unseen="
+clock_fenced  a clock is no memory: in models its reading is a read-modify-write (O7)
+state_lost    nothing is followed from it: it keeps the clock reading behind it (O7)
+heir_judged   nothing is followed from it: it keeps the clock reading behind it (O7)
+hit_state     nothing is followed from it: it keeps the clock reading behind it (O7)
+retain_state  nothing is followed from it: it keeps the clock reading behind it (O7)
+"
+for ordering in heir_linked node_unlinked/acquire sentinel_set sentinel_said sentinel_opened sentinel_passed \
+    sentinel_unlinked/acquire sentinel_unlinked/release start_before_link level_read step_taken/acquire step_read \
+    step_read_again shift_read shift_followed/acquire shift_followed/release shares_counted share_done/acquire \
+    share_done/release phase_asked; do
+    unseen+="$ordering goes with the list, which another index is to replace: not looked for
+"
+done
+
 rungs="${*:-loom epoch shuttle tests threads tsan asan lsan fuzz}"
 for bug in $(grep -rhoE 'planted!\([a-z_]+\)' src | sed 's/planted!(\(.*\))/\1/' | sort -u); do
     grep -qE "^[a-z]+ $bug " <<<"$pairs" || { echo "no rung is named for the bug $bug"; exit 1; }
@@ -160,6 +225,50 @@ done
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+
+# Weakens each ordering, in the build of the rung loom.
+check_orderings() {
+    local in_source listed tests ordering model binary name reason status
+    if grep -rnE 'Ordering::(Acquire|Release|AcqRel|SeqCst)' src/raw |
+        grep -vE '^src/raw/(check|guard|[a-z]+/models)\.rs:|planted|cfg!\(tsan\)'; then
+        echo "the orderings above have no name"
+        return 1
+    fi
+    in_source=$(grep -rhoE 'order!\([a-z_]+, [A-Za-z]+\)' src | sed -E 's/order!\((.*), (.*)\)/\1 \2/' |
+        sed -E 's#^(.*) AcqRel$#\1/acquire\n\1/release#; s/ .*//' | sort)
+    listed=$(grep -oE '^[a-z_/]+' <<<"$orderings$unseen" | sort)
+    if ! diff <(echo "$in_source") <(echo "$listed"); then
+        echo "above: < orderings of the source that are not listed, or share a name; > those listed and not there"
+        return 1
+    fi
+    build loom --cfg planted >"$log" 2>&1 || { cat "$log"; return 1; }
+    tests=$(list_tests loom)
+    while read -r ordering model; do
+        [ -n "$ordering" ] || continue
+        read -r binary name < <(grep -E "[ :]$model\$" <<<"$tests") || { echo "no model $model"; return 1; }
+        status=0
+        (
+            export EVANESCE_WEAKENED=$ordering RUST_BACKTRACE=0
+            run_one loom "$binary" "$name"
+            exit $?
+        ) >"$log" 2>&1 || status=$?
+        # 101: it failed; 134: a second panic while it did. Too few executions are no failure of this kind.
+        ! grep -q 'executions, at least' "$log" || status=0
+        case $status in
+            101 | 134) echo "$ordering, weakened: $model fails" ;;
+            *) tail -5 "$log"; echo "$ordering, weakened: NOT noticed by $model (exit status $status)"; return 1 ;;
+        esac
+    done <<<"$orderings"
+    while read -r ordering reason; do
+        [ -z "$ordering" ] || echo "$ordering: no model fails: $reason"
+    done <<<"$unseen"
+    echo "orderings: $(grep -c . <<<"$orderings") fail a model when weakened, $(grep -c . <<<"$unseen") do not"
+}
+
+if [ "$rungs" = orderings ]; then
+    check_orderings
+    exit
+fi
 
 caught=0
 for rung in $rungs; do
@@ -170,8 +279,9 @@ for rung in $rungs; do
     # Path and name of each test of the rung.
     tests=$(list_tests "$rung")
     if [ "$rung" = loom ]; then
-        for model in $(grep -oE '(racy|slab|limbo|once)_[a-z0-9_]*$' <<<"$tests"); do
-            grep -q "^loom .* $model$" <<<"$pairs" || { echo "no bug is planted for $model"; exit 1; }
+        for model in $(grep -oE '(racy|slab|limbo|tokens|once)_[a-z0-9_]*$' <<<"$tests"); do
+            grep -qE "^(loom .*|[a-z_/]+ +)$model$" <<<"$pairs$orderings" ||
+                { echo "no bug is planted for $model"; exit 1; }
         done
     fi
     if ! run_rung "$rung" >"$log" 2>&1; then
@@ -190,7 +300,11 @@ for rung in $rungs; do
             status=0
             # In a shell of its own, whose word about an aborted child goes to the log as well.
             (
-                export EVANESCE_PLANTED=$bug RUST_BACKTRACE=0
+                export RUST_BACKTRACE=0
+                case $bug in
+                    relaxed:*) export EVANESCE_WEAKENED=${bug#relaxed:} ;;
+                    *) export EVANESCE_PLANTED=$bug ;;
+                esac
                 run_one "$rung" "$binary" "$name"
                 exit $?
             ) >"$log" 2>&1 || status=$?

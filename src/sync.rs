@@ -10,17 +10,17 @@ pub(crate) const MODEL: bool = cfg!(any(loom, shuttle));
 
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use core::sync::atomic::{
-    AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{
-    AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
 #[cfg(shuttle)]
 pub(crate) use shuttle::sync::atomic::{
-    AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
 /// A setting of a map, the standard word in models too: no model changes one.
@@ -110,6 +110,21 @@ impl<T> UnsafeCell<T> {
     }
 }
 
+#[cfg(not(any(loom, shuttle)))]
+use core::sync::atomic::fence as fence_as;
+#[cfg(loom)]
+use loom::sync::atomic::fence as fence_as;
+#[cfg(shuttle)]
+use shuttle::sync::atomic::fence as fence_as;
+
+/// A fence; none if its ordering was [weakened](order).
+#[inline]
+pub(crate) fn fence(order: Ordering) {
+    if !cfg!(planted) || order != Ordering::Relaxed {
+        fence_as(order);
+    }
+}
+
 /// True while the test of the tests `name` is switched on: a deliberate bug, one line each, that
 /// some rung of the verification must catch. Outside of `--cfg planted` it is the constant `false`.
 macro_rules! planted {
@@ -128,4 +143,31 @@ pub(crate) use planted;
 pub(crate) fn is_planted(name: &str) -> bool {
     static NAME: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
     NAME.get_or_init(|| std::env::var("EVANESCE_PLANTED").ok()).as_deref() == Some(name)
+}
+
+/// The ordering of an access, with a name by its place, under which `ci/planted.sh orderings` weakens it, to see
+/// that a model then fails (DESIGN.md, section 11). Outside of `--cfg planted` it is the constant.
+macro_rules! order {
+    ($name:ident, $order:ident) => {{
+        #[cfg(planted)]
+        let order = crate::sync::weakened(stringify!($name), crate::sync::Ordering::$order);
+        #[cfg(not(planted))]
+        let order = crate::sync::Ordering::$order;
+        order
+    }};
+}
+pub(crate) use order;
+
+/// `Relaxed` while the environment variable `EVANESCE_WEAKENED` is this name. With `/acquire` or `/release` behind it
+/// an `AcqRel` loses that half.
+#[cfg(planted)]
+pub(crate) fn weakened(name: &str, order: Ordering) -> Ordering {
+    static NAME: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    let named = NAME.get_or_init(|| std::env::var("EVANESCE_WEAKENED").ok()).as_deref();
+    match named.and_then(|named| named.strip_prefix(name)) {
+        Some("") => Ordering::Relaxed,
+        Some("/acquire") => Ordering::Release,
+        Some("/release") => Ordering::Acquire,
+        _ => order,
+    }
 }

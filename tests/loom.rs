@@ -219,8 +219,8 @@ race!(
 
 race!(
     racy_10_sweep_vs_sweep_removes_once,
-    3,
-    6777,
+    2,
+    2830,
     World::new(),
     |w: &World| {
         w.insert_until(A, 1, 10);
@@ -273,7 +273,7 @@ race!(
 race!(
     racy_13_insert_vs_split_of_its_bucket,
     3,
-    18_200,
+    29_200,
     World::with_capacity(0),
     |w: &World| {
         // The second insert begins level 2 and links its first share; the next write links the rest.
@@ -291,7 +291,7 @@ race!(
 
 #[test]
 fn racy_14_get_vs_split_vs_remove() {
-    model("racy_14_get_vs_split_vs_remove", 2, 9800, || {
+    model("racy_14_get_vs_split_vs_remove", 2, 32_100, || {
         let w = World::with_capacity(0);
         w.insert(B, 1);
         w.insert(D, 2);
@@ -734,7 +734,7 @@ race!(
 race!(
     racy_30_stale_helper_vs_the_next_level,
     2,
-    11_800,
+    33_000,
     World::with_capacity(0),
     |w: &World| {
         w.insert(A, 1);
@@ -827,6 +827,89 @@ race!(
     |w: &World, a, b| {
         assert_eq!((a, b), (None, None), "it never was visible");
         assert_eq!(w.get(A), None);
+    }
+);
+
+/// What a reader finds behind a node that was there before.
+race!(
+    racy_35_get_and_get_many_vs_insert_behind,
+    3,
+    32,
+    World::new(),
+    |w: &World| {
+        w.insert(A, 1);
+    },
+    |w: &World| w.insert(B, 2),
+    |w: &World| (w.get_many([B]), w.get(B)),
+    |_: &World, _, ([first], second): ([Option<u32>; 1], Option<u32>)| {
+        assert!(matches!((first, second), (None, None | Some(2)) | (Some(2), Some(2))));
+    }
+);
+
+/// What a writer finds there.
+race!(
+    racy_35b_remove_vs_insert_behind,
+    3,
+    27,
+    World::new(),
+    |w: &World| {
+        w.insert(A, 1);
+    },
+    |w: &World| w.insert(B, 2),
+    |w: &World| w.remove(B),
+    |w: &World, _, removed: Option<u32>| {
+        assert_eq!(w.map.len(), 2 - usize::from(removed.is_some()));
+    }
+);
+
+/// What a writer makes the predecessor lead to, when it has taken a node out.
+race!(
+    racy_35c_remove_and_get_vs_insert_behind,
+    3,
+    1,
+    World::new(),
+    |w: &World| {
+        w.insert(A, 1);
+    },
+    |w: &World| w.insert(B, 2),
+    |w: &World| (w.remove(A), w.get(B)),
+    |w: &World, _, (removed, found): (Option<u32>, Option<u32>)| {
+        assert_eq!(removed, Some(1));
+        assert!(matches!(found, None | Some(2)));
+        assert_eq!((w.get(B), w.map.len()), (Some(2), 1));
+    }
+);
+
+/// Behind the head, behind a node and behind a sentinel.
+race!(
+    racy_36_iter_vs_insert,
+    2,
+    20,
+    World::new(),
+    |_: &World| {},
+    |w: &World| (w.insert(A, 1), w.insert(B, 2), w.insert(C, 3)),
+    |w: &World| w.map.pin().iter().map(|(_, value)| value.number).collect::<Vec<_>>(),
+    |_: &World, _, numbers: Vec<u32>| {
+        assert!(numbers.is_sorted(), "{numbers:?}");
+    }
+);
+
+/// Not the first look finds the replacement, but the second.
+race!(
+    racy_27c_replace_vs_get_of_an_expired_key,
+    5,
+    157,
+    World::new(),
+    |w: &World| {
+        w.insert_until(A, 1, 10);
+        w.clock.advance(NS(10));
+    },
+    |w: &World| w.insert(A, 2),
+    |w: &World| w.get(A),
+    |w: &World, a, b| {
+        assert_eq!(a, None);
+        assert!(matches!(b, None | Some(2)), "{b:?}");
+        assert_eq!(w.get(A), Some(2));
     }
 );
 

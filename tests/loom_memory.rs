@@ -16,7 +16,7 @@ use small::{A, B, C, D, NS, World, model, race};
 race!(
     racy_21_shrink_vs_insert_behind_a_sentinel_that_goes,
     3,
-    12_300,
+    20_300,
     World::with_capacity(2),
     |_: &World| {},
     |w: &World| w.map.shrink_to_fit(),
@@ -45,7 +45,7 @@ race!(
 race!(
     racy_21c_shrink_vs_remove_behind_a_sentinel_that_goes,
     3,
-    1900,
+    10_500,
     World::with_capacity(2),
     |w: &World| {
         w.insert(C, 1);
@@ -63,7 +63,7 @@ race!(
 race!(
     racy_21f_shrink_vs_two_helping_inserts_and_a_get,
     3,
-    22_500,
+    144_000,
     World::with_capacity(2),
     |w: &World| {
         w.insert(C, 1);
@@ -97,7 +97,7 @@ fn racy_21d_grow_vs_shrink() {
 
 #[test]
 fn racy_21e_shrink_vs_get_vs_insert() {
-    model("racy_21e_shrink_vs_get_vs_insert", 2, 4500, || {
+    model("racy_21e_shrink_vs_get_vs_insert", 2, 12_100, || {
         let w = World::with_capacity(2);
         w.insert(C, 1);
         let (x, y) = (Arc::clone(&w), Arc::clone(&w));

@@ -5,7 +5,7 @@
 //! with a free slot (I6), so that low blocks fill and high ones drain. Blocks are counted in the order of
 //! their chunks, from 0.
 
-use crate::sync::{AtomicU32, AtomicU64, MODEL, Ordering, planted};
+use crate::sync::{AtomicU32, AtomicU64, MODEL, Ordering, order, planted};
 
 use super::{
     chunked::{Chunked, PageSize, Prefixed, Zeroed},
@@ -177,7 +177,7 @@ impl Blocks {
     /// How many blocks were ever handed out.
     pub(super) fn handed_out(&self) -> u32 {
         // Acquire (O6): a walk up to here finds every chunk.
-        self.kept.get().map_or(0, |kept| kept.handed_out.load(Ordering::Acquire))
+        self.kept.get().map_or(0, |kept| kept.handed_out.load(order!(count_read, Acquire)))
     }
 
     /// Every block that was handed out, in order.
@@ -212,9 +212,10 @@ impl Blocks {
             prepare(block);
             let kept = self.kept();
             kept.records.ensure(block, PageSize::Usual);
-            // AcqRel (O6): the chunks come before the count that covers them.
-            let (order, lost) = (Ordering::AcqRel, Ordering::Relaxed);
-            if kept.handed_out.compare_exchange(n, n + 1, order, lost).is_ok() {
+            // Release (O6): the chunks come before the count that covers them. (Those of the blocks before were
+            // acquired with `n`, which is stored only once.)
+            let (raised, lost) = (order!(count_raised, Release), Ordering::Relaxed);
+            if kept.handed_out.compare_exchange(n, n + 1, raised, lost).is_ok() {
                 return Some(block);
             }
         }
@@ -262,7 +263,7 @@ impl Blocks {
             let swap = word.compare_exchange_weak(
                 taken,
                 taken | slots,
-                Ordering::Acquire,
+                order!(slots_taken, Acquire),
                 Ordering::Relaxed,
             );
             match swap {
@@ -291,7 +292,8 @@ impl Blocks {
     pub(super) fn give_back(&self, slot: SlotIndex) {
         let (block, bit) = (block_of(slot), slot.0 % BLOCK_SLOTS);
         // Release (O4): our use of the slot comes before the next one's.
-        let before = self.record(block).taken.fetch_and(!(1 << bit), Ordering::Release);
+        let given_back = order!(slot_given_back, Release);
+        let before = self.record(block).taken.fetch_and(!(1 << bit), given_back);
         debug_assert!(before & 1 << bit != 0, "I5: slot {} freed twice", slot.0);
         if !before & self.slots_of(block) == 0 {
             self.list(block);
@@ -300,9 +302,9 @@ impl Blocks {
 
     // The tree. A bit of level 1 stands for a block, one of a level above for a word of the level below that
     // is not zero. I6: where there is a free slot, all bits up to the root are set, or in the hands of a
-    // thread that is about to set one. Bits are changed by read-modify-writes only (`AcqRel`, O4): whoever
-    // sets a bit that is set already leaves the rest to others, and if it is then taken off, that comes later
-    // in the order of this word, sees what is below, and is undone.
+    // thread that is about to set one. Bits are changed by read-modify-writes only (O4), set with Release and taken
+    // off with Acquire: whoever sets a bit that is set already leaves the rest to others, and if it is then taken
+    // off, that comes later in the order of this word, sees what is below, and is undone.
 
     /// A word of the tree: the `group`-th of its level. They stand in the records of the blocks that they
     /// stand for, each level one record further, since no block is the first of its kind in two of them.
@@ -321,7 +323,7 @@ impl Blocks {
         for level in level..=LEVELS {
             let bit = 1 << (at % FANOUT);
             at /= FANOUT;
-            if self.word(level, at).fetch_or(bit, Ordering::AcqRel) != 0 {
+            if self.word(level, at).fetch_or(bit, order!(tree_bit_set, Release)) != 0 {
                 return;
             }
         }
@@ -333,10 +335,10 @@ impl Blocks {
         for level in level..=LEVELS {
             let (below, bit) = (at, 1 << (at % FANOUT));
             at /= FANOUT;
-            let left = self.word(level, at).fetch_and(!bit, Ordering::AcqRel) & !bit;
+            let left = self.word(level, at).fetch_and(!bit, order!(tree_bit_taken, Acquire)) & !bit;
             let is_needed = match level {
                 1 => self.free(BlockNumbers::nth(below)) != 0,
-                _ => self.word(level - 1, below).load(Ordering::Acquire) != 0,
+                _ => self.word(level - 1, below).load(Ordering::Relaxed) != 0,
             };
             if is_needed && !planted!(block_left_behind) {
                 return self.list_in(below, level);
@@ -356,7 +358,7 @@ impl Blocks {
             let (mut at, mut level) = (0, LEVELS);
             loop {
                 // Acquire (O4): what was there when the bit was set.
-                let word = self.word(level, at).load(Ordering::Acquire);
+                let word = self.word(level, at).load(order!(tree_followed, Acquire));
                 if word == 0 {
                     break;
                 }
@@ -381,8 +383,9 @@ impl Blocks {
     /// Notes the deadline of entries of a block, after they were published in it.
     #[inline]
     pub(super) fn note(&self, block: u32, state: State) {
-        // Release (O9): whoever swaps this note out sees the entries. Acquire: it carries on what others noted.
-        self.record(block).earliest.fetch_max(state.inverted(), Ordering::AcqRel);
+        // Release (O9): whoever swaps this note out sees the entries, and those noted before, for a
+        // read-modify-write goes on with their release sequence.
+        self.record(block).earliest.fetch_max(state.inverted(), order!(deadline_noted, Release));
     }
 
     /// The first of some blocks with an entry that may be past its deadline.
@@ -413,7 +416,7 @@ impl Blocks {
     /// Takes the note of a block off: its entries are going to be looked at, and those that stay noted again.
     pub(super) fn take_note(&self, block: u32) {
         // Acquire (O9): the entries that were noted before.
-        self.record(block).earliest.swap(0, Ordering::AcqRel);
+        self.record(block).earliest.swap(0, order!(note_taken, Acquire));
     }
 
     // Giving memory back, a run of blocks at a time.
@@ -514,7 +517,7 @@ impl Blocks {
                 kept.touched.fetch_sub(touched.count_ones(), Ordering::Relaxed);
             }
             // Release (O4): as in `give_back`.
-            record.taken.fetch_and(!slots, Ordering::Release);
+            record.taken.fetch_and(!slots, order!(run_given_back, Release));
             self.list(block);
         }
         kept.in_hand.fetch_sub(1, Ordering::Relaxed);
@@ -527,8 +530,8 @@ impl Blocks {
         let mut taken = word.load(Ordering::Relaxed);
         while taken & slots == 0 {
             // Acquire (O4): the last users of the slots are done with them.
-            let (order, lost) = (Ordering::Acquire, Ordering::Relaxed);
-            match word.compare_exchange(taken, taken | slots, order, lost) {
+            let (held, lost) = (order!(run_taken, Acquire), Ordering::Relaxed);
+            match word.compare_exchange(taken, taken | slots, held, lost) {
                 Ok(_) => return true,
                 Err(now) => taken = now,
             }

@@ -12,7 +12,7 @@
 
 use core::{iter, marker::PhantomData, ptr};
 
-use crate::sync::{AtomicPtr, Ordering};
+use crate::sync::{AtomicPtr, Ordering, order};
 
 use super::once_box::OnceBox;
 
@@ -141,7 +141,7 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
     /// The element `number`, if an `ensure` has made it available.
     pub(super) fn get_if_there(&self, number: u32) -> Option<&T> {
         // Acquire (O6): pairs with the Release of `ensure`.
-        let chunk = self.chunks[N::chunk_of(number)].load(Ordering::Acquire);
+        let chunk = self.chunks[N::chunk_of(number)].load(order!(chunk_met, Acquire));
         // SAFETY: the chunk is allocated and holds the element; it is freed with `self` only.
         (!chunk.is_null()).then(|| unsafe { &*chunk.wrapping_add(number as usize) })
     }
@@ -181,7 +181,7 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
     pub(super) fn ensure(&self, number: u32, page_size: PageSize) {
         let c = N::chunk_of(number);
         // Acquire (O6): we may be the one who makes a number in it known.
-        if self.chunks[c].load(Ordering::Acquire).is_null() {
+        if self.chunks[c].load(order!(chunk_there, Acquire)).is_null() {
             self.add(c, page_size);
         }
     }
@@ -206,7 +206,7 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
         let biased = owned.memory.base().wrapping_sub(start);
         assert!(!biased.is_null(), "the system placed a chunk where its pointer would be null");
         // Release (O6): the chunk comes before every number in it. All who come here store the same.
-        self.chunks[c].store(biased, Ordering::Release);
+        self.chunks[c].store(biased, order!(chunk_put, Release));
     }
 
     /// The chunks' memory, in the order in which it was taken.

@@ -71,10 +71,18 @@ mod imp {
     }
 }
 
-/// A collector that frees at the earliest moment the rules allow, for models.
+/// A collector that frees at the earliest moment the rules allow, for models, and orders no more than the real
+/// one promises:
+///
+/// - A pin sees what was done before each function that was deferred before the pin.
+/// - A deferred function runs behind its deferring, and behind the end of every guard that did not see what was
+///   done before that.
+///
+/// So a pin does not see what was done before other pins, nor before their ends: a model whose threads are pinned
+/// before the first function is deferred has the map's own orderings, and no others.
 ///
 /// `defer` notes the guards that are active; a guard's end takes it off every note, and what waits
-/// for nobody any more runs at once. Each of the three is one read-modify-write for the model checker
+/// for nobody any more runs at once. Each step is a read-modify-write for the model checker
 /// and plain bookkeeping under a std mutex, which adds no states.
 #[cfg(all(any(loom, shuttle), not(crossbeam_loom)))]
 mod imp {
@@ -92,20 +100,25 @@ mod imp {
     }
 
     struct StandIn {
-        step: AtomicUsize,
+        /// Released by who defers, acquired by pins.
+        deferred: AtomicUsize,
+        /// Released by who defers and by the ends of guards, acquired by who runs what was deferred.
+        ended: AtomicUsize,
         notes: Mutex<Notes>,
     }
 
     lazy_static! {
-        static ref STAND_IN: StandIn =
-            StandIn { step: AtomicUsize::new(0), notes: Mutex::default() };
+        static ref STAND_IN: StandIn = StandIn {
+            deferred: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
+            notes: Mutex::default(),
+        };
     }
 
-    impl StandIn {
-        fn step<R>(&self, f: impl FnOnce(&mut Notes) -> R) -> R {
-            self.step.fetch_add(1, Ordering::AcqRel);
-            f(&mut self.notes.lock().unwrap())
-        }
+    /// A step on one of the two words, and what it does to the notes.
+    fn step<R>(word: &AtomicUsize, order: Ordering, f: impl FnOnce(&mut Notes) -> R) -> R {
+        word.fetch_add(1, order);
+        f(&mut STAND_IN.notes.lock().unwrap())
     }
 
     #[derive(Debug)]
@@ -115,7 +128,7 @@ mod imp {
     }
 
     pub(crate) fn pin() -> Guard {
-        let number = STAND_IN.step(|notes| {
+        let number = step(&STAND_IN.deferred, Ordering::Acquire, |notes| {
             notes.next_guard += 1;
             notes.active.insert(notes.next_guard);
             notes.next_guard
@@ -129,7 +142,9 @@ mod imp {
         }
 
         pub(crate) fn defer(&self, f: impl FnOnce() + Send + 'static) {
-            STAND_IN.step(|notes| {
+            // A pin between the two counts as one from before.
+            STAND_IN.deferred.fetch_add(1, Ordering::Release);
+            step(&STAND_IN.ended, Ordering::Release, |notes| {
                 let active = notes.active.clone();
                 notes.waiting.push((active, Box::new(f)));
             });
@@ -140,7 +155,7 @@ mod imp {
 
     impl Drop for Guard {
         fn drop(&mut self) {
-            let due = STAND_IN.step(|notes| {
+            let due = step(&STAND_IN.ended, Ordering::Release, |notes| {
                 notes.active.remove(&self.number);
                 for (guards, _) in &mut notes.waiting {
                     guards.remove(&self.number);
@@ -151,6 +166,9 @@ mod imp {
                 notes.waiting = waiting;
                 due
             });
+            if !due.is_empty() {
+                STAND_IN.ended.fetch_add(1, Ordering::Acquire);
+            }
             for (_, f) in due {
                 f();
             }

@@ -1,6 +1,6 @@
 //! How a reader judges an entry that it met: by its state word, and that of its replacement (DESIGN.md, section 4).
 
-use crate::sync::{Ordering, fence, planted};
+use crate::sync::{fence, order, planted};
 
 use super::{
     guard::Guard,
@@ -21,7 +21,7 @@ impl<'g, T> Hit<'g, T> {
     /// The state it is in now.
     pub(super) fn state(&self) -> State {
         // Acquire (O2), like every load of a state that is judged.
-        self.0.state.load(Ordering::Acquire)
+        self.0.state.load(order!(hit_state, Acquire))
     }
 
     /// Whether it is in this state, behind a clock reading.
@@ -51,7 +51,7 @@ impl<T> Slab<T> {
         answer: impl Fn(Hit<'g, T>) -> R,
     ) -> Option<R> {
         // Acquire (O2): the fields of the slot that it may name.
-        let state = node.state.load(Ordering::Acquire);
+        let state = node.state.load(order!(state_judged, Acquire));
         if state.is_never() {
             return Some(answer(Hit(node)));
         }
@@ -80,7 +80,7 @@ impl<T> Slab<T> {
                 // Dead: no younger entry of this key was linked while this node was.
                 let heir = self.heir(state)?;
                 // Acquire (O2): as above.
-                match Self::look(heir, heir.state.load(Ordering::Acquire), &reading) {
+                match Self::look(heir, heir.state.load(order!(heir_judged, Acquire)), &reading) {
                     Look::Visible => heir,
                     Look::Expired => return None,
                     Look::Over(state) => match state.destination() {
@@ -133,8 +133,8 @@ impl<T> Slab<T> {
 pub(super) fn reload<T>(node: &Node<T>) -> State {
     // SeqCst (O7): the reading comes before the load also where the clock is a register that is
     // read out of order. Without it "expired" could be told of a word from before the deadline.
-    fence(Ordering::SeqCst);
-    node.state.load(Ordering::Acquire)
+    fence(order!(clock_fenced, SeqCst));
+    node.state.load(order!(state_reloaded, Acquire))
 }
 
 /// The entry of a node that was met under the guard.

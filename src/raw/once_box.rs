@@ -4,7 +4,7 @@
 use core::{marker::PhantomData, ptr};
 use std::sync::OnceLock;
 
-use crate::sync::{AtomicPtr, Ordering, planted};
+use crate::sync::{AtomicPtr, Ordering, order, planted};
 
 /// A box that is filled once.
 pub(crate) struct OnceBox<T> {
@@ -42,7 +42,7 @@ impl<T> OnceBox<T> {
             return Some(filled);
         }
         // Acquire (O11): pairs with the CAS that put it there.
-        let value = self.value.load(Ordering::Acquire);
+        let value = self.value.load(order!(box_met, Acquire));
         // SAFETY: a box that was put there stays, unchanged, for as long as `self`.
         unsafe { value.as_ref() }
     }
@@ -57,14 +57,14 @@ impl<T> OnceBox<T> {
     #[cold]
     fn put(&self, value: T) -> &T {
         let new = Box::into_raw(Box::new(value));
-        let (relaxed, none) = (planted!(box_published_relaxed), ptr::null_mut());
+        let none = ptr::null_mut();
         // Release (O11): publishes it. Acquire on failure: another's is what we go on with.
-        let release = if relaxed { Ordering::Relaxed } else { Ordering::Release };
+        let (filled, lost) = (order!(box_filled, Release), order!(box_lost, Acquire));
         let there = if planted!(box_put_blindly) {
-            self.value.store(new, Ordering::Release);
+            self.value.store(new, Ordering::Release); // planted
             new
         } else {
-            match self.value.compare_exchange(none, new, release, Ordering::Acquire) {
+            match self.value.compare_exchange(none, new, filled, lost) {
                 Ok(_) => new,
                 Err(there) => {
                     // SAFETY: from `into_raw` just now, and nobody else has seen it.

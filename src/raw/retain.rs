@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::{
     listener::RemovalCause,
-    sync::{Ordering, planted},
+    sync::{order, planted},
 };
 
 use super::{
@@ -90,7 +90,7 @@ impl<T> Table<T> {
         loop {
             let node = self.index.slab.node(slot);
             // Acquire (O2), as in every judgement.
-            let state = node.state.load(Ordering::Acquire);
+            let state = node.state.load(order!(retain_state, Acquire));
             if state.is_terminal() {
                 match state.destination() {
                     Some((heir, _)) if is_kept.is_none() && !planted!(replacement_not_cleared) => {

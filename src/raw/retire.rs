@@ -10,7 +10,7 @@
 use core::ptr;
 
 use crate::sync::{
-    Arc, AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, MODEL, Ordering, UnsafeCell, planted,
+    Arc, AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, MODEL, Ordering, UnsafeCell, order, planted,
 };
 
 use super::{guard::Guard, key::SlotIndex, stripe::Turn};
@@ -102,9 +102,8 @@ impl Ready {
             // back meanwhile, I8.)
             unsafe { &*batch }.next.store(head, Ordering::Relaxed);
             // Release (O5): publishes the batch's contents to `pop`.
-            let swap =
-                self.head.compare_exchange_weak(head, batch, Ordering::Release, Ordering::Relaxed);
-            match swap {
+            let (pushed, lost) = (order!(batch_pushed, Release), Ordering::Relaxed);
+            match self.head.compare_exchange_weak(head, batch, pushed, lost) {
                 Ok(_) => return,
                 Err(now) => head = now,
             }
@@ -114,12 +113,14 @@ impl Ready {
     /// Takes one batch off. The guard is what makes reading `next` and the CAS sound.
     fn pop(&self, _guard: &Guard) -> Option<*mut Batch> {
         // Acquire (O5): pairs with the push.
-        let mut head = self.head.load(Ordering::Acquire);
+        let mut head = self.head.load(order!(batch_met, Acquire));
         while !head.is_null() {
             // SAFETY: I8 (a box seen on the stack lives until the guard ends).
             let next = unsafe { &(*head).next }.load(Ordering::Relaxed);
-            // Acquire on failure (O5): the next round reads what the new head holds.
-            match self.head.compare_exchange(head, next, Ordering::Acquire, Ordering::Acquire) {
+            // Relaxed: the box was acquired when it was seen, and cannot have come back (I8). Acquire on failure
+            // (O5): the next round reads what the new head holds.
+            let (popped, lost) = (Ordering::Relaxed, order!(batch_met_again, Acquire));
+            match self.head.compare_exchange(head, next, popped, lost) {
                 Ok(_) => return Some(head),
                 Err(now) => head = now,
             }
@@ -136,7 +137,7 @@ impl Ready {
     /// - Nobody pops, now or later: the map is gone.
     unsafe fn free_all(&self) {
         // Acquire (O5): pairs with the pushes.
-        let mut head = self.head.swap(ptr::null_mut(), Ordering::Acquire);
+        let mut head = self.head.swap(ptr::null_mut(), order!(batches_freed, Acquire));
         while !head.is_null() && !planted!(batches_leaked) {
             // SAFETY: the swap made the chain ours, and no popper looks at it.
             let batch = unsafe { Box::from_raw(head) };
@@ -164,6 +165,15 @@ impl Limbo {
     pub(super) fn new(share: u32) -> Self {
         let batch_slots = (share as usize).clamp(1, BATCH_SLOTS);
         Self { ready: Arc::new(Ready::new()), batch_slots }
+    }
+
+    /// One that has dealt so many tickets, whose grace periods are all over.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(super) fn with_tickets(dealt: u64) -> Self {
+        let limbo = Self::new(1);
+        limbo.ready.tickets.store(dealt, Ordering::Relaxed);
+        limbo.ready.past.store(dealt, Ordering::Relaxed);
+        limbo
     }
 
     /// Retires a slot: it is reclaimed after every pin that exists now has ended.
@@ -220,34 +230,34 @@ impl Limbo {
         self.seal_all(turn);
         let ready = Arc::clone(&self.ready);
         // Release (O5): behind the pushes of the batches that were handed over before.
-        turn.guard.defer(move || _ = ready.graces.fetch_add(1, Ordering::Release));
+        turn.guard.defer(move || _ = ready.graces.fetch_add(1, order!(grace_noted, Release)));
         Some(Grace(begun))
     }
 
     /// Whether the collector has come to what was handed over when this grace period began.
     pub(super) fn has_passed(&self, grace: &Grace) -> bool {
         // Acquire (O5): with it comes what was pushed on the ready stack before.
-        self.ready.graces.load(Ordering::Acquire) != grace.0
+        self.ready.graces.load(order!(grace_seen, Acquire)) != grace.0
     }
 
     /// A number for a grace period that others wait for as well: 64 bits, which no program uses up. To be drawn after
     /// what is to be waited for was left; later ones have larger numbers.
     pub(super) fn next_ticket(&self) -> u64 {
         // AcqRel: what was left before a smaller number was drawn comes before the note of a larger one.
-        self.ready.tickets.fetch_add(1, Ordering::AcqRel) + 1
+        self.ready.tickets.fetch_add(1, order!(ticket_drawn, AcqRel)) + 1
     }
 
     /// Notes, when every pin that exists now has ended, that the grace period of this ticket is over.
     pub(super) fn defer_note(&self, ticket: u64, guard: &Guard) {
         let ready = Arc::clone(&self.ready);
         // Release: whoever finds it past comes behind all pins that it waited for.
-        guard.defer(move || _ = ready.past.fetch_max(ticket, Ordering::Release));
+        guard.defer(move || _ = ready.past.fetch_max(ticket, order!(ticket_noted, Release)));
         guard.flush();
     }
 
     /// Whether the grace period of this ticket is over, or that of a later one.
     pub(super) fn is_past(&self, ticket: u64) -> bool {
-        self.ready.past.load(Ordering::Acquire) >= ticket
+        self.ready.past.load(order!(ticket_seen, Acquire)) >= ticket
     }
 
     fn defer(&self, batch: Box<Batch>, guard: &Guard) {

@@ -402,7 +402,8 @@ impl<T> Slab<T> {
         let slots = slab.blocks.all().flat_map(|block| slab.taken_slots(block));
         slots.filter_map(move |slot| {
             let node = slab.node(slot);
-            let state = node.state.load(Ordering::Acquire);
+            // Relaxed: `&mut`.
+            let state = node.state.load(Ordering::Relaxed);
             // SAFETY: not free, so filled; `&mut` of the slab: no one else is left; and it is free then.
             (state != State::FREE && wanted(state)).then(|| unsafe { node.empty() })
         })
@@ -419,7 +420,8 @@ impl<T> Drop for Slab<T> {
             fn drop_entries(&mut self) {
                 for slot in self.1.by_ref() {
                     let node = self.0.node(slot);
-                    let state = node.state.load(Ordering::Acquire);
+                    // Relaxed: `&mut`.
+                    let state = node.state.load(Ordering::Relaxed);
                     if planted!(pending_not_dropped) && state.is_terminal() {
                         continue;
                     }

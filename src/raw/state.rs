@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::sync::{AtomicU64, Ordering, planted};
+use crate::sync::{AtomicU64, Ordering, order, planted};
 
 use super::key::SlotIndex;
 
@@ -182,13 +182,13 @@ impl AtomicState {
     pub(super) fn advance(&self, judged: State, next: State) -> Result<(), State> {
         debug_assert!(!judged.is_terminal(), "I1: terminal states are final");
         if planted!(state_stored_blindly) {
-            self.0.store(next.0, Ordering::Release);
+            self.0.store(next.0, Ordering::Release); // planted
             return Ok(());
         }
-        // AcqRel (O2): publishes the fields of the slot that `next` names, and orders this change
-        // behind the one that stored `judged`.
-        let swap = self.0.compare_exchange(judged.0, next.0, Ordering::AcqRel, Ordering::Acquire);
-        swap.map(drop).map_err(State)
+        // Release (O2): publishes the fields of the slot that `next` names. Nothing is followed from `judged`, which
+        // is living, nor from what stands there if it is lost: Acquire keeps a clock reading behind that.
+        let (changed, lost) = (order!(state_changed, Release), order!(state_lost, Acquire));
+        self.0.compare_exchange(judged.0, next.0, changed, lost).map(drop).map_err(State)
     }
 }
 

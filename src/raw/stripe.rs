@@ -16,7 +16,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::sync::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, MODEL, Ordering, SettingWord,
-    UnsafeCell, planted, thread,
+    UnsafeCell, order, planted, thread,
 };
 #[cfg(not(any(loom, shuttle)))]
 use crate::sync::{AtomicUsize, per_thread};
@@ -85,8 +85,8 @@ impl Stripe {
             return true;
         }
         // Acquire (O5): what the turn before left.
-        let (taken, order) = (Ordering::Acquire, Ordering::Relaxed);
-        self.taken.compare_exchange(false, true, taken, order).is_ok()
+        let (taken, lost) = (order!(turn_taken, Acquire), Ordering::Relaxed);
+        self.taken.compare_exchange(false, true, taken, lost).is_ok()
     }
 }
 
@@ -182,10 +182,8 @@ impl<'g> Turn<'g> {
     #[inline]
     pub(super) fn leave(&mut self) {
         if let Some(stripe) = self.mine.take() {
-            let relaxed = planted!(turn_left_relaxed);
             // Release (O5): the next turn finds what this one left.
-            let release = if relaxed { Ordering::Relaxed } else { Ordering::Release };
-            stripe.taken.store(false, release);
+            stripe.taken.store(false, order!(turn_left, Release));
         }
     }
 
@@ -312,8 +310,8 @@ impl Stripes {
     fn add(place: &AtomicPtr<CachePadded<Stripe>>) -> Option<&Stripe> {
         let new = Box::into_raw(Box::new(CachePadded::new(Stripe::new())));
         // Release (O5): publishes the stripe.
-        let end = ptr::null_mut();
-        if place.compare_exchange(end, new, Ordering::Release, Ordering::Relaxed).is_err() {
+        let (end, added) = (ptr::null_mut(), order!(stripe_added, Release));
+        if place.compare_exchange(end, new, added, Ordering::Relaxed).is_err() {
             // SAFETY: from `into_raw` above, and not published.
             drop(unsafe { Box::from_raw(new) });
             return None;
@@ -324,7 +322,7 @@ impl Stripes {
     #[inline]
     fn at(place: &AtomicPtr<CachePadded<Stripe>>) -> Option<&Stripe> {
         // Acquire (O5): pairs with the Release that put it there.
-        let stripe = place.load(Ordering::Acquire);
+        let stripe = place.load(order!(stripe_met, Acquire));
         // SAFETY: from `into_raw`; a stripe is freed with the map only, which the borrow keeps.
         unsafe { stripe.as_ref() }.map(|stripe| &**stripe)
     }

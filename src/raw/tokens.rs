@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::sync::{AtomicU64, Ordering, planted};
+use crate::sync::{AtomicU64, Ordering, order, planted};
 
 use super::{
     chunked::{Chunked, PageSize, Zeroed},
@@ -71,7 +71,8 @@ impl Tokens {
             word.store(number, Ordering::Relaxed);
         } else {
             // Acquire (O10): what the last holder did comes before what this one does.
-            word.compare_exchange(0, number, Ordering::Acquire, Ordering::Relaxed).ok()?;
+            let taken = order!(token_taken, Acquire);
+            word.compare_exchange(0, number, taken, Ordering::Relaxed).ok()?;
         }
         Some(RefreshToken { holders: Arc::clone(holders), slot, number })
     }
@@ -122,10 +123,9 @@ impl Drop for RefreshToken {
             if planted!(token_returned_by_slot) {
                 word.store(0, Ordering::Relaxed);
             }
-            let relaxed = planted!(token_returned_relaxed);
             // Release (O10): pairs with the Acquire of the next holder. It fails if the entry is over.
-            let release = if relaxed { Ordering::Relaxed } else { Ordering::Release };
-            let _ = word.compare_exchange(self.number, 0, release, Ordering::Relaxed);
+            let returned = order!(token_returned, Release);
+            let _ = word.compare_exchange(self.number, 0, returned, Ordering::Relaxed);
         }
     }
 }
@@ -135,3 +135,6 @@ impl core::fmt::Debug for RefreshToken {
         f.debug_struct("RefreshToken").field("number", &self.number).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, loom, not(crossbeam_loom)))]
+mod models;

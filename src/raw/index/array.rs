@@ -11,7 +11,7 @@ use crate::{
         key::SplitKey,
         once_box::OnceBox,
     },
-    sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, MODEL, Ordering},
+    sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, MODEL, Ordering, order},
 };
 
 use super::line::Line;
@@ -150,7 +150,7 @@ impl Root {
         // SAFETY: as the caller says.
         let array = unsafe { self.array() };
         // Acquire: the array.
-        let next = array.next.load(Ordering::Acquire);
+        let next = array.next.load(order!(next_met, Acquire));
         (!next.is_null()).then_some(Self(next))
     }
 
@@ -163,8 +163,8 @@ impl Root {
         // SAFETY: as the caller says.
         let array = unsafe { self.array() };
         // Release: the array.
-        let (order, lost) = (Ordering::Release, Ordering::Relaxed);
-        array.next.compare_exchange(ptr::null_mut(), next.0, order, lost).is_ok()
+        let (set, lost) = (order!(next_set, Release), Ordering::Relaxed);
+        array.next.compare_exchange(ptr::null_mut(), next.0, set, lost).is_ok()
     }
 
     /// The one that a link of a list of arrays leads to.
@@ -179,7 +179,8 @@ impl Root {
         first: *mut Array,
     ) -> Result<(), *mut Array> {
         // Release: the link and the ticket.
-        list.compare_exchange(first, self.0, Ordering::Release, Ordering::Relaxed).map(drop)
+        let (put, lost) = (order!(old_put, Release), Ordering::Relaxed);
+        list.compare_exchange(first, self.0, put, lost).map(drop)
     }
 
     /// Frees it.
@@ -216,13 +217,14 @@ impl AtomicRoot {
     #[inline]
     pub(super) fn load(&self) -> Root {
         // Acquire: the array.
-        Root(self.0.load(Ordering::Acquire))
+        Root(self.0.load(order!(root_met, Acquire)))
     }
 
     /// The step from an array to the one that takes its place.
     pub(super) fn replace(&self, old: Root, new: Root) -> bool {
         // AcqRel: the births of all lines.
-        self.0.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        let (switched, lost) = (order!(root_switched, AcqRel), Ordering::Relaxed);
+        self.0.compare_exchange(old.0, new.0, switched, lost).is_ok()
     }
 }
 

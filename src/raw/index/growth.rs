@@ -5,7 +5,7 @@ use core::ptr;
 
 use crate::{
     raw::{chunked::PageSize, guard::Guard, retire::Limbo, stripe::Turn},
-    sync::{AtomicPtr, AtomicU32, AtomicUsize, MODEL, Ordering, planted},
+    sync::{AtomicPtr, AtomicU32, AtomicUsize, MODEL, Ordering, order, planted},
 };
 
 use super::{
@@ -218,7 +218,7 @@ impl Lines {
             return false;
         }
         // Takes all: so nobody else looks at one that is freed. Acquire: their links and tickets.
-        let mut next = Root::from_list(old.swap(ptr::null_mut(), Ordering::Acquire));
+        let mut next = Root::from_list(old.swap(ptr::null_mut(), order!(old_taken, Acquire)));
         let mut done = false;
         while let Some(root) = next {
             // SAFETY: taken off the list, so it is ours.
@@ -274,30 +274,30 @@ impl<T> Index<T> {
         let claimed = array.claimed.load(Ordering::Relaxed);
         if claimed < shares {
             // If another was faster: each write helps with one share at most.
-            let (order, lost) = (Ordering::Relaxed, Ordering::Relaxed);
-            if array.claimed.compare_exchange(claimed, claimed + 1, order, lost).is_ok() {
+            let relaxed = Ordering::Relaxed;
+            if array.claimed.compare_exchange(claimed, claimed + 1, relaxed, relaxed).is_ok() {
                 if planted!(switched_before_done) && claimed + 1 == shares {
                     lines.switch(old, new, &self.limbo, guard);
                 }
                 self.migrate_share(old, new, share(claimed), guard);
                 // AcqRel: the births, of all who were before.
-                if array.done.fetch_add(1, Ordering::AcqRel) + 1 == shares {
+                if array.done.fetch_add(1, order!(share_done, AcqRel)) + 1 == shares {
                     lines.switch(old, new, &self.limbo, guard);
                 }
             }
             return true;
         }
         // Acquire: as above.
-        if array.done.load(Ordering::Acquire) < shares {
+        if array.done.load(order!(shares_done, Acquire)) < shares {
             // Somebody is slow: all shares are looked over again, by whoever comes.
-            let verified = array.verified.load(Ordering::Acquire);
+            let verified = array.verified.load(order!(shares_verified, Acquire));
             if verified < shares {
                 if !planted!(verified_without_a_look) {
                     self.migrate_share(old, new, share(verified), guard);
                 }
                 // AcqRel: the births. Lost: another has seen them.
-                let (order, lost) = (Ordering::AcqRel, Ordering::Relaxed);
-                let _ = array.verified.compare_exchange(verified, verified + 1, order, lost);
+                let (seen, lost) = (order!(share_verified, AcqRel), Ordering::Relaxed);
+                let _ = array.verified.compare_exchange(verified, verified + 1, seen, lost);
                 if verified + 1 < shares {
                     return true;
                 }
@@ -310,10 +310,11 @@ impl<T> Index<T> {
 
 impl Drop for Lines {
     fn drop(&mut self) {
+        // Relaxed, all: `&mut self`.
         let root = self.root.load();
         // SAFETY: `&mut self` is the last use.
         let next = unsafe { root.next() };
-        let mut old = Root::from_list(self.plan.old.load(Ordering::Acquire));
+        let mut old = Root::from_list(self.plan.old.load(Ordering::Relaxed));
         while let Some(root) = old {
             // SAFETY: as above.
             old = Root::from_list(unsafe { root.array() }.older.load(Ordering::Relaxed));

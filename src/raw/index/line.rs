@@ -6,7 +6,7 @@ use crate::{
         chunked::Zeroed,
         key::{SlotIndex, SplitKey},
     },
-    sync::{AtomicU32, AtomicU64, MODEL, Ordering, planted},
+    sync::{AtomicU32, AtomicU64, MODEL, Ordering, order, planted},
 };
 
 /// The cells of a line, by the number of their byte in its first two words. Two in a model, one of each kind.
@@ -234,19 +234,29 @@ impl Line {
     #[inline]
     pub(super) fn presence(&self) -> Presence {
         // Acquire: the cells, the fingerprints and the entries behind them.
-        Presence(self.presence.load(Ordering::Acquire))
+        Presence(self.presence.load(order!(presence_met, Acquire)))
+    }
+
+    /// The same, to see whether a draft that was met in a cell has been published.
+    #[inline]
+    pub(super) fn presence_again(&self) -> Presence {
+        // Acquire: of the cell's publication then, so that the second load of the cell is not older.
+        Presence(self.presence.load(order!(second_look, Acquire)))
     }
 
     /// The one step by which a line changes what it says: from exactly what was seen, or not at all.
     pub(super) fn advance(&self, seen: Presence, next: Presence) -> bool {
         // AcqRel: publishes the cells and the entries; and what this is behind.
-        let (order, lost) = (Ordering::AcqRel, Ordering::Relaxed);
-        self.presence.compare_exchange(seen.0, next.0, order, lost).is_ok()
+        let (changed, lost) = (order!(presence_changed, AcqRel), Ordering::Relaxed);
+        self.presence.compare_exchange(seen.0, next.0, changed, lost).is_ok()
     }
 
     /// Freezes the line: its presence is final. Returns it, as it is then.
     pub(super) fn freeze(&self) -> Presence {
-        Presence(self.presence.fetch_or(Presence::FROZEN, Ordering::AcqRel) | Presence::FROZEN)
+        Presence(
+            self.presence.fetch_or(Presence::FROZEN, order!(line_frozen, AcqRel))
+                | Presence::FROZEN,
+        )
     }
 
     /// Fills the words of a line that nobody else knows.
@@ -300,8 +310,8 @@ impl Line {
     pub(super) fn fill_fingerprints(&self, fingerprints: u64) {
         if fingerprints != 0 {
             // Release on success: the birth covers it. Lost: all write the same.
-            let (order, lost) = (Ordering::Release, Ordering::Relaxed);
-            let _ = self.fingerprints.compare_exchange(0, fingerprints, order, lost);
+            let (filled, lost) = (order!(bytes_filled, Release), Ordering::Relaxed);
+            let _ = self.fingerprints.compare_exchange(0, fingerprints, filled, lost);
         }
     }
 
@@ -314,7 +324,7 @@ impl Line {
             let seen = cell.load(Ordering::Relaxed);
             // AcqRel: releases the entry; acquires who was here before.
             seen.is_free()
-                && (cell.replace(seen, Cell::draft(slot), Ordering::AcqRel)
+                && (cell.replace(seen, Cell::draft(slot), order!(cell_reserved, AcqRel))
                     || planted!(reservation_not_compared))
         })
     }
@@ -350,12 +360,13 @@ impl AtomicCell {
     /// Leaves a cell that the caller has used: it is free, or, by a planted bug, as if it never was used.
     pub(super) fn vacate(&self, free: Cell) {
         // Release: whoever reads a draft from this cell next does not read an older presence.
+        let vacated = order!(cell_vacated, Release);
         if MODEL {
             // A model checker forgets that a flag taken off stands right behind the draft that it was read from, and
             // puts it behind a store that saw the draft. Of read-modify-writes it knows the order.
-            self.0.swap(free.0, Ordering::Release);
+            self.0.swap(free.0, vacated);
         } else {
-            self.0.store(free.0, Ordering::Release);
+            self.0.store(free.0, vacated);
         }
     }
 
@@ -366,7 +377,7 @@ impl AtomicCell {
     /// Marks a cell that is present in a frozen line: what it says is final. Returns the slot.
     pub(super) fn mark(&self) -> SlotIndex {
         // AcqRel: what a swing released.
-        let marked = Cell(self.0.fetch_or(Cell::MARK, Ordering::AcqRel));
+        let marked = Cell(self.0.fetch_or(Cell::MARK, order!(cell_marked, AcqRel)));
         marked.slot().unwrap_or_else(|| unreachable!("a cell that is present names a slot"))
     }
 }

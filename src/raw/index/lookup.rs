@@ -9,7 +9,7 @@ use crate::{
         key::{SlotIndex, SplitKey},
         state::{Now, State},
     },
-    sync::{Ordering, planted},
+    sync::{order, planted},
 };
 
 use super::{
@@ -41,7 +41,7 @@ impl<T> Index<T> {
         let presence = line.presence();
         for number in line.candidates(presence, Fingerprint::of(key)) {
             // Acquire: the entry. A cell without a mark is one whose targets are not born, also in a frozen line.
-            let Some(slot) = line.cell(number).load(Ordering::Acquire).plain() else {
+            let Some(slot) = line.cell(number).load(order!(lookup_cell, Acquire)).plain() else {
                 return self
                     .lookup_whole(key, guard, &reading, &mut is_match)
                     .map(|hit| hit.map(answer));
@@ -119,7 +119,7 @@ impl<T> Index<T> {
         let mut touched = 0;
         for cell in cells.into_iter().flatten() {
             // Acquire: the chunk of the slot.
-            if let Some(slot) = cell.load(Ordering::Acquire).slot() {
+            if let Some(slot) = cell.load(order!(bring_cell, Acquire)).slot() {
                 touched ^= self.slab.key(slot);
             }
         }
@@ -178,12 +178,11 @@ pub(super) struct View<'g> {
 pub(super) fn settle(line: &Line, presence: Presence, number: u32) -> Option<SlotIndex> {
     let at = line.cell(number);
     // Acquire: the entry.
-    let cell = at.load(Ordering::Acquire);
+    let cell = at.load(order!(settle_cell, Acquire));
     if !cell.is_unsure() || cell.is_marked() || presence.is_frozen() || planted!(no_second_look) {
         return cell.slot();
     }
-    // Acquire: of the cell's publication then, so that the second load of the cell is not older.
-    let again = line.presence();
+    let again = line.presence_again();
     if again == presence {
         return cell.slot();
     }
@@ -191,7 +190,7 @@ pub(super) fn settle(line: &Line, presence: Presence, number: u32) -> Option<Slo
         return None;
     }
     // Acquire: as above.
-    let second: Cell = at.load(Ordering::Acquire);
+    let second: Cell = at.load(order!(settle_cell_again, Acquire));
     (!second.is_unsure() || second.slot() == cell.slot() || planted!(drafts_of_others_taken))
         .then(|| second.slot())
         .flatten()

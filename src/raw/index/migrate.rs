@@ -8,7 +8,7 @@ use crate::{
         key::{SlotIndex, SplitKey},
         state::State,
     },
-    sync::{Ordering, planted},
+    sync::{Ordering, order, planted},
 };
 
 use super::{
@@ -100,11 +100,11 @@ impl<'g> Target<'g> {
         self.fingerprints |= byte;
         let cell = self.line.cell(number);
         if planted!(target_stored) {
-            cell.store(Cell::of(slot), Ordering::Release);
+            cell.store(Cell::of(slot), Ordering::Release); // planted
         } else {
             // Release (the birth covers it). It fails if another has filled it: a filled cell never becomes unset
             // again, so one that comes late changes nothing.
-            cell.replace(Cell::UNSET, Cell::of(slot), Ordering::Release);
+            cell.replace(Cell::UNSET, Cell::of(slot), order!(target_filled, Release));
         }
     }
 
@@ -168,12 +168,15 @@ impl<T> Index<T> {
                 let presence = line.freeze();
                 for number in presence.cells() {
                     let slot = if planted!(not_marked) {
-                        line.cell(number).load(Ordering::Acquire).slot().expect("present")
+                        {
+                            let cell = line.cell(number).load(Ordering::Acquire); // planted
+                            cell.slot().unwrap_or_else(|| unreachable!("it is present"))
+                        }
                     } else {
                         line.cell(number).mark()
                     };
                     if planted!(dead_left_out)
-                        && self.slab.node(slot).state.load(Ordering::Acquire) == State::DEAD
+                        && self.slab.node(slot).state.load(Ordering::Relaxed) == State::DEAD
                     {
                         continue;
                     }
@@ -216,7 +219,7 @@ impl<T> Index<T> {
         for line in lines {
             for number in line.presence().cells() {
                 // Acquire: the chunk of a slot that was swung in.
-                if let Some(slot) = line.cell(number).load(Ordering::Acquire).slot() {
+                if let Some(slot) = line.cell(number).load(order!(bring_cells, Acquire)).slot() {
                     touched ^= self.slab.key(slot);
                 }
             }

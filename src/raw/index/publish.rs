@@ -2,7 +2,7 @@
 
 use crate::{
     raw::key::SlotIndex,
-    sync::{Ordering, planted},
+    sync::{Ordering, order, planted},
 };
 
 use super::{
@@ -51,9 +51,9 @@ impl<'g> Gap<'g> {
         // or cleared since.
         let cell = self.line.cell(number);
         if planted!(flag_taken_off_blindly) {
-            cell.store(Cell::of(slot), Ordering::Release);
+            cell.store(Cell::of(slot), Ordering::Release); // planted
         }
-        cell.replace(Cell::draft(slot), Cell::of(slot), Ordering::Release);
+        cell.replace(Cell::draft(slot), Cell::of(slot), order!(flag_taken_off, Release));
         if planted!(fingerprint_behind_the_publication) {
             self.line.note_fingerprint(number, self.fingerprint);
         }

@@ -9,7 +9,7 @@ use crate::{
         state::State,
         stripe::Turn,
     },
-    sync::{Ordering, planted},
+    sync::{Ordering, order, planted},
 };
 
 use super::{
@@ -91,8 +91,8 @@ impl<T> Index<T> {
             loop {
                 for number in left {
                     // Acquire: the entry.
-                    let cell = line.cell(number).load(Ordering::Acquire);
-                    let is_old = || cell.is_unsure() && line.presence() != presence;
+                    let cell = line.cell(number).load(order!(search_cell, Acquire));
+                    let is_old = || cell.is_unsure() && line.presence_again() != presence;
                     let Some(slot) = cell.slot() else { continue 'again };
                     if cell.is_marked() || is_old() {
                         continue 'again;
@@ -181,7 +181,7 @@ impl<T> Index<T> {
         let node = self.slab.node(place.slot);
         let life = node.life();
         // Acquire (O2): the fields of the slot that it may name.
-        let state = node.state.load(Ordering::Acquire);
+        let state = node.state.load(order!(search_state, Acquire));
         Located { place, node, life, state }
     }
 
@@ -210,7 +210,7 @@ impl<T> Index<T> {
     pub(in crate::raw) fn take_off_named<'g>(&'g self, named: &Named<'g>, turn: &mut Turn<'g>) {
         let Named { line, number, slot } = *named;
         let presence = line.presence();
-        let cell = line.cell(number).load(Ordering::Acquire);
+        let cell = line.cell(number).load(order!(named_cell, Acquire));
         let is_there = !presence.is_frozen() && presence.has(number) && cell.slot() == Some(slot);
         let place = Place { line, presence, number, cell, slot };
         if !is_there || !place.take_off(self, State::DEAD, turn) {
@@ -244,9 +244,9 @@ impl Place<'_> {
         let cell = self.line.cell(self.number);
         if let Some((heir, _)) = state.destination() {
             // AcqRel: the replacement's fields, which the state's Acquire gave us.
-            let swung = cell.replace(self.cell, Cell::of(heir), Ordering::AcqRel);
+            let swung = cell.replace(self.cell, Cell::of(heir), order!(cell_swung, AcqRel));
             if planted!(swung_blindly) && !swung {
-                cell.store(Cell::of(heir), Ordering::Release);
+                cell.store(Cell::of(heir), Ordering::Release); // planted
             }
             if swung || planted!(double_retire) {
                 index.limbo.retire(self.slot, turn);

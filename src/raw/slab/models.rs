@@ -1,4 +1,4 @@
-//! A model of the blocks alone: through the map it would have too many steps.
+//! Models of the blocks alone: through the map they would have too many steps.
 
 use std::sync::{
     Arc,
@@ -7,7 +7,7 @@ use std::sync::{
 
 use loom::thread;
 
-use super::{Slab, Turn};
+use super::{Slab, SlotIndex, Turn, slot_of};
 use crate::raw::{chunked::PageSize, guard, stripe::Stripes};
 
 /// Explores `f`; fails below `floor` executions, half of what was seen first.
@@ -91,11 +91,7 @@ fn slab_release_vs_take() {
         let other = thread::spawn(move || {
             let guard = guard::pin();
             let taken = theirs.0.take(&mut Turn::new(&theirs.1, &guard));
-            if let Ok(slot) = taken {
-                // SAFETY: just taken, and empty.
-                unsafe { theirs.0.node(slot).fill(7, |place| place.write(7)) };
-            }
-            taken.is_ok()
+            taken.map(|slot| fill(&theirs.0, slot)).is_ok()
         });
         let released = slab.release_run(1);
         let taken = usize::from(other.join().unwrap());
@@ -142,5 +138,94 @@ fn slab_release_vs_release() {
         other.join().unwrap();
         while slab.blocks.take_from_first(1).is_some() {}
         assert_eq!(slab.released_slots(), 0, "all are in use again");
+    });
+}
+
+/// A slab of two blocks with magazines of one slot, and its slots, all taken.
+fn full() -> (Arc<(Slab<u32>, Stripes)>, Vec<SlotIndex>) {
+    let shared = Arc::new((Slab::<u32>::new(7, 1, PageSize::Usual), Stripes::new()));
+    let guard = guard::pin();
+    let mut turn = Turn::new(&shared.1, &guard);
+    let slots = (0..7).map(|_| shared.0.take(&mut turn).unwrap()).collect();
+    drop(turn);
+    (shared, slots)
+}
+
+/// Uses a slot that was taken.
+fn fill(slab: &Slab<u32>, slot: SlotIndex) {
+    // SAFETY: just taken, and empty.
+    unsafe { slab.node(slot).fill(7, 7) };
+}
+
+/// The same, and gives it back.
+fn fill_and_give_back(slab: &Slab<u32>, slot: SlotIndex) {
+    fill(slab, slot);
+    // SAFETY: filled in the line before, and not published.
+    unsafe { slab.take_back(slot) };
+}
+
+/// What the last user of a slot did with it comes before what the next one does. (The block is in the tree all
+/// the time: only its bitmap tells.)
+#[test]
+fn slab_give_back_vs_take() {
+    model("slab_give_back_vs_take", 3, 47, || {
+        let (shared, slots) = full();
+        let slab = &shared.0;
+        slab.blocks.give_back(slots[1]);
+        let (theirs, slot) = (Arc::clone(&shared), slots[0]);
+        let other = thread::spawn(move || fill_and_give_back(&theirs.0, slot));
+        let (block, bits) = slab.blocks.take_from_first(1).expect("one is free");
+        fill(slab, slot_of(block, bits));
+        other.join().unwrap();
+    });
+}
+
+/// The same where memory is given back instead.
+#[test]
+fn slab_give_back_vs_release() {
+    model("slab_give_back_vs_release", 3, 3, || {
+        let shared = with_a_free_run();
+        let (block, bits) = shared.0.blocks.take_from_first(1).expect("a run is free");
+        let (theirs, slot) = (Arc::clone(&shared), slot_of(block, bits));
+        let other = thread::spawn(move || fill_and_give_back(&theirs.0, slot));
+        shared.0.release_run(1);
+        other.join().unwrap();
+    });
+}
+
+/// The last free slot of a block is taken, and the block goes out of the tree, while another slot of it is given
+/// back.
+#[test]
+fn slab_give_back_vs_take_of_the_last_one() {
+    model("slab_give_back_vs_take_of_the_last_one", 3, 47, || {
+        let (shared, slots) = full();
+        let slab = &shared.0;
+        slab.blocks.give_back(slots[0]);
+        let (theirs, slot) = (Arc::clone(&shared), slots[1]);
+        let other = thread::spawn(move || theirs.0.blocks.give_back(slot));
+        let taken = slab.blocks.take_from_first(1).is_some();
+        other.join().unwrap();
+        let left = core::iter::from_fn(|| slab.blocks.take_from_first(1)).count();
+        assert_eq!(usize::from(taken) + left, 2, "slots out of reach");
+    });
+}
+
+/// A block that another thread has just made is met in the tree.
+#[test]
+fn slab_fresh_block_vs_take_from_first() {
+    model("slab_fresh_block_vs_take_from_first", 3, 3, || {
+        let shared = Arc::new((Slab::<u32>::new(11, 1, PageSize::Usual), Stripes::new()));
+        let slab = &shared.0;
+        let fresh = |slab: &Slab<u32>| slab.fresh_block(1).expect("there are three").0;
+        let first = fresh(slab);
+        while slab.blocks.free(first) != 0 {
+            slab.blocks.take_from_first(1);
+        }
+        let theirs = Arc::clone(&shared);
+        let other = thread::spawn(move || fresh(&theirs.0));
+        if let Some((block, bits)) = slab.blocks.take_from_first(1) {
+            fill(slab, slot_of(block, bits));
+        }
+        other.join().unwrap();
     });
 }
