@@ -23,7 +23,7 @@ use small::{A, A_TWIN, B, C, D, Key, NS, Place, World, model, race};
 
 race!(
     racy_01_insert_vs_insert_one_wins,
-    3,
+    2,
     4496,
     World::new(),
     |_: &World| {},
@@ -42,7 +42,7 @@ race!(
 
 race!(
     racy_01b_insert_vs_insert_at_one_place,
-    3,
+    2,
     6379,
     World::new(),
     |_: &World| {},
@@ -675,7 +675,7 @@ race!(
 
 race!(
     racy_28c_remove_if_vs_a_passed_deadline_that_comes_back,
-    4,
+    3,
     15_500,
     World::new(),
     |w: &World| {
@@ -779,7 +779,7 @@ race!(
 /// One thread has a fresh block in its hands, and the other finds no other: it is not full.
 #[test]
 fn racy_32_first_inserts_of_a_map_of_three() {
-    model("racy_32_first_inserts_of_a_map_of_three", 3, 5647, || {
+    model("racy_32_first_inserts_of_a_map_of_three", 2, 5647, || {
         let map = TtlMap::builder().hasher(Place(0)).capacity(3).max_slots(3).build().unwrap();
         let map: Arc<TtlMap<Key, u32, Place>> = Arc::new(map);
         let theirs = Arc::clone(&map);

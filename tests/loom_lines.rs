@@ -53,7 +53,7 @@ fn racy_40_get_vs_a_cell_that_is_used_again() {
 // Two inserts of one key, one of which loses after it reserved; its cell and its slot are used again.
 race!(
     racy_41_try_insert_vs_try_insert_one_wins,
-    3,
+    2,
     1,
     World::new(),
     |_: &World| {},
@@ -157,7 +157,7 @@ race!(
 
 race!(
     racy_46_replace_vs_growth,
-    3,
+    2,
     1,
     World::with_capacity(0),
     |w: &World| {
@@ -174,7 +174,7 @@ race!(
 
 race!(
     racy_47_remove_and_insert_vs_growth,
-    3,
+    2,
     1,
     World::with_capacity(0),
     |w: &World| {
@@ -193,7 +193,7 @@ race!(
 // Both halves of a line are entered only when both are born.
 race!(
     racy_48_two_lines_one_source,
-    3,
+    2,
     1,
     World::with_capacity(0),
     |w: &World| {
@@ -231,7 +231,7 @@ race!(
 /// A claimer that stalls in its share holds nobody up: others look all shares over, and the array is switched.
 #[test]
 fn racy_50_get_vs_growth_vs_remove() {
-    model("racy_50_get_vs_growth_vs_remove", 2, 1, || {
+    model("racy_50_get_vs_growth_vs_remove", 1, 1, || {
         let w = World::with_capacity(0);
         w.insert(A, 1);
         w.insert(C, 2);

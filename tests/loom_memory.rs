@@ -62,7 +62,7 @@ race!(
 // A helper that is slow with its share, and a reader that pins when all others are done.
 race!(
     racy_21f_shrink_vs_two_helping_inserts_and_a_get,
-    3,
+    2,
     144_000,
     World::with_capacity(2),
     |w: &World| {
@@ -76,7 +76,7 @@ race!(
 /// Growth to a level, and the way back while a helper may be in the middle of linking it.
 #[test]
 fn racy_21d_grow_vs_shrink() {
-    model("racy_21d_grow_vs_shrink", 2, 62_000, || {
+    model("racy_21d_grow_vs_shrink", 1, 62_000, || {
         let w = World::with_capacity(0);
         w.insert(A, 1);
         w.insert(D, 2);

@@ -7,7 +7,7 @@ use core::ptr::{self, NonNull};
 
 use crate::{
     raw::{
-        chunked::{Chunked, Memory, PageSize, Prefixed},
+        chunked::{Chunked, PageSize, Prefixed},
         key::SplitKey,
         once_box::OnceBox,
     },
@@ -15,6 +15,8 @@ use crate::{
 };
 
 use super::line::Line;
+#[cfg(not(any(loom, shuttle)))]
+use crate::raw::chunked::Memory;
 
 /// Two lines; more than 2^26 are never needed: eight entries a line are more than there can be slots.
 pub(super) const MIN_LEVEL: u32 = 1;

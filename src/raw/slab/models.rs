@@ -114,7 +114,7 @@ fn slab_release_of_some_vs_take() {
             let taken = theirs.0.take(&mut Turn::new(&theirs.1, &guard));
             if let Ok(slot) = taken {
                 // SAFETY: just taken, and empty.
-                unsafe { theirs.0.node(slot).fill(7, [7; 1024]) };
+                unsafe { theirs.0.fill(slot, 7, |place| place.write([7; 1024])) };
             }
             taken.is_ok()
         });
@@ -154,14 +154,15 @@ fn full() -> (Arc<(Slab<u32>, Stripes)>, Vec<SlotIndex>) {
 /// Uses a slot that was taken.
 fn fill(slab: &Slab<u32>, slot: SlotIndex) {
     // SAFETY: just taken, and empty.
-    unsafe { slab.node(slot).fill(7, 7) };
+    unsafe { slab.fill(slot, 7, |place| place.write(7)) };
 }
 
 /// The same, and gives it back.
 fn fill_and_give_back(slab: &Slab<u32>, slot: SlotIndex) {
     fill(slab, slot);
     // SAFETY: filled in the line before, and not published.
-    unsafe { slab.take_back(slot) };
+    unsafe { slab.take_out(slot, |_| ()) };
+    slab.blocks.give_back(slot);
 }
 
 /// What the last user of a slot did with it comes before what the next one does. (The block is in the tree all
