@@ -129,7 +129,7 @@ impl<T> Table<T> {
         self.index.lookup(key, guard, |state| self.clock.reading_for(state), is_match, answer)
     }
 
-    /// The same for several keys, [`TOGETHER`] at most, side by side; `tell` is given the answers in
+    /// The same for several keys, [`TOGETHER`](super::index::TOGETHER) at most, side by side; `tell` is given the answers in
     /// their order.
     #[inline]
     pub(crate) fn get_together<'g, E>(
