@@ -52,7 +52,7 @@ pub struct TtlMap<K, V, S = RandomState> {
     pub(crate) lookups: Lookups,
 }
 
-// A panic of the user's code changes nothing, or is met behind a change that is whole (DESIGN.md, section 10): so a map
+// A panic of the user's code changes nothing, or is met behind a change that is whole (DESIGN.md, section 8): so a map
 // passes it if what it holds does.
 impl<K, V, S> UnwindSafe for TtlMap<K, V, S>
 where
@@ -333,7 +333,8 @@ impl<K, V, S> TtlMap<K, V, S> {
     ///
     /// Sweeps do the same in time, as far as it is worth it, and so do writes, a little each. Keys and values
     /// that wait for reclamation are dropped first, where no pinned thread may see them; while one is pinned,
-    /// the calling one included, the old part of the index stays until it leaves. Pages go back on Linux and Android; elsewhere they are kept, and used again.
+    /// the calling one included, the index shrinks, but the memory that it had before stays, and later writes
+    /// and sweeps give it back. Pages go back on Linux and Android; elsewhere they are kept, and used again.
     ///
     /// # Panics
     ///
@@ -427,7 +428,7 @@ impl<K, V, S> TtlMap<K, V, S> {
         self.table.max_slots() as usize
     }
 
-    /// Panics if the list, at rest, is not well-formed. For models.
+    /// Panics if the index, at rest, is not well-formed. For models.
     #[cfg(any(loom, shuttle))]
     #[doc(hidden)]
     pub fn assert_well_formed(&self) {
@@ -435,7 +436,7 @@ impl<K, V, S> TtlMap<K, V, S> {
     }
 
     /// Whether `holds` says so of all visible entries and their deadlines. It is given `view`, a pin of whatever map,
-    /// under which the entries are met; between two buckets it lets the epoch move on, which no second pin is to hinder.
+    /// under which the entries are met; between two lines it lets the epoch move on, which no second pin is to hinder.
     fn all_entries(
         &self,
         view: &mut Pinned<'_, K, V, S>,

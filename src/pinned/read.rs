@@ -67,8 +67,8 @@ where
     ///
     /// # Progress
     ///
-    /// Wait-free: it walks forward through a bucket, writes nothing, helps nobody, and reads the
-    /// clock only for an entry that has a deadline.
+    /// Wait-free: it looks into the line of the key, writes nothing, helps nobody, and reads the clock
+    /// only for an entry that has a deadline.
     ///
     /// # Examples
     ///

@@ -1,7 +1,7 @@
-//! Arrays that grow without moving and start as zeros: the memory under the slab and the directory.
+//! Arrays that grow without moving and start as zeros: the memory under the slab and the lines.
 //!
 //! An array is up to 32 chunks; each is about as large as all before it. Which chunk an element is in,
-//! its number tells, in one of two ways ([`Numbering`]). A chunk's pointer is stored with the number of
+//! its number tells ([`Numbering`]). A chunk's pointer is stored with the number of
 //! its first element already subtracted, so that a number needs no masking.
 //!
 //! A chunk of 64 KiB or more is mapped from the system. The allocator's zeroed memory would do, but
@@ -45,8 +45,7 @@ pub(super) trait Numbering {
     /// The chunk of an element; below [`CHUNKS`] for every number that is in use.
     fn chunk_of(number: u32) -> usize;
 
-    /// The number of a chunk's first element, and how many elements it has: none, if it is another name for
-    /// a chunk ([`Chunked::alias`]).
+    /// The number of a chunk's first element, and how many elements it has.
     fn span(chunk: usize) -> (usize, usize);
 }
 

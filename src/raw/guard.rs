@@ -35,7 +35,7 @@ mod imp {
     #[cfg(crossbeam_loom)]
     loom::thread_local! { static HANDLE: LocalHandle = collector().register(); }
 
-    /// A pinned thread: no slot that was in the list when the pin began is reused before it ends.
+    /// A pinned thread: no slot that a line named when the pin began is reused before it ends.
     #[derive(Debug)]
     pub(crate) struct Guard(crossbeam_epoch::Guard);
 

@@ -14,7 +14,7 @@ pub(super) struct Hit<'g, T>(&'g Node<T>);
 impl<'g, T> Hit<'g, T> {
     #[inline]
     pub(super) fn entry(self) -> &'g T {
-        // SAFETY: I4: linked, or the replacement of a node that was, under a guard for `'g`.
+        // SAFETY: I4: a line named it, or what it replaced, under a guard for `'g`.
         unsafe { self.0.entry() }
     }
 
@@ -38,7 +38,7 @@ enum Look {
 }
 
 impl<T> Slab<T> {
-    /// Whether the entry that this node, reached by links, stands for is visible: itself, or its
+    /// Whether the entry that this node, named by a line, stands for is visible: itself, or its
     /// replacement.
     ///
     /// That of an entry without a deadline is told here, in line; the rest apart from it.
@@ -60,8 +60,8 @@ impl<T> Slab<T> {
 
     /// Judges a node that was met in a state with a deadline, or over.
     ///
-    /// One step to a replacement is enough. The node was linked at an instant of this lookup; its
-    /// replacement was linked only after that, was replaced in turn only after that, and by a
+    /// One step to a replacement is enough. A line named the node at an instant of this lookup; its
+    /// replacement was named only after that, was replaced in turn only after that, and by a
     /// writer who read the clock after that. So if the replacement is over as well, then what that
     /// writer found is an answer for an instant of this lookup (I3).
     #[inline(never)]
@@ -77,7 +77,7 @@ impl<T> Slab<T> {
             Look::Visible => node,
             Look::Expired => return None,
             Look::Over(state) => {
-                // Dead: no younger entry of this key was linked while this node was.
+                // Dead: no younger entry of this key was named while this one was.
                 let heir = self.heir(state)?;
                 // Acquire (O2): as above.
                 match Self::look(heir, heir.state.load(order!(heir_judged, Acquire)), &reading) {

@@ -1,4 +1,4 @@
-//! The lock-free core: a split-ordered list over a slab, its directory, and reclamation.
+//! The lock-free core: a split-ordered hash table of lines over a slab, and reclamation.
 //!
 //! What crosses into it is a hash, entries `T`, closures that compare (they may fail, lie, panic or
 //! call the map again, and cost wrong answers at worst), a guard, and integers. `DESIGN.md` argues
@@ -6,22 +6,36 @@
 //!
 //! - **I1** An entry's state word alone decides whether it is free, alive, dead or moved. Terminal
 //!   states are final until the slot is reclaimed. Every change of a living entry is one CAS from
-//!   the state that was judged.
-//! - **I2** Nodes of one split-order key form one run. A new one is appended at its end, and only
-//!   by a find that has unlinked every node on its way that was over.
-//! - **I3** Only a node that was met by links is replaced, removed, claimed or renewed, and whoever
-//!   judges it visible reads the clock after that.
-//! - **I4** A node is linked once and unlinked once, after its state became terminal; who unlinks
-//!   it retires it. Its key, its entry and its terminal state stay as they are, and its link stays
-//!   frozen, until every guard from before the unlinking is gone.
-//! - **I5** A slot is free in the bitmap, or free in one stripe, or one draft's, or linked, or retired.
-//!   Only slots of ensured chunks are handed out.
+//!   the state that was judged; its winner alone returns the value, reports, and counts.
+//! - **I2** At no instant do two present cells of a line and its chain name entries of one key. A name
+//!   is published only by a CAS from the presence in which a search found none of its key.
+//! - **I3** Only an entry that a present cell named is replaced, removed, claimed or renewed, and
+//!   whoever judges it visible reads the clock after meeting it. (A sweep reads it before: what was due
+//!   stays due.)
+//! - **I4** A name is published once and taken off once, after the entry's state became terminal; who
+//!   takes it off retires the slot. Its key half, entry and state stay until every guard from before that
+//!   is gone.
+//! - **I5** A slot is free in its block's bitmap, or free in one stripe, or held by one draft, or named by
+//!   a line, or retired. Only slots of allocated chunks are handed out. Slot 0 never is.
 //! - **I6** To a block with a free bit the tree of blocks leads, or a thread is about to make it lead there,
 //!   or to take all its slots.
-//! - **I7** A sentinel's cell is unset, then its one claimer's and marked, then linked; linked it
-//!   stays. A walk starts only from an unmarked one. Its chunk comes before its number.
-//! - **I8** The box of a batch seen on the ready stack, by who pops or who pushes, lives, and does not
-//!   come back, while the guard lasts under which it was seen. The collector runs what pushes pinned.
+//! - **I7** An array is the next of the root, then the root, then old. Only one that was met as the root, or
+//!   as its next, under a guard is looked into; an old one is freed once, a grace period after it was left.
+//!   Writers enter a line only when all of its group are born.
+//! - **I8** The box of a batch seen on the ready stack, by who pops or who pushes, is neither freed nor
+//!   pushed again while the guard lasts under which it was seen. The collector runs what pushes pinned.
+//!
+//! And of a cell in a line:
+//!
+//! - **R1** One that is not present belongs to the one draft that reserved it, if any; only that writes it,
+//!   and nobody looks into the entry.
+//! - **R2** One that is present is changed only by a swing to the replacement, by its publisher taking the
+//!   draft's flag off, and by the mark.
+//! - **R3** It becomes present only by a publication, which is counted, or at the birth of its line.
+//! - **R4** A frozen line stays frozen, and its presence as it is.
+//! - **R5** A slot that any cell ever named is free again only after a grace period that began when no cell
+//!   of a line that is not frozen named it.
+//! - **R6** A draft never comes back to a cell that it left.
 
 #[allow(unsafe_code)] // indexes the records unchecked
 mod blocks;
@@ -46,7 +60,7 @@ mod poison;
 mod put;
 mod refresh;
 mod retain;
-#[allow(unsafe_code)] // owns boxes through raw links
+#[allow(unsafe_code)] // owns boxes through raw pointers
 mod retire;
 mod shrink;
 #[allow(unsafe_code)] // owns entries

@@ -1,4 +1,4 @@
-//! From unlinked to reusable: batches of retired slots, their grace period, the ready stack.
+//! From taken off its line to reusable: batches of retired slots, their grace period, the ready stack.
 //!
 //! A retired slot goes into its stripe's batch. A full batch is handed to the collector with a
 //! function that owns the batch and a counted pointer to the ready stack, and only pushes the one
@@ -178,7 +178,7 @@ impl Limbo {
 
     /// Retires a slot: it is reclaimed after every pin that exists now has ended.
     ///
-    /// Called once a slot, by whoever unlinked it (I4).
+    /// Called once a slot, by whoever took it off its line (I4).
     #[inline]
     pub(super) fn retire(&self, slot: SlotIndex, turn: &mut Turn<'_>) {
         turn.count_pending(1);

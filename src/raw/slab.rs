@@ -89,7 +89,7 @@ impl<T> Node<T> {
     /// # Safety
     ///
     /// - The slot is filled.
-    /// - It is not emptied while the reference lives: it was in the list under a guard that lives
+    /// - It is not emptied while the reference lives: a line named it under a guard that lives
     ///   as long (I4), or the caller owns the slot.
     #[inline]
     pub(super) unsafe fn entry(&self) -> &T {
@@ -193,7 +193,7 @@ impl<T> Slab<T> {
         self.page_size
     }
 
-    /// The node in a slot that was handed out: every index in a link or a state word, in a batch,
+    /// The node in a slot that was handed out: every index in a cell or a state word, in a batch,
     /// or in a block is one (I5).
     #[inline]
     pub(super) fn node(&self, slot: SlotIndex) -> &Node<T> {
@@ -335,8 +335,8 @@ impl<T> Slab<T> {
                 for slot in first..first + len {
                     self.node(SlotIndex(slot)).entry.with_mut(|_| ());
                 }
-                // SAFETY: all slots of the stretch are ours: free, so nobody reads their entries or follows their
-                // links (I5), and taken, so nobody fills them. A sweep may load their states, and expects
+                // SAFETY: all slots of the stretch are ours: free, so nobody reads their entries (I5), and
+                // taken, so nobody fills them. A sweep may load their states, and expects
                 // [`State::FREE`], which is zero. They are of one block, or of a run, which is in one chunk.
                 let done = unsafe { self.nodes.give_back(first, len) } == pages;
                 // SAFETY: as above; a sweep may load a key as a hint.
@@ -411,8 +411,8 @@ impl<T> Slab<T> {
 }
 
 impl<T> Drop for Slab<T> {
-    /// Drops every entry that is left, linked or waiting: every slot that is not free. No recursion
-    /// whatever the list looks like. If an entry's drop panics, the rest are dropped all the same.
+    /// Drops every entry that is left, named or waiting: every slot that is not free. No recursion.
+    /// If an entry's drop panics, the rest are dropped all the same.
     fn drop(&mut self) {
         struct Rest<'s, T, I: Iterator<Item = SlotIndex>>(&'s Slab<T>, I);
 

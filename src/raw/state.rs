@@ -29,7 +29,7 @@ impl State {
     /// on a tick that the entry had before (DESIGN.md, section 5).
     pub(crate) const OVER: Self = Self(Self::FIRST_TICK);
 
-    /// Two low bits, zero in living states (DESIGN.md, section 9).
+    /// Two low bits, zero in living states (DESIGN.md, section 2).
     const FLAGS: u64 = 3;
     const MOVED: u64 = 2;
     const LIVE: u64 = 1;

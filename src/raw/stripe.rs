@@ -37,7 +37,7 @@ pub(super) struct Stripe {
     len: AtomicU32,
     /// The slots that were taken from `block` for this stripe, as bits.
     of_block: AtomicU64,
-    /// Entries linked minus entries ended, by writers of this stripe. Only the sum means anything.
+    /// Entries published minus entries ended, by writers of this stripe. Only the sum means anything.
     entries: AtomicIsize,
     /// Slots retired minus slots reclaimed, likewise.
     pending: AtomicIsize,
@@ -103,7 +103,7 @@ impl<'g> Turn<'g> {
         Self { stripes, guard, mine: None }
     }
 
-    /// Counts entries linked, or below zero ended.
+    /// Counts entries published, or below zero ended.
     #[inline]
     pub(super) fn count_entries(&mut self, change: isize) {
         add(&self.stripe().entries, change);
@@ -332,8 +332,8 @@ impl Stripes {
         self.0.iter().flat_map(chain)
     }
 
-    /// The entries in the list. The sum may be off while writers run, and below zero for a moment:
-    /// an entry is counted after it is linked, and another thread may have removed it by then.
+    /// The entries in the map. The sum may be off while writers run, and below zero for a moment:
+    /// an entry is counted after it is published, and another thread may have removed it by then.
     pub(super) fn entries(&self) -> usize {
         let sum: isize = self.iter().map(|s| s.entries.load(Ordering::Relaxed)).sum();
         if planted!(length_below_zero) {

@@ -183,7 +183,7 @@ impl<T> Table<T> {
         swept
     }
 
-    /// Claims and unlinks each entry of a block that is past its deadline.
+    /// Claims each entry of a block, and takes it off its line, that is past its deadline.
     fn sweep_block<'g>(&'g self, block: u32, now: Now, turn: &mut Turn<'g>) -> Swept {
         let slab = &self.index.slab;
         let mut swept = Swept { examined: BLOCK_SLOTS as usize, blocks: 1, ..Swept::default() };
@@ -232,7 +232,7 @@ impl<T> Table<T> {
         swept
     }
 
-    /// Ends the entry in `slot` if it is linked and still in the state that was due. A renewed or
+    /// Ends the entry in `slot` if a line names it and it is still in the state that was due. A renewed or
     /// recycled slot is in another, and is left alone.
     fn claim_expired<'g>(&'g self, slot: SlotIndex, due: State, turn: &mut Turn<'g>) -> bool {
         let mut located = self.index.locate(slot, turn);

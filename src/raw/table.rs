@@ -129,7 +129,7 @@ impl<T> Table<T> {
         self.index.lookup(key, guard, |state| self.clock.reading_for(state), is_match, answer)
     }
 
-    /// The same for several keys, [`TOGETHER`] at most, side by side; `tell` is given the answers in
+    /// The same for several keys, [`TOGETHER`](super::index::TOGETHER) at most, side by side; `tell` is given the answers in
     /// their order.
     #[inline]
     pub(crate) fn get_together<'g, E>(
@@ -253,7 +253,7 @@ impl<T> Table<T> {
         state.is_never() || state.is_visible_at(self.clock.reading_for(state))
     }
 
-    /// After our step to a state that ends an entry for good: counts it, takes it off the list, and tells.
+    /// After our step to a state that ends an entry for good: counts it, takes it off its line, and tells.
     pub(super) fn end<'g>(
         &'g self,
         old: &Located<'g, T>,

@@ -54,7 +54,7 @@ impl Tokens {
         Self(OnceBox::new())
     }
 
-    /// The token for the entry in a slot, which the caller met in the list under the guard; `None` if it is out.
+    /// The token for the entry in a slot, which the caller met under the guard; `None` if it is out.
     pub(super) fn take(&self, slot: SlotIndex, _guard: &Guard) -> Option<RefreshToken> {
         let holders = self
             .0
@@ -77,7 +77,7 @@ impl Tokens {
         Some(RefreshToken { holders: Arc::clone(holders), slot, number })
     }
 
-    /// Whether the token is of the entry in this slot, which the caller met in the list under the guard.
+    /// Whether the token is of the entry in this slot, which the caller met under the guard.
     pub(super) fn is_of(&self, token: &RefreshToken, slot: SlotIndex, _guard: &Guard) -> bool {
         // Relaxed: only its holder and `forget` change the word while it has this number, and the entry is
         // kept from `forget` by the guard.

@@ -1,4 +1,4 @@
-//! Explores the line protocol of DESIGN.md, section "The next core: lines".
+//! Explores the line protocol of DESIGN.md, sections 4 to 6.
 //!
 //! The story, from the bottom: `words` are the packed words, `memory` is what threads share and how it
 //! is reclaimed, `access` makes each access one step, and `steps` are the accesses; `protocol` is the operations; `config` says who

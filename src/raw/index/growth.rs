@@ -1,5 +1,5 @@
 //! Growing, shrinking and refreshing: when the next array is begun, who moves what, and what becomes of the old one
-//! (DESIGN.md, section 15).
+//! (DESIGN.md, section 6).
 
 use core::ptr;
 

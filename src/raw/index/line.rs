@@ -1,5 +1,5 @@
 //! The words of a line: who is present, by which fingerprints, and the cells that name their slots
-//! (DESIGN.md, section 15).
+//! (DESIGN.md, section 1).
 
 use crate::{
     raw::{

@@ -1,4 +1,4 @@
-//! Lookup, the reader's way: it writes nothing, helps nobody and tries nothing twice (DESIGN.md, section 15).
+//! Lookup, the reader's way: it writes nothing, helps nobody and tries nothing twice (DESIGN.md, section 4).
 
 use core::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! Moving the entries of an array's lines to the next array, group by group (DESIGN.md, section 15).
+//! Moving the entries of an array's lines to the next array, group by group (DESIGN.md, section 6).
 
 use core::{cmp, hint::black_box};
 

@@ -1,4 +1,4 @@
-//! The index: from a key to the slots of its entry, in lines of cells (DESIGN.md, section 15).
+//! The index: from a key to the slots of its entry, in lines of cells (DESIGN.md, section 1).
 //!
 //! A line names up to eleven entries by fingerprint and slot. Keys stand in split order: line `i` of an array of
 //! level `l` has the keys whose top `l` bits are `i`. What decides an entry is its state word; lines only lag behind.

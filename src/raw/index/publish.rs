@@ -1,4 +1,4 @@
-//! How a new entry gets its name in a line: reserve, publish, flag off (DESIGN.md, section 15).
+//! How a new entry gets its name in a line: reserve, publish, flag off (DESIGN.md, section 5).
 
 use crate::{
     raw::key::SlotIndex,

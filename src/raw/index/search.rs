@@ -1,4 +1,4 @@
-//! The writers' search, which helps; and the end of an entry's name in a line (DESIGN.md, section 15).
+//! The writers' search, which helps; and the end of an entry's name in a line (DESIGN.md, section 5).
 
 use crate::{
     raw::{

@@ -1,4 +1,4 @@
-//! Walks over all lines, in split order (DESIGN.md, section 15).
+//! Walks over all lines, in split order (DESIGN.md, section 4).
 
 use smallvec::SmallVec;
 

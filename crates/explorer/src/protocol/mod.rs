@@ -1,4 +1,4 @@
-//! The line protocol, as DESIGN.md tells it in "The next core: lines", an operation a row of phases.
+//! The line protocol, as DESIGN.md tells it in sections 4 to 6, an operation a row of phases.
 //!
 //! `read` is the lookup; `search` the writers' search, with clear and swing; `write` insert, replace,
 //! remove, renew and their ends; `migrate` one group and the cursors; `walk` iteration, clear, sweep.
