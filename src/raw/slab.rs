@@ -75,6 +75,12 @@ unsafe impl<T> Zeroed for Node<T> {
 }
 
 impl<T> Node<T> {
+    /// Brings it into the cache; what it tells means nothing.
+    #[inline]
+    pub(super) fn is_touched(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == State::FREE
+    }
+
     /// The life that the slot is in.
     #[inline]
     pub(super) fn life(&self) -> Life {

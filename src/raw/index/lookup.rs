@@ -116,11 +116,11 @@ impl<T> Index<T> {
             let first = line.candidates(line.presence(), Fingerprint::of(*key)).next();
             *cell = first.map(|number| line.cell(number));
         }
-        let mut touched = 0;
+        let mut touched = false;
         for cell in cells.into_iter().flatten() {
             // Acquire: the chunk of the slot.
             if let Some(slot) = cell.load(order!(bring_cell, Acquire)).slot() {
-                touched ^= self.slab.key(slot);
+                touched |= self.slab.node(slot).is_touched();
             }
         }
         black_box(touched);

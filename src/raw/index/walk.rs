@@ -77,9 +77,9 @@ impl<T> Index<T> {
         while walk.slots.len() < SLOTS_AT_ONCE && walk.at >> 32 == 0 {
             walk.at = self.snapshot(walk.at, 1 << 32, &mut walk.slots, |named| named.slot, guard);
         }
-        let mut touched = 0;
+        let mut touched = false;
         for slot in &walk.slots {
-            touched ^= self.slab.key(*slot);
+            touched |= self.slab.node(*slot).is_touched();
         }
         core::hint::black_box(touched);
         walk.slots.reverse();
