@@ -295,6 +295,32 @@ race!(
     }
 );
 
+// A key that was replaced twice, removed, and put again behind the walk, in a cell that it has not come to.
+race!(
+    racy_52b_iter_vs_a_replaced_key_that_moves_behind,
+    2,
+    1,
+    World::with_slots(4, 12),
+    |w: &World| {
+        w.insert(A, 1);
+        w.insert(B, 2);
+    },
+    |w: &World| w.map.pin().iter().map(|(k, v)| (*k, v.number)).collect::<Vec<_>>(),
+    |w: &World| {
+        w.insert(A, 3);
+        w.insert(A, 4);
+        w.remove(A);
+        w.remove(B);
+        w.insert(A_NEXT, 5);
+        w.insert(A, 6);
+    },
+    |w: &World, seen: Vec<(Key, u32)>, ()| {
+        let told = seen.iter().filter(|(key, _)| *key == A).count();
+        assert!(told <= 1, "A is told {told} times: {seen:?}");
+        assert_eq!((w.get(A), w.get(A_NEXT)), (Some(6), Some(5)));
+    }
+);
+
 race!(
     racy_53_iter_vs_growth_and_the_way_back,
     2,

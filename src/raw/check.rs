@@ -24,6 +24,7 @@ impl<T> Table<T> {
         let once: HashSet<u32> = slots.iter().map(|slot| slot.0).collect();
         assert_eq!(once.len(), slots.len(), "a slot is named twice");
         assert_eq!(slots.len(), self.entries(), "named slots, and the count of entries");
+        self.index.assert_cells_are_free(&guard);
         drop(guard);
         let figures = self.figures();
         let accounted = figures.entries + figures.free_slots + figures.pending;

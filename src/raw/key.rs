@@ -32,8 +32,8 @@ impl SplitKey {
 
     /// The key of a node, as far as the node knows it: all that places it.
     #[inline]
-    pub(super) fn of_node(key: u32) -> Self {
-        Self(u64::from(key) << 32)
+    pub(super) const fn of_node(key: u32) -> Self {
+        Self((key as u64) << 32)
     }
 
     /// The key that nodes carry.

@@ -160,7 +160,7 @@ impl Lines {
 
     /// Begins an array of `level` to take the place of the root.
     #[cold]
-    fn begin(&self, root: Root, level: u32) {
+    pub(super) fn begin(&self, root: Root, level: u32) {
         // SAFETY: the root, under the caller's guard.
         if unsafe { root.next() }.is_some() {
             return;

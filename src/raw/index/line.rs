@@ -231,6 +231,11 @@ impl Cell {
 }
 
 impl Line {
+    /// The numbers of its cells.
+    pub(super) fn numbers() -> core::ops::RangeInclusive<u32> {
+        FIRST_CELL..=LAST_CELL
+    }
+
     #[inline]
     pub(super) fn presence(&self) -> Presence {
         // Acquire: the cells, the fingerprints and the entries behind them.
@@ -318,7 +323,7 @@ impl Line {
     /// Reserves a cell for a draft: one that is not present, and free. First those whose fingerprint needs no
     /// step of its own.
     pub(super) fn reserve(&self, presence: Presence, slot: SlotIndex) -> Option<u32> {
-        (FIRST_CELL..=LAST_CELL).filter(|cell| !presence.has(*cell)).find(|&number| {
+        Self::numbers().filter(|cell| !presence.has(*cell)).find(|&number| {
             let cell = self.cell(number);
             // Relaxed: the exchange acquires what it finds.
             let seen = cell.load(Ordering::Relaxed);

@@ -63,7 +63,7 @@ impl<T> Index<T> {
     /// The whole lookup: over a frozen line to its target, along a chain, with cells that are drafts.
     #[cold]
     #[inline(never)]
-    fn lookup_whole<'g, E>(
+    pub(super) fn lookup_whole<'g, E>(
         &'g self,
         key: SplitKey,
         guard: &'g Guard,

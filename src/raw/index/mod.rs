@@ -4,6 +4,8 @@
 //! level `l` has the keys whose top `l` bits are `i`. What decides an entry is its state word; lines only lag behind.
 
 mod array;
+#[cfg(any(test, loom, shuttle))]
+mod check;
 mod growth;
 mod line;
 mod lookup;
@@ -81,3 +83,6 @@ impl<T> Drop for Index<T> {
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
+
+#[cfg(all(test, loom, not(crossbeam_loom)))]
+mod models;

@@ -61,7 +61,7 @@ impl<'g> Gap<'g> {
     }
 
     /// The cell that the draft has in this line, or gets.
-    fn reserve(&self, slot: SlotIndex, reserved: &mut Reserved<'g>) -> Option<u32> {
+    pub(super) fn reserve(&self, slot: SlotIndex, reserved: &mut Reserved<'g>) -> Option<u32> {
         if let Some((line, number)) = reserved.cell {
             if core::ptr::eq(line, self.line) {
                 return Some(number);

@@ -1,0 +1,26 @@
+//! The shape of lines at rest, checked. For tests and models only.
+
+use crate::{raw::guard::Guard, sync::Ordering};
+
+use super::{Index, line::Line};
+
+impl<T> Index<T> {
+    /// Panics if a cell that is not present names a slot: nobody would get it back.
+    pub(in crate::raw) fn assert_cells_are_free(&self, _guard: &Guard) {
+        let root = self.lines.root();
+        for index in 0..root.lines() {
+            // SAFETY: the root, under the guard; it has so many.
+            let mut line: &Line = unsafe { root.line(index) };
+            loop {
+                let presence = line.presence();
+                for number in Line::numbers().filter(|number| !presence.has(*number)) {
+                    let cell = line.cell(number).load(Ordering::Acquire); // a test's
+                    assert!(cell.is_free(), "{cell:?} in line {index}, and not present");
+                }
+                let Some(next) = presence.chained() else { break };
+                // SAFETY: as above.
+                line = unsafe { root.array() }.overflow_line(next);
+            }
+        }
+    }
+}

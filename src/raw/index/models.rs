@@ -1,0 +1,182 @@
+//! Models of single steps, in orders that whole operations come to seldom. As `tests/loom_lines.rs`, and run with it.
+
+use core::convert::Infallible;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use loom::thread;
+
+use super::*;
+use crate::{
+    clock::{ClockSource, ManualClock},
+    listener::Listener,
+    raw::{
+        chunked::PageSize,
+        draft::{Draft, Waiting},
+        guard::{self, Guard},
+        key::SplitKey,
+        table::Table,
+    },
+};
+
+/// Entries are a key and a number. All keys belong in one line, and have one fingerprint.
+type Entries = Table<(u32, u32)>;
+
+const KEY: SplitKey = SplitKey::of_node(0x1000_0000);
+
+fn table() -> Arc<Entries> {
+    let clock = ClockSource::Custom(Arc::new(ManualClock::new()));
+    Arc::new(Table::new(4, 7, PageSize::Usual, 0, clock, Listener::NONE))
+}
+
+fn insert(table: &Entries, key: u32, number: u32) {
+    let (guard, waiting) = (guard::pin(), &mut Waiting::new(key, number));
+    let is_match = |mine: &u32, met: &u32| Ok::<_, Infallible>(mine == met);
+    let Ok(_) = table.insert(KEY, waiting, State::NEVER, &guard, is_match);
+}
+
+fn remove(table: &Entries, key: u32) {
+    let guard = guard::pin();
+    let Ok(removed) = table.remove(KEY, &guard, |(met, _)| Ok::<_, Infallible>(*met == key));
+    assert!(removed.is_some());
+}
+
+/// The whole lookup, whatever the line looks like at first.
+fn get(table: &Entries, key: u32, guard: &Guard) -> Option<u32> {
+    let reading = |_| unreachable!("no entry has a deadline");
+    let mut is_match = |(met, _): &(u32, u32)| Ok::<_, Infallible>(*met == key);
+    let Ok(hit) = table.index.lookup_whole(KEY, guard, &reading, &mut is_match);
+    hit.map(|hit| hit.entry().1)
+}
+
+/// Reserves a cell for an entry, and leaves it: it is never published.
+fn reserve_and_leave(table: &Entries, key: u32, number: u32) {
+    let (guard, waiting) = (guard::pin(), &mut Waiting::new(key, number));
+    let turn = &mut table.turn(&guard);
+    let Ok(Found::Gap(gap)) = table.index.find_entry(KEY, turn, |_| Ok::<_, Infallible>(false))
+    else {
+        unreachable!("nothing is equal")
+    };
+    let draft = &mut Draft::new(&table.index, waiting, &guard);
+    let slot = draft.place(KEY.node_key(), State::NEVER, || table.take_slot(turn));
+    assert!(gap.reserve(slot, draft.reserved()).is_some());
+}
+
+fn model(name: &str, preemptions: usize, floor: usize, f: impl Fn() + Sync + Send + 'static) {
+    let executions = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&executions);
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.max_branches = 20_000;
+    builder.check(move || {
+        counted.fetch_add(1, Relaxed);
+        f();
+    });
+    let executions = executions.load(Relaxed);
+    println!("model {name}: {executions} executions");
+    assert!(executions >= floor, "{name}: {executions} executions, at least {floor} expected");
+}
+
+/// The cell of an entry that was removed comes to a draft of its key, which nobody publishes.
+#[test]
+fn lines_get_vs_a_draft_in_the_cell() {
+    model("lines_get_vs_a_draft_in_the_cell", 4, 1, || {
+        let table = table();
+        insert(&table, 1, 1);
+        let theirs = Arc::clone(&table);
+        // The reader is the second thread: loom begins with the first one's steps, and goes back from there.
+        let reader = thread::spawn(move || get(&theirs, 1, &guard::pin()));
+        remove(&table, 1);
+        reserve_and_leave(&table, 1, 2);
+        assert!(matches!(reader.join().unwrap(), None | Some(1)), "a draft was seen");
+    });
+}
+
+/// The same, with another entry in that cell between the drafts: the second draft is not the first, nor published.
+#[test]
+fn lines_get_vs_two_drafts_in_the_cell() {
+    model("lines_get_vs_two_drafts_in_the_cell", 4, 1, || {
+        let table = table();
+        insert(&table, 1, 1);
+        let theirs = Arc::clone(&table);
+        // The reader is the second thread: loom begins with the first one's steps, and goes back from there.
+        let reader = thread::spawn(move || get(&theirs, 1, &guard::pin()));
+        remove(&table, 1);
+        reserve_and_leave(&table, 1, 2);
+        insert(&table, 2, 3);
+        remove(&table, 2);
+        reserve_and_leave(&table, 1, 4);
+        assert!(matches!(reader.join().unwrap(), None | Some(1)), "a draft was seen");
+    });
+}
+
+/// The same, where the second draft would be in the slot of the first, if that were free too soon.
+#[test]
+fn lines_get_vs_a_draft_whose_slot_was_named() {
+    model("lines_get_vs_a_draft_whose_slot_was_named", 4, 1, || {
+        let table = table();
+        insert(&table, 1, 1);
+        let theirs = Arc::clone(&table);
+        let reader = thread::spawn(move || get(&theirs, 1, &guard::pin()));
+        remove(&table, 1);
+        reserve_and_leave(&table, 1, 2);
+        {
+            // Another has the next free slot meanwhile, and never names it.
+            let (guard, waiting) = (guard::pin(), &mut Waiting::new(3, 3));
+            let turn = &mut table.turn(&guard);
+            let draft = &mut Draft::new(&table.index, waiting, &guard);
+            draft.place(KEY.node_key(), State::NEVER, || table.take_slot(turn));
+            turn.leave();
+            insert(&table, 2, 3);
+        }
+        remove(&table, 2);
+        reserve_and_leave(&table, 1, 4);
+        assert!(matches!(reader.join().unwrap(), None | Some(1)), "a draft was seen");
+    });
+}
+
+/// In the middle of a migration an entry is put into a line whose entries were moved: it is found there.
+#[test]
+fn lines_get_of_what_was_put_while_others_move() {
+    model("lines_get_of_what_was_put_while_others_move", 3, 1, || {
+        let table = table();
+        insert(&table, 1, 1);
+        let guard = guard::pin();
+        let root = table.index.lines.root();
+        table.index.lines.begin(root, root.level() + 1);
+        table.index.migrate(root, root.index_of(KEY), &guard);
+        let theirs = Arc::clone(&table);
+        let other = thread::spawn(move || insert(&theirs, 2, 2));
+        let first = get(&table, 2, &guard);
+        other.join().unwrap();
+        assert!(matches!(first, None | Some(2)));
+        // The root is the old array still, or not: the other may have finished it.
+        assert_eq!((get(&table, 1, &guard), get(&table, 2, &guard)), (Some(1), Some(2)));
+    });
+}
+
+/// One is slow to fill a line of the next array, while the other fills it and removes what came there.
+#[test]
+fn lines_migrate_vs_migrate_and_remove() {
+    model("lines_migrate_vs_migrate_and_remove", 3, 1, || {
+        let table = table();
+        insert(&table, 1, 1);
+        insert(&table, 2, 2);
+        let guard = guard::pin();
+        let root = table.index.lines.root();
+        table.index.lines.begin(root, root.level() + 1);
+        let theirs = Arc::clone(&table);
+        let other = thread::spawn(move || {
+            let guard = guard::pin();
+            theirs.index.migrate(root, root.index_of(KEY), &guard);
+        });
+        remove(&table, 1);
+        assert_eq!((get(&table, 1, &guard), get(&table, 2, &guard)), (None, Some(2)));
+        other.join().unwrap();
+        assert_eq!((get(&table, 1, &guard), get(&table, 2, &guard)), (None, Some(2)));
+        while table.index.help(&table.turn(&guard)) {}
+        table.index.assert_cells_are_free(&guard);
+    });
+}
