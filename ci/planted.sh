@@ -14,13 +14,8 @@ source ci/rungs.sh
 # RUNG BUG TEST: each bug of the source stands here, and each model of loom has a bug, or an ordering below. The bug
 # relaxed:NAME is that ordering, weakened.
 pairs="
-loom insert_at_the_front        racy_01_insert_vs_insert_one_wins
-loom relaxed:node_linked        racy_01b_insert_vs_insert_at_one_place
 loom double_retire              racy_02_remove_vs_remove_one_gets_it
 loom value_not_dropped          racy_02_remove_vs_remove_one_gets_it
-loom no_mark                    racy_03_remove_vs_remove_of_neighbours
-loom no_mark                    racy_04_remove_vs_insert_behind_it
-loom early_retire               racy_05_remove_vs_get_sees_old_or_none
 loom replace_by_remove          racy_06_replace_vs_get_never_none
 loom heir_is_absent             racy_06b_two_replaces_vs_two_gets_never_go_back
 loom state_stored_blindly       racy_07_replace_vs_replace_last_one_stays
@@ -29,13 +24,8 @@ loom state_stored_blindly       racy_09_sweep_vs_replace_keeps_the_fresh_entry
 loom sweep_without_claim        racy_09_sweep_vs_replace_keeps_the_fresh_entry
 loom state_stored_blindly       racy_10_sweep_vs_sweep_removes_once
 loom claim_without_compare      racy_11_set_ttl_vs_sweep_kept_or_told
-loom sentinel_unmarked          racy_12_link_vs_link_of_one_sentinel
-loom sentinel_linked_twice      racy_12_link_vs_link_of_one_sentinel
-loom share_claimed_blindly      racy_13_insert_vs_split_of_its_bucket
-loom sentinel_unmarked          racy_14_get_vs_split_vs_remove
 loom deadline_off_by_one        racy_15_clock_advance_vs_get_vs_sweep_never_comes_back
 loom pending_not_dropped        racy_16_drop_of_the_map_with_work_deferred
-loom no_mark                    racy_17_clear_vs_insert
 loom replacement_not_cleared    racy_17b_clear_vs_replace_leaves_no_replacement
 loom length_below_zero          racy_18_length_is_never_below_zero
 loom no_grace_period            racy_19_slot_reuse_never_shows_another_key
@@ -45,8 +35,6 @@ loom token_returned_by_slot     racy_20d_late_refresh_token_vs_reuse_of_its_slot
 loom token_kept_by_the_slot     racy_20d_late_refresh_token_vs_reuse_of_its_slot
 loom renew_expired              racy_23_no_renewal_after_a_get_saw_it_expired
 loom renewal_lost_by_update     racy_24_set_ttl_vs_update_keeps_the_deadline
-loom iteration_follows_the_heir racy_25_iter_vs_replace_sees_each_key_once
-loom run_told_while_walked      racy_25b_iter_vs_remove_and_insert_in_a_run_sees_no_key_twice
 loom absence_not_confirmed      racy_27_replace_vs_get_while_the_old_deadline_passes
 loom absence_not_confirmed      racy_27b_renew_vs_get_while_the_old_deadline_passes
 loom passed_deadline_is_stored  racy_28b_remove_vs_a_deadline_that_comes_back
@@ -54,51 +42,83 @@ loom passed_deadline_is_stored  racy_28c_remove_if_vs_a_passed_deadline_that_com
 loom state_stored_blindly       racy_28_remove_vs_set_ttl_zero_have_an_order
 loom state_stored_blindly       racy_29_sweep_vs_replace_ends_an_entry_once
 loom state_stored_blindly       racy_29b_sweep_vs_remove_ends_an_entry_once
-loom share_claimed_blindly      racy_30_stale_helper_vs_the_next_level
 loom batches_leaked             racy_31_map_drop_vs_a_batch_deferred_on_another_thread
 loom no_last_look               racy_32_first_inserts_of_a_map_of_three
 loom deadline_off_by_one        racy_33_get_vs_insert_of_an_entry_that_is_over_never_sees_it
-loom unlinked_without_freezing  racy_21_shrink_vs_insert_behind_a_sentinel_that_goes
-loom cleared_without_grace      racy_21b_shrink_vs_get
-loom unlinked_without_freezing  racy_21c_shrink_vs_remove_behind_a_sentinel_that_goes
-loom share_claimed_blindly      racy_21d_grow_vs_shrink
-loom unlinked_without_grace     directory_a_level_rests_and_is_left_for_a_grace_period_each
-loom unlinked_without_freezing  racy_21e_shrink_vs_get_vs_insert
-loom unlinking_ends_early       racy_21f_shrink_vs_two_helping_inserts_and_a_get
 loom note_taken_after_the_scan  racy_26_set_ttl_to_a_shorter_one_vs_sweep_of_its_block
 loom note_taken_after_the_scan  racy_26b_insert_vs_sweep_of_its_block
 loom renewed_entry_not_noted    racy_26c_set_ttl_to_a_longer_one_vs_sweep_that_saw_it_due
 loom box_put_blindly            once_box_is_filled_once
 loom turn_shared                limbo_each_slot_comes_back_once
-loom unlinked_without_grace     list_21g_late_find_vs_level_given_up
-loom unlinked_without_grace     list_21h_late_insert_vs_level_given_up
 loom release_without_taking     slab_release_vs_take
 loom release_without_taking     slab_release_of_some_vs_take
 loom released_twice             slab_release_vs_release
 loom block_left_behind          slab_no_block_with_free_slots_is_left_behind
+loom born_before_it_is_filled   racy_14_get_vs_growth_vs_remove
+loom switched_before_done       racy_14_get_vs_growth_vs_remove
+loom dead_left_out              racy_13_remove_vs_growth
+loom not_marked                 racy_46_replace_vs_growth
+loom target_stored              racy_46_replace_vs_growth
+loom verified_without_a_look    racy_21d_grow_vs_shrink
+loom born_test_of_one_target    lines_migrate_vs_insert_into_the_second_half
+loom array_freed_without_grace  lines_get_vs_the_end_of_an_array
+loom vacated_as_never_used      lines_migrate_vs_migrate_and_remove
+loom frozen_is_ignored          lines_get_of_what_was_put_while_others_move
+loom no_second_look             lines_get_vs_a_draft_in_the_cell
+loom drafts_of_others_taken     lines_get_vs_two_drafts_in_the_cell
+loom named_draft_given_back_at_once lines_get_vs_a_draft_whose_slot_was_named
+loom fingerprint_behind_the_publication racy_42_insert_vs_remove_and_insert_in_its_line
+loom flag_taken_off_blindly     racy_42_insert_vs_remove_and_insert_in_its_line
+loom publications_not_counted   racy_42_insert_vs_remove_and_insert_in_its_line
+loom vacated_before_the_clear   racy_42_insert_vs_remove_and_insert_in_its_line
+loom published_from_another_look racy_01_insert_vs_insert_one_wins
+loom reservation_not_compared   racy_01b_insert_vs_insert_at_one_place
+loom remover_does_not_tidy      racy_03_remove_vs_remove_of_neighbours
+loom swung_blindly              racy_07_replace_vs_replace_last_one_stays
+loom passed_with_entries        racy_45_get_and_insert_vs_a_chain_that_becomes_shorter
+loom snapshot_not_validated     racy_52b_iter_vs_a_replaced_key_that_moves_behind
+loom walk_out_of_range          racy_53_iter_vs_growth_and_the_way_back
+loom vacated_before_the_clear racy_44_one_key_vs_the_chain_that_comes_behind_it
+loom vacated_before_the_clear racy_48_two_lines_one_source
+loom vacated_before_the_clear racy_49_growth_of_a_chain
+loom replace_by_remove racy_51_replaces_vs_the_way_back
+loom no_grace_period racy_52_iter_vs_a_key_that_moves_behind
+loom vacated_before_the_clear racy_54_retain_vs_replace_and_growth
+loom vacated_before_the_clear racy_55_sweep_vs_the_replacement_that_is_due
+loom vacated_before_the_clear racy_04_remove_vs_insert_behind_it
+loom no_grace_period racy_05_remove_vs_get_sees_old_or_none
+loom born_before_it_is_filled racy_12_insert_vs_insert_that_make_it_grow
+loom vacated_before_the_clear racy_17_clear_vs_insert
+loom replace_by_remove racy_25_iter_vs_replace_sees_each_key_once
+loom no_grace_period racy_25b_iter_vs_remove_and_insert_in_a_run_sees_no_key_twice
+loom vacated_before_the_clear racy_30_growth_vs_growth
+loom replace_by_remove racy_34_get_many_vs_insert_and_replace
+loom flag_taken_off_blindly racy_35b_remove_vs_insert_behind
+loom vacated_before_the_clear racy_35c_remove_and_get_vs_insert_behind
+loom no_grace_period racy_21c_shrink_vs_remove
+loom born_before_it_is_filled racy_21f_shrink_vs_two_helping_inserts_and_a_get
+loom published_from_another_look racy_41_try_insert_vs_try_insert_one_wins
 
-epoch relaxed:node_linked       epoch_01_insert_vs_insert_one_wins
 epoch double_retire             epoch_02_remove_vs_remove_one_gets_it
 epoch replace_by_remove         epoch_06_replace_vs_get_never_none
 epoch no_grace_period           epoch_19_slot_reuse_never_shows_another_key
 epoch batches_leaked            epoch_31_map_drop_vs_a_batch_deferred_on_another_thread
+epoch published_from_another_look epoch_01_insert_vs_insert_one_wins
 
-shuttle no_mark                 shuttle_any_operations_lose_no_value_and_leave_the_list_in_order
-shuttle early_retire            shuttle_any_operations_lose_no_value_and_leave_the_list_in_order
-shuttle double_retire           shuttle_any_operations_lose_no_value_and_leave_the_list_in_order
-shuttle no_grace_period         shuttle_any_operations_lose_no_value_and_leave_the_list_in_order
-shuttle sweep_without_claim     shuttle_any_operations_lose_no_value_and_leave_the_list_in_order
+shuttle double_retire           shuttle_any_operations_lose_no_value_and_leave_the_index_in_order
+shuttle no_grace_period         shuttle_any_operations_lose_no_value_and_leave_the_index_in_order
+shuttle sweep_without_claim     shuttle_any_operations_lose_no_value_and_leave_the_index_in_order
 shuttle state_stored_blindly    shuttle_every_value_has_one_end
-shuttle insert_at_the_front     shuttle_histories_are_linearizable_in_time
-shuttle sentinel_unmarked       shuttle_growth_hides_no_entry
-shuttle sentinel_linked_twice   shuttle_growth_hides_no_entry
 shuttle renewal_lost_by_update  shuttle_histories_are_linearizable_in_time
 shuttle heir_is_absent          shuttle_histories_are_linearizable_in_time
 shuttle clock_read_before_the_word shuttle_histories_are_linearizable_in_time
 shuttle renew_expired           shuttle_histories_are_linearizable_in_time
 shuttle passed_deadline_is_stored shuttle_histories_of_every_call_are_linearizable_in_time
 shuttle refresh_without_identity shuttle_histories_of_every_call_are_linearizable_in_time
-shuttle share_claimed_blindly   shuttle_growth_hides_no_entry
+shuttle vacated_before_the_clear shuttle_any_operations_lose_no_value_and_leave_the_index_in_order
+shuttle published_from_another_look shuttle_histories_are_linearizable_in_time
+shuttle not_marked             shuttle_growth_hides_no_entry
+shuttle born_before_it_is_filled shuttle_growth_hides_no_entry
 
 tests deadline_off_by_one       map_agrees_with_the_model_under_a_good_hash
 tests value_not_dropped         map_agrees_with_the_model_under_a_good_hash
@@ -115,30 +135,29 @@ tests notes_pile_up             sweeps_behind_a_parked_reader_take_no_memory
 tests upkeep_nests              drops_that_write_twice_do_not_nest
 tests debts_forgotten           a_write_catches_up_with_what_was_refused_within_drops
 tests listener_within_itself    a_listener_that_ends_another_entry_is_not_called_within_itself
-tests run_told_while_walked     no_key_is_seen_twice_though_it_is_removed_and_put_again
 tests memory_not_given_back     what_a_map_gives_back_leaves_the_process
 tests memory_not_given_back     large_values_that_expired_go_back_one_by_one_by_a_full_sweep
 
-threads no_mark                 no_key_is_lost_or_resurrected_while_others_write_grow_and_sweep
 threads absence_not_confirmed   histories_of_real_threads_are_linearizable_in_time
 threads renewal_lost_by_update  histories_of_real_threads_are_linearizable_in_time
 threads heir_is_absent          histories_of_real_threads_are_linearizable_in_time
-threads insert_at_the_front     histories_of_real_threads_are_linearizable_in_time
 threads state_stored_blindly    histories_of_real_threads_are_linearizable_in_time
 threads renew_expired           histories_of_real_threads_are_linearizable_in_time
 threads sweep_without_claim     histories_of_real_threads_are_linearizable_in_time
 threads deadline_off_by_one     histories_of_real_threads_on_one_run_are_linearizable_in_time
 threads replace_by_remove       histories_of_real_threads_on_one_run_are_linearizable_in_time
 threads value_not_dropped       a_soak_loses_nothing_and_a_second_round_takes_no_more_memory
+threads published_from_another_look histories_of_real_threads_are_linearizable_in_time
+threads born_before_it_is_filled no_key_is_lost_or_resurrected_while_others_write_grow_and_sweep
 
-tsan relaxed:node_linked        readers_and_writers_survive_expiry_growth_and_reuse
 tsan no_grace_period            readers_and_writers_survive_expiry_growth_and_reuse
+tsan relaxed:cell_swung         readers_and_writers_survive_expiry_growth_and_reuse
 
 asan no_grace_period            readers_and_writers_survive_expiry_growth_and_reuse
-asan early_retire               readers_and_writers_survive_expiry_growth_and_reuse
 asan double_retire              readers_and_writers_survive_expiry_growth_and_reuse
 asan deferred_work_outlives_the_map map_drop_drops_everything_at_once_whatever_guards_live_elsewhere
 asan mapped_where_leaks_are_looked_for a_static_map_of_twenty_thousand_entries_is_not_a_leak
+asan array_freed_without_grace  readers_and_writers_survive_expiry_growth_and_reuse
 
 lsan batches_leaked             batches_that_nobody_came_for_go_with_the_map
 lsan mapped_where_leaks_are_looked_for a_static_map_of_twenty_thousand_entries_is_not_a_leak
@@ -167,7 +186,6 @@ ticket_seen        limbo_ticket_vs_a_guard_from_before
 chunk_put          tokens_first_of_a_chunk_vs_forget
 chunk_met          tokens_first_of_a_chunk_vs_forget
 chunk_there        racy_32_first_inserts_of_a_map_of_three
-chunk_lost         racy_32_first_inserts_of_a_map_of_three
 count_raised       racy_32_first_inserts_of_a_map_of_three
 count_read         racy_32_first_inserts_of_a_map_of_three
 slot_given_back    slab_give_back_vs_take
@@ -184,22 +202,33 @@ token_returned     racy_20b_refresh_token_comes_back_vs_the_next
 state_changed      racy_06_replace_vs_get_never_none
 state_judged       racy_06_replace_vs_get_never_none
 state_reloaded     racy_27c_replace_vs_get_of_an_expired_key
-find_state         racy_07_replace_vs_replace_last_one_stays
-node_linked        racy_01_insert_vs_insert_one_wins
-start_link         racy_33_get_vs_insert_of_an_entry_that_is_over_never_sees_it
-link_followed      racy_35_get_and_get_many_vs_insert_behind
-step_followed      racy_35_get_and_get_many_vs_insert_behind
-links_fenced       racy_34_get_many_vs_insert_and_replace
-find_link          racy_35b_remove_vs_insert_behind
-link_frozen/acquire racy_35c_remove_and_get_vs_insert_behind
-link_frozen/release racy_35c_remove_and_get_vs_insert_behind
-node_unlinked/release racy_25_iter_vs_replace_sees_each_key_once
-iteration_begun    racy_36_iter_vs_insert
-iteration_node     racy_36_iter_vs_insert
-iteration_sentinel racy_36_iter_vs_insert
-sentinel_linked    racy_12_link_vs_link_of_one_sentinel
-step_taken/release racy_12_link_vs_link_of_one_sentinel
-find_sentinel      racy_21c_shrink_vs_remove_behind_a_sentinel_that_goes
+box_met            once_box_is_filled_once
+box_filled         once_box_is_filled_once
+box_lost           once_box_is_filled_once
+presence_met       racy_46_replace_vs_growth
+presence_changed   racy_46_replace_vs_growth
+second_look        lines_get_vs_two_drafts_in_the_cell
+lookup_cell        racy_06_replace_vs_get_never_none
+settle_cell        lines_get_vs_a_draft_in_the_cell
+settle_cell_again  lines_get_vs_a_cell_that_comes_back_to_the_key
+search_cell        racy_46_replace_vs_growth
+search_state       racy_46_replace_vs_growth
+cell_touched       racy_46_replace_vs_growth
+cell_reserved/acquire lines_insert_vs_insert_of_another_fingerprint_and_remove
+cell_reserved/release racy_47_remove_and_insert_vs_growth
+cell_vacated       racy_40_get_vs_a_cell_that_is_used_again
+cell_swung         racy_46_replace_vs_growth
+flag_taken_off     lines_get_get_vs_a_cell_used_again
+cell_marked/acquire racy_46_replace_vs_growth
+cell_marked/release racy_46_replace_vs_growth
+line_frozen/acquire lines_migrate_vs_insert_into_the_second_word
+line_frozen/release racy_46_replace_vs_growth
+next_met           racy_46_replace_vs_growth
+next_set           racy_46_replace_vs_growth
+root_met           racy_53_iter_vs_growth_and_the_way_back
+root_switched      racy_53_iter_vs_growth_and_the_way_back
+share_done/acquire racy_46_replace_vs_growth
+share_done/release racy_46_replace_vs_growth
 "
 
 # ORDERING REASON: those of which no model fails.
@@ -209,15 +238,15 @@ state_lost    nothing is followed from it: it keeps the clock reading behind it 
 heir_judged   nothing is followed from it: it keeps the clock reading behind it (O7)
 hit_state     nothing is followed from it: it keeps the clock reading behind it (O7)
 retain_state  nothing is followed from it: it keeps the clock reading behind it (O7)
+old_put       an array that is freed too soon is no race that a model sees: its memory is gone with it
+old_taken     an array that is freed too soon is no race that a model sees: its memory is gone with it
+ticket_drawn/acquire  two arrays would have to be left at once, by two threads that stall: argued (section 6)
+ticket_drawn/release  two arrays would have to be left at once, by two threads that stall: argued (section 6)
+shares_done     who sees the last share done by it must not have done one: a longer model than loom ends
+shares_verified who sees the last share verified by it must have stalled: a longer model than loom ends
+share_verified/acquire who switches by it must have stalled: a longer model than loom ends
+share_verified/release who switches by it must have stalled: a longer model than loom ends
 "
-for ordering in heir_linked node_unlinked/acquire sentinel_set sentinel_said sentinel_opened sentinel_passed \
-    sentinel_unlinked/acquire sentinel_unlinked/release start_before_link level_read step_taken/acquire step_read \
-    step_read_again shift_read shift_followed/acquire shift_followed/release shares_counted share_done/acquire \
-    share_done/release phase_asked; do
-    unseen+="$ordering goes with the list, which another index is to replace: not looked for
-"
-done
-
 rungs="${*:-loom epoch shuttle tests threads tsan asan lsan fuzz}"
 for bug in $(grep -rhoE 'planted!\([a-z_]+\)' src | sed 's/planted!(\(.*\))/\1/' | sort -u); do
     grep -qE "^[a-z]+ $bug " <<<"$pairs" || { echo "no rung is named for the bug $bug"; exit 1; }
@@ -279,7 +308,7 @@ for rung in $rungs; do
     # Path and name of each test of the rung.
     tests=$(list_tests "$rung")
     if [ "$rung" = loom ]; then
-        for model in $(grep -oE '(racy|slab|limbo|tokens|once)_[a-z0-9_]*$' <<<"$tests"); do
+        for model in $(grep -oE '(racy|slab|limbo|tokens|once|lines)_[a-z0-9_]*$' <<<"$tests"); do
             grep -qE "^(loom .*|[a-z_/]+ +)$model$" <<<"$pairs$orderings" ||
                 { echo "no bug is planted for $model"; exit 1; }
         done

@@ -122,7 +122,7 @@ run_one() {
 
 # What a rung did, from its log.
 count_rung() {
-    grep -oE '(model (racy|slab|limbo|epoch)_|shuttle |linearizable under |account: ).*' "$2" || true
+    grep -oE '(model (racy|slab|limbo|epoch|tokens|lines)_|shuttle |linearizable under |account: ).*' "$2" || true
     if [ "$1" = fuzz ]; then
         echo "fuzz: $(find fuzz/corpus/ops -type f | wc -l) inputs of the committed corpus replayed"
     else

@@ -20,7 +20,7 @@ const A_NEXT: Key = 0x1400_0000_0000_0006;
 // A reader that read that a cell was present, and then meets the draft of another in it.
 #[test]
 fn racy_40_get_vs_a_cell_that_is_used_again() {
-    model("racy_40_get_vs_a_cell_that_is_used_again", 2, 1, || {
+    model("racy_40_get_vs_a_cell_that_is_used_again", 2, 5420, || {
         let w = World::new();
         w.insert(A, 1);
         let (x, y) = (Arc::clone(&w), Arc::clone(&w));
@@ -53,8 +53,8 @@ fn racy_40_get_vs_a_cell_that_is_used_again() {
 // Two inserts of one key, one of which loses after it reserved; its cell and its slot are used again.
 race!(
     racy_41_try_insert_vs_try_insert_one_wins,
-    2,
     1,
+    13_000,
     World::new(),
     |_: &World| {},
     |w: &World| {
@@ -75,7 +75,7 @@ race!(
 race!(
     racy_42_insert_vs_remove_and_insert_in_its_line,
     2,
-    1,
+    14_400,
     World::new(),
     |w: &World| {
         w.insert(B, 1);
@@ -90,30 +90,10 @@ race!(
     }
 );
 
-// Chains.
-
-race!(
-    racy_43_insert_vs_insert_behind_a_full_line,
-    2,
-    1,
-    World::new(),
-    |w: &World| {
-        w.insert(A, 1);
-        w.insert(B, 2);
-    },
-    |w: &World| w.insert(A_TWIN, 3),
-    |w: &World| (w.insert(A_NEXT, 4), w.get(A_TWIN)),
-    |w: &World, a, (b, seen)| {
-        assert_eq!((a, b), (None, None));
-        assert!(matches!(seen, None | Some(3)));
-        assert_eq!([A, B, A_TWIN, A_NEXT].map(|key| w.get(key)), [1, 2, 3, 4].map(Some));
-    }
-);
-
 race!(
     racy_44_one_key_vs_the_chain_that_comes_behind_it,
     2,
-    1,
+    6880,
     World::new(),
     |w: &World| {
         w.insert(A, 1);
@@ -136,7 +116,7 @@ race!(
 race!(
     racy_45_get_and_insert_vs_a_chain_that_becomes_shorter,
     2,
-    1,
+    512,
     World::with_slots(4, 9),
     |w: &World| {
         for (key, n) in [(A, 1), (B, 2), (A_TWIN, 3), (A_NEXT, 4), (A + 8, 5)] {
@@ -158,7 +138,7 @@ race!(
 race!(
     racy_46_replace_vs_growth,
     2,
-    1,
+    4760,
     World::with_capacity(0),
     |w: &World| {
         w.insert(A, 1);
@@ -175,7 +155,7 @@ race!(
 race!(
     racy_47_remove_and_insert_vs_growth,
     2,
-    1,
+    56_600,
     World::with_capacity(0),
     |w: &World| {
         w.insert(A, 1);
@@ -194,7 +174,7 @@ race!(
 race!(
     racy_48_two_lines_one_source,
     2,
-    1,
+    11_400,
     World::with_capacity(0),
     |w: &World| {
         w.insert(A, 1);
@@ -212,8 +192,8 @@ race!(
 // A chain is moved, by two who do it at once.
 race!(
     racy_49_growth_of_a_chain,
-    2,
     1,
+    1950,
     World::with_slots(2, 9),
     |w: &World| {
         w.insert(A, 1);
@@ -228,38 +208,10 @@ race!(
     }
 );
 
-/// A claimer that stalls in its share holds nobody up: others look all shares over, and the array is switched.
-#[test]
-fn racy_50_get_vs_growth_vs_remove() {
-    model("racy_50_get_vs_growth_vs_remove", 1, 1, || {
-        let w = World::with_capacity(0);
-        w.insert(A, 1);
-        w.insert(C, 2);
-        let (x, y) = (Arc::clone(&w), Arc::clone(&w));
-        let grow = thread::spawn(move || {
-            let old = (x.insert(D, 3), x.insert(D, 4));
-            drop(x);
-            old
-        });
-        let remove = thread::spawn(move || {
-            let old = (y.remove(C), y.insert(C, 5));
-            drop(y);
-            old
-        });
-        assert_eq!(w.get(A), Some(1), "hidden by growth");
-        let seen = w.get(C);
-        assert!(matches!(seen, None | Some(2 | 5)));
-        assert_eq!(grow.join().unwrap(), (None, Some(3)));
-        assert_eq!(remove.join().unwrap(), (Some(2), None));
-        assert_eq!([A, C, D].map(|key| w.get(key)), [1, 5, 4].map(Some));
-        w.end();
-    });
-}
-
 race!(
     racy_51_replaces_vs_the_way_back,
     2,
-    1,
+    2280,
     World::with_capacity(2),
     |w: &World| {
         w.insert(C, 1);
@@ -277,7 +229,7 @@ race!(
 race!(
     racy_52_iter_vs_a_key_that_moves_behind,
     3,
-    1,
+    1220,
     World::new(),
     |w: &World| {
         w.insert(A, 1);
@@ -299,7 +251,7 @@ race!(
 race!(
     racy_52b_iter_vs_a_replaced_key_that_moves_behind,
     2,
-    1,
+    2270,
     World::with_slots(4, 12),
     |w: &World| {
         w.insert(A, 1);
@@ -324,7 +276,7 @@ race!(
 race!(
     racy_53_iter_vs_growth_and_the_way_back,
     2,
-    1,
+    2990,
     World::with_capacity(0),
     |w: &World| {
         w.insert(A, 1);
@@ -349,7 +301,7 @@ race!(
 race!(
     racy_54_retain_vs_replace_and_growth,
     2,
-    1,
+    3310,
     World::with_capacity(0),
     |w: &World| {
         w.insert(A, 1);
@@ -376,7 +328,7 @@ race!(
 race!(
     racy_55_sweep_vs_the_replacement_that_is_due,
     3,
-    1,
+    3390,
     World::new(),
     |w: &World| {
         w.insert(A, 1);

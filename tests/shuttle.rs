@@ -59,7 +59,7 @@ fn together<R: Send + 'static>(
 /// Every operation on few keys, with time going on. Values are counted, and the list is well-formed
 /// at the end.
 #[test]
-fn shuttle_any_operations_lose_no_value_and_leave_the_list_in_order() {
+fn shuttle_any_operations_lose_no_value_and_leave_the_index_in_order() {
     explore("any_operations", || {
         let (w, _) = together(0, |w, me| {
             for op in 0..OPS {

@@ -181,8 +181,8 @@ impl Root {
         first: *mut Array,
     ) -> Result<(), *mut Array> {
         // Release: the link and the ticket.
-        let (put, lost) = (order!(old_put, Release), Ordering::Relaxed);
-        list.compare_exchange(first, self.0, put, lost).map(drop)
+        let put = order!(old_put, Release);
+        list.compare_exchange(first, self.0, put, Ordering::Relaxed).map(drop)
     }
 
     /// Frees it.
@@ -224,8 +224,8 @@ impl AtomicRoot {
 
     /// The step from an array to the one that takes its place.
     pub(super) fn replace(&self, old: Root, new: Root) -> bool {
-        // AcqRel: the births of all lines.
-        let (switched, lost) = (order!(root_switched, AcqRel), Ordering::Relaxed);
+        // Release: the births of all lines, which the count of shares has acquired.
+        let (switched, lost) = (order!(root_switched, Release), Ordering::Relaxed);
         self.0.compare_exchange(old.0, new.0, switched, lost).is_ok()
     }
 }

@@ -251,17 +251,16 @@ impl Line {
 
     /// The one step by which a line changes what it says: from exactly what was seen, or not at all.
     pub(super) fn advance(&self, seen: Presence, next: Presence) -> bool {
-        // AcqRel: publishes the cells and the entries; and what this is behind.
-        let (changed, lost) = (order!(presence_changed, AcqRel), Ordering::Relaxed);
+        // Release (O1): publishes the cells and the entries. (What was seen before was acquired with it.)
+        let (changed, lost) = (order!(presence_changed, Release), Ordering::Relaxed);
         self.presence.compare_exchange(seen.0, next.0, changed, lost).is_ok()
     }
 
     /// Freezes the line: its presence is final. Returns it, as it is then.
     pub(super) fn freeze(&self) -> Presence {
-        Presence(
-            self.presence.fetch_or(Presence::FROZEN, order!(line_frozen, AcqRel))
-                | Presence::FROZEN,
-        )
+        // Acquire: the fingerprints. Release goes on with what publications released.
+        let before = self.presence.fetch_or(Presence::FROZEN, order!(line_frozen, AcqRel));
+        Presence(before | Presence::FROZEN)
     }
 
     /// Fills the words of a line that nobody else knows.
@@ -314,9 +313,9 @@ impl Line {
     /// Gives a line of the next array its second word, unless another has.
     pub(super) fn fill_fingerprints(&self, fingerprints: u64) {
         if fingerprints != 0 {
-            // Release on success: the birth covers it. Lost: all write the same.
-            let (filled, lost) = (order!(bytes_filled, Release), Ordering::Relaxed);
-            let _ = self.fingerprints.compare_exchange(0, fingerprints, filled, lost);
+            // Relaxed: all write the same, and the birth releases it, also of who lost: it has seen it here.
+            let relaxed = Ordering::Relaxed;
+            let _ = self.fingerprints.compare_exchange(0, fingerprints, relaxed, relaxed);
         }
     }
 
@@ -373,6 +372,12 @@ impl AtomicCell {
         } else {
             self.0.store(free.0, vacated);
         }
+    }
+
+    /// The slot that is to be brought into the cache, if there is one.
+    pub(super) fn slot_to_touch(&self) -> Option<SlotIndex> {
+        // Acquire: the chunk of the slot, which may be a new one.
+        self.load(order!(cell_touched, Acquire)).slot()
     }
 
     pub(super) fn replace(&self, old: Cell, new: Cell, order: Ordering) -> bool {

@@ -118,8 +118,7 @@ impl<T> Index<T> {
         }
         let mut touched = false;
         for cell in cells.into_iter().flatten() {
-            // Acquire: the chunk of the slot.
-            if let Some(slot) = cell.load(order!(bring_cell, Acquire)).slot() {
+            if let Some(slot) = cell.slot_to_touch() {
                 touched |= self.slab.node(slot).is_touched();
             }
         }

@@ -8,7 +8,7 @@ use crate::{
         key::{SlotIndex, SplitKey},
         state::State,
     },
-    sync::{Ordering, order, planted},
+    sync::{Ordering, planted},
 };
 
 use super::{
@@ -102,9 +102,10 @@ impl<'g> Target<'g> {
         if planted!(target_stored) {
             cell.store(Cell::of(slot), Ordering::Release); // planted
         } else {
-            // Release (the birth covers it). It fails if another has filled it: a filled cell never becomes unset
-            // again, so one that comes late changes nothing.
-            cell.replace(Cell::UNSET, Cell::of(slot), order!(target_filled, Release));
+            // Relaxed: the birth releases it, also of who lost: it has seen it here, and the entry by its mark. It
+            // fails if another has filled it: a filled cell never becomes unset again, so one that comes late changes
+            // nothing.
+            cell.replace(Cell::UNSET, Cell::of(slot), Ordering::Relaxed);
         }
     }
 
@@ -218,8 +219,7 @@ impl<T> Index<T> {
         let mut touched = 0;
         for line in lines {
             for number in line.presence().cells() {
-                // Acquire: the chunk of a slot that was swung in.
-                if let Some(slot) = line.cell(number).load(order!(bring_cells, Acquire)).slot() {
+                if let Some(slot) = line.cell(number).slot_to_touch() {
                     touched ^= self.slab.key(slot);
                 }
             }

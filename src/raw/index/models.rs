@@ -21,10 +21,12 @@ use crate::{
     },
 };
 
-/// Entries are a key and a number. All keys belong in one line, and have one fingerprint.
+/// Entries are a key and a number. All keys belong in one line of four, and have one fingerprint.
 type Entries = Table<(u32, u32)>;
 
 const KEY: SplitKey = SplitKey::of_node(0x1000_0000);
+/// Another place in that line, in the other half.
+const HALF: SplitKey = SplitKey::of_node(0x3000_0000);
 
 fn table() -> Arc<Entries> {
     let clock = ClockSource::Custom(Arc::new(ManualClock::new()));
@@ -32,9 +34,13 @@ fn table() -> Arc<Entries> {
 }
 
 fn insert(table: &Entries, key: u32, number: u32) {
+    insert_at(KEY, table, key, number);
+}
+
+fn insert_at(place: SplitKey, table: &Entries, key: u32, number: u32) {
     let (guard, waiting) = (guard::pin(), &mut Waiting::new(key, number));
     let is_match = |mine: &u32, met: &u32| Ok::<_, Infallible>(mine == met);
-    let Ok(_) = table.insert(KEY, waiting, State::NEVER, &guard, is_match);
+    let Ok(_) = table.insert(place, waiting, State::NEVER, &guard, is_match);
 }
 
 fn remove(table: &Entries, key: u32) {
@@ -45,9 +51,13 @@ fn remove(table: &Entries, key: u32) {
 
 /// The whole lookup, whatever the line looks like at first.
 fn get(table: &Entries, key: u32, guard: &Guard) -> Option<u32> {
+    get_at(KEY, table, key, guard)
+}
+
+fn get_at(place: SplitKey, table: &Entries, key: u32, guard: &Guard) -> Option<u32> {
     let reading = |_| unreachable!("no entry has a deadline");
     let mut is_match = |(met, _): &(u32, u32)| Ok::<_, Infallible>(*met == key);
-    let Ok(hit) = table.index.lookup_whole(KEY, guard, &reading, &mut is_match);
+    let Ok(hit) = table.index.lookup_whole(place, guard, &reading, &mut is_match);
     hit.map(|hit| hit.entry().1)
 }
 
@@ -82,7 +92,7 @@ fn model(name: &str, preemptions: usize, floor: usize, f: impl Fn() + Sync + Sen
 /// The cell of an entry that was removed comes to a draft of its key, which nobody publishes.
 #[test]
 fn lines_get_vs_a_draft_in_the_cell() {
-    model("lines_get_vs_a_draft_in_the_cell", 4, 1, || {
+    model("lines_get_vs_a_draft_in_the_cell", 4, 849, || {
         let table = table();
         insert(&table, 1, 1);
         let theirs = Arc::clone(&table);
@@ -97,7 +107,7 @@ fn lines_get_vs_a_draft_in_the_cell() {
 /// The same, with another entry in that cell between the drafts: the second draft is not the first, nor published.
 #[test]
 fn lines_get_vs_two_drafts_in_the_cell() {
-    model("lines_get_vs_two_drafts_in_the_cell", 4, 1, || {
+    model("lines_get_vs_two_drafts_in_the_cell", 4, 25_000, || {
         let table = table();
         insert(&table, 1, 1);
         let theirs = Arc::clone(&table);
@@ -115,7 +125,7 @@ fn lines_get_vs_two_drafts_in_the_cell() {
 /// The same, where the second draft would be in the slot of the first, if that were free too soon.
 #[test]
 fn lines_get_vs_a_draft_whose_slot_was_named() {
-    model("lines_get_vs_a_draft_whose_slot_was_named", 4, 1, || {
+    model("lines_get_vs_a_draft_whose_slot_was_named", 4, 26_900, || {
         let table = table();
         insert(&table, 1, 1);
         let theirs = Arc::clone(&table);
@@ -160,7 +170,7 @@ fn lines_get_of_what_was_put_while_others_move() {
 /// One is slow to fill a line of the next array, while the other fills it and removes what came there.
 #[test]
 fn lines_migrate_vs_migrate_and_remove() {
-    model("lines_migrate_vs_migrate_and_remove", 3, 1, || {
+    model("lines_migrate_vs_migrate_and_remove", 3, 2010, || {
         let table = table();
         insert(&table, 1, 1);
         insert(&table, 2, 2);
@@ -178,5 +188,122 @@ fn lines_migrate_vs_migrate_and_remove() {
         assert_eq!((get(&table, 1, &guard), get(&table, 2, &guard)), (None, Some(2)));
         while table.index.help(&table.turn(&guard)) {}
         table.index.assert_cells_are_free(&guard);
+    });
+}
+
+/// One is in the middle of the two halves of a line, while an entry is put into the second.
+#[test]
+fn lines_migrate_vs_insert_into_the_second_half() {
+    model("lines_migrate_vs_insert_into_the_second_half", 3, 727, || {
+        let table = table();
+        insert(&table, 1, 1);
+        insert_at(HALF, &table, 2, 2);
+        let guard = guard::pin();
+        let root = table.index.lines.root();
+        table.index.lines.begin(root, root.level() + 1);
+        let theirs = Arc::clone(&table);
+        let other = thread::spawn(move || insert_at(HALF, &theirs, 3, 3));
+        table.index.migrate(root, root.index_of(KEY), &guard);
+        other.join().unwrap();
+        assert_eq!(get(&table, 1, &guard), Some(1));
+        assert_eq!([2, 3].map(|key| get_at(HALF, &table, key, &guard)), [2, 3].map(Some));
+    });
+}
+
+/// A reader is in an array that another leaves, and gives back as soon as it may.
+#[test]
+fn lines_get_vs_the_end_of_an_array() {
+    model("lines_get_vs_the_end_of_an_array", 2, 280, || {
+        let table = table();
+        insert(&table, 1, 1);
+        let theirs = Arc::clone(&table);
+        let reader = thread::spawn(move || {
+            let guard = guard::pin();
+            (get(&theirs, 1, &guard), get(&theirs, 1, &guard))
+        });
+        let guard = guard::pin();
+        let root = table.index.lines.root();
+        table.index.lines.begin(root, root.level() + 1);
+        drop(guard);
+        for _ in 0..8 {
+            let guard = guard::pin();
+            table.index.help(&table.turn(&guard));
+        }
+        assert_eq!(reader.join().unwrap(), (Some(1), Some(1)));
+    });
+}
+
+/// An insert that saw the line before comes to a cell that another, of another fingerprint, has had meanwhile.
+#[test]
+fn lines_insert_vs_insert_of_another_fingerprint_and_remove() {
+    model("lines_insert_vs_insert_of_another_fingerprint_and_remove", 2, 6640, || {
+        let [second, third] = [2_u64, 3].map(|byte| SplitKey(KEY.0 | byte << 24));
+        let table = table();
+        insert(&table, 1, 1);
+        let theirs = Arc::clone(&table);
+        let other = thread::spawn(move || insert_at(third, &theirs, 3, 3));
+        insert_at(second, &table, 2, 2);
+        let guard = guard::pin();
+        let removed = table.remove(second, &guard, |(met, _)| Ok::<_, Infallible>(*met == 2));
+        assert_eq!(removed, Ok(Some(&(2, 2))));
+        drop(guard);
+        other.join().unwrap();
+        let guard = guard::pin();
+        assert_eq!(get_at(third, &table, 3, &guard), Some(3));
+    });
+}
+
+/// The cell goes through a draft and another entry to an entry of the key.
+#[test]
+fn lines_get_vs_a_cell_that_comes_back_to_the_key() {
+    model("lines_get_vs_a_cell_that_comes_back_to_the_key", 4, 24_500, || {
+        let table = table();
+        insert(&table, 1, 1);
+        let theirs = Arc::clone(&table);
+        let reader = thread::spawn(move || get(&theirs, 1, &guard::pin()));
+        remove(&table, 1);
+        reserve_and_leave(&table, 1, 2);
+        insert(&table, 2, 3);
+        remove(&table, 2);
+        insert(&table, 1, 4);
+        assert!(matches!(reader.join().unwrap(), None | Some(1 | 4)), "a draft was seen");
+    });
+}
+
+/// A line is frozen just when an entry has come to it.
+#[test]
+fn lines_migrate_vs_insert_into_the_second_word() {
+    model("lines_migrate_vs_insert_into_the_second_word", 3, 776, || {
+        let table = table();
+        insert(&table, 1, 1);
+        let theirs = Arc::clone(&table);
+        let other = thread::spawn(move || {
+            let guard = guard::pin();
+            let root = theirs.index.lines.root();
+            theirs.index.lines.begin(root, root.level() + 1);
+            theirs.index.migrate(root, root.index_of(KEY), &guard);
+        });
+        insert(&table, 2, 2);
+        other.join().unwrap();
+        let guard = guard::pin();
+        assert_eq!([1, 2].map(|key| get(&table, key, &guard)), [1, 2].map(Some));
+    });
+}
+
+/// What a reader has seen in a cell that is used again, it does not miss then.
+#[test]
+fn lines_get_get_vs_a_cell_used_again() {
+    model("lines_get_get_vs_a_cell_used_again", 4, 3980, || {
+        let table = table();
+        insert(&table, 1, 1);
+        let theirs = Arc::clone(&table);
+        let reader = thread::spawn(move || {
+            let guard = guard::pin();
+            (get(&theirs, 1, &guard), get(&theirs, 1, &guard))
+        });
+        remove(&table, 1);
+        insert(&table, 1, 2);
+        let (first, second) = reader.join().unwrap();
+        assert!(first != Some(2) || second == Some(2), "{first:?}, then {second:?}");
     });
 }

@@ -210,7 +210,8 @@ impl<T> Index<T> {
     pub(in crate::raw) fn take_off_named<'g>(&'g self, named: &Named<'g>, turn: &mut Turn<'g>) {
         let Named { line, number, slot } = *named;
         let presence = line.presence();
-        let cell = line.cell(number).load(order!(named_cell, Acquire));
+        // Relaxed: it is compared, and not followed.
+        let cell = line.cell(number).load(Ordering::Relaxed);
         let is_there = !presence.is_frozen() && presence.has(number) && cell.slot() == Some(slot);
         let place = Place { line, presence, number, cell, slot };
         if !is_there || !place.take_off(self, State::DEAD, turn) {
@@ -243,8 +244,8 @@ impl Place<'_> {
     fn take_off<'g, T>(&self, index: &'g Index<T>, state: State, turn: &mut Turn<'g>) -> bool {
         let cell = self.line.cell(self.number);
         if let Some((heir, _)) = state.destination() {
-            // AcqRel: the replacement's fields, which the state's Acquire gave us.
-            let swung = cell.replace(self.cell, Cell::of(heir), order!(cell_swung, AcqRel));
+            // Release: the replacement's fields, which the state's Acquire gave us.
+            let swung = cell.replace(self.cell, Cell::of(heir), order!(cell_swung, Release));
             if planted!(swung_blindly) && !swung {
                 cell.store(Cell::of(heir), Ordering::Release); // planted
             }

@@ -78,3 +78,26 @@ fn thousands_of_entries_of_one_hash_come_and_go() {
     assert_eq!(table.entries(), 0);
     table.assert_well_formed();
 }
+
+/// Tickets of grace periods had 32 bits once, and came round after hours of growing and shrinking: what was left then
+/// was taken for past.
+#[test]
+fn grace_periods_are_awaited_after_four_billion_of_them() {
+    let mut table = table();
+    table.index.limbo = Limbo::with_tickets(u64::from(u32::MAX) - 1);
+    insert(&table, 7, 7);
+    for _ in 0..4 {
+        let before = guard::pin();
+        let root = table.index.lines.root();
+        table.index.lines.begin(root, root.level() + 1);
+        while table.index.help(&table.turn(&guard::pin())) {}
+        assert_ne!(table.index.lines.root(), root);
+        assert!(table.index.lines.is_busy(&before), "an array was freed under a guard from before");
+        drop(before);
+        // Tests beside this one pin as well, each for a while.
+        while table.index.lines.is_busy(&guard::pin()) {
+            guard::pin().flush();
+            table.index.help(&table.turn(&guard::pin()));
+        }
+    }
+}
