@@ -39,7 +39,7 @@ state.is_due_at(reading) ||=renewed within a lookup: models 27, 27b
 if state.is_visible_at(reading) && hit=expires within ttl: ttl_answers_what_was_true_at_some_instant
                 if !self.is_visible(old.state) {=expires within update: update_answers_none_when_the_entry_expires_in_its_closure
 ' '
-    /^SF:/ { file = substr($0, 4); on = file ~ /src\/raw\/(list|table|upkeep)\.rs$/; if (on) files[file] }
+    /^SF:/ { file = substr($0, 4); on = file ~ /src\/raw\/(judge|table|put|compute|retain|upkeep)\.rs$/; if (on) files[file] }
     on && /^BRDA:/ { side[file, $2, ($4 + 0) % 2] += ($5 == "-" ? 0 : $5); branch[file, $2] }
     END {
         split(excused, lines, "\n")

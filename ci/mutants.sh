@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Mutation testing of src/raw against the fast tests, in shards: ci/mutants.sh SHARD OF [FILES], with SHARD
-# from 0 (default: 0 1 'src/raw/*.rs', everything, which takes about two hours). Survivors are listed in
+# from 0 (default: 0 1 'src/raw/**/*.rs', everything, which takes about two hours). Survivors are listed in
 # target/mutants-SHARD/mutants.out/missed.txt; docs/lab/mutants.md explains those that stay.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-shard="${1:-0}" of="${2:-1}" files="${3:-src/raw/*.rs}"
+shard="${1:-0}" of="${2:-1}" files="${3:-src/raw/**/*.rs}"
 cargo mutants --version >/dev/null 2>&1 || cargo install --locked cargo-mutants
 
 # Small doses: a mutant is caught by any test, and most by the first.
