@@ -11,7 +11,7 @@ use crate::{
 use super::{
     Index,
     array::{Array, AtomicRoot, MAX_LEVEL, MIN_LEVEL, Root},
-    line::{Line, Presence},
+    line::Line,
 };
 
 /// Entries a line that an array is meant for at most: it has eleven cells.
@@ -65,11 +65,8 @@ fn capacity_at(level: u32) -> usize {
 impl Lines {
     pub(in crate::raw) fn with_capacity(capacity: usize, page_size: PageSize) -> Self {
         let level = level_for(capacity);
+        // Its lines are nobody's targets, so they need no birth: an empty one is all zeros, in memory not touched yet.
         let root = Root::allocate(level, page_size);
-        for index in 0..root.lines() {
-            // SAFETY: ours alone; it has so many.
-            unsafe { root.line(index) }.fill(Presence::BORN, 0);
-        }
         Self {
             root: AtomicRoot::new(root),
             plan: Box::new(Plan {
