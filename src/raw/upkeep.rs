@@ -181,7 +181,7 @@ impl<T> Table<T> {
                 }
             }
         }
-        if lines.is_busy(turn.guard) {
+        if lines.has_share(limbo, turn.guard) {
             self.index.help(turn);
         }
         if let Some(slots) = self.sweep_rate.at(writes)

@@ -60,56 +60,56 @@ fn limited(instructions: u64) -> LibraryBenchmarkConfig {
     config
 }
 
-#[library_benchmark(config = limited(66_300))]
+#[library_benchmark(config = limited(72_800))]
 #[bench::of_1000(setup = immortal)]
 fn get_hit(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(n * 9))));
 }
 
-#[library_benchmark(config = limited(70_800))]
+#[library_benchmark(config = limited(58_300))]
 #[bench::of_1000(setup = immortal)]
 fn get_miss(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(ENTRIES + n))));
 }
 
-#[library_benchmark(config = limited(161_000))]
+#[library_benchmark(config = limited(179_500))]
 #[bench::of_1000(setup = mortal)]
 fn get_hit_with_deadline(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(n * 9))));
 }
 
-#[library_benchmark(config = limited(361_000))]
+#[library_benchmark(config = limited(519_000))]
 #[bench::of_1000(setup = immortal)]
 fn insert(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.insert(ENTRIES + n, n)));
 }
 
-#[library_benchmark(config = limited(513_000))]
+#[library_benchmark(config = limited(568_600))]
 #[bench::of_1000(setup = immortal)]
 fn overwrite(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.insert(n * 9, n)));
 }
 
-#[library_benchmark(config = limited(575_000))]
+#[library_benchmark(config = limited(703_800))]
 #[bench::of_1000(setup = immortal)]
 fn update(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.update(n * 9, |value| value + 1)));
 }
 
-#[library_benchmark(config = limited(400_000))]
+#[library_benchmark(config = limited(498_200))]
 #[bench::of_1000(setup = immortal)]
 fn remove(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.remove(&(n * 9))));
 }
 
-#[library_benchmark(config = limited(5_800))]
+#[library_benchmark(config = limited(6_200))]
 #[bench::of_10000(args = (false), setup = on_a_manual_clock)]
 fn sweep_with_nothing_due(map: Map) -> Map {
     map.sweep(Budget::full_pass());
     map
 }
 
-#[library_benchmark(config = limited(4_880_000))]
+#[library_benchmark(config = limited(5_816_000))]
 #[bench::of_10000(args = (true), setup = on_a_manual_clock)]
 fn sweep_with_all_due(map: Map) -> Map {
     map.sweep(Budget::full_pass());

@@ -5,7 +5,7 @@ use core::ptr;
 
 use crate::{
     raw::{chunked::PageSize, guard::Guard, retire::Limbo, stripe::Turn},
-    sync::{AtomicPtr, AtomicU32, AtomicUsize, MODEL, Ordering, order, planted},
+    sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, MODEL, Ordering, order, planted},
 };
 
 use super::{
@@ -44,6 +44,8 @@ pub(in crate::raw) struct Lines {
 struct Plan {
     /// Arrays that were the root, as a list by [`Array::older`]; each is kept until its grace period is over.
     old: AtomicPtr<Array>,
+    /// The smallest ticket of those on the list; a hint, for writes.
+    oldest: AtomicU64,
     /// The bytes that they still take.
     old_bytes: AtomicUsize,
     /// Arrays get no smaller by themselves: what was asked for at first.
@@ -71,6 +73,7 @@ impl Lines {
             root: AtomicRoot::new(root),
             plan: Box::new(Plan {
                 old: AtomicPtr::new(ptr::null_mut()),
+                oldest: AtomicU64::new(u64::MAX),
                 old_bytes: AtomicUsize::new(0),
                 floor: AtomicU32::new(level),
                 growths: AtomicU32::new(0),
@@ -111,6 +114,15 @@ impl Lines {
         // SAFETY: the root, under the guard.
         let next = unsafe { self.root().next() };
         next.is_some() || !self.plan.old.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Whether there is a share for a write: entries are being moved, or the time of an old array has come.
+    #[inline]
+    pub(in crate::raw) fn has_share(&self, limbo: &Limbo, _guard: &Guard) -> bool {
+        // SAFETY: the root, under the guard.
+        let next = unsafe { self.root().next() };
+        // Relaxed: what a write misses, the next one finds, or a sweep.
+        next.is_some() || limbo.is_past(self.plan.oldest.load(Ordering::Relaxed))
     }
 
     /// Begins a larger array if `entries` are more than this one is meant for; or one of the same size, if many
@@ -192,6 +204,7 @@ impl Lines {
         array.bytes_told.store(bytes, Ordering::Relaxed);
         self.plan.old_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.put_old(old);
+        self.plan.oldest.fetch_min(ticket, Ordering::Relaxed);
         limbo.defer_note(ticket, guard);
     }
 
@@ -216,14 +229,15 @@ impl Lines {
         }
         // Takes all: so nobody else looks at one that is freed. Acquire: their links and tickets.
         let mut next = Root::from_list(old.swap(ptr::null_mut(), order!(old_taken, Acquire)));
-        let mut done = false;
+        let (mut done, mut oldest) = (false, u64::MAX);
         while let Some(root) = next {
             // SAFETY: taken off the list, so it is ours.
             let array = unsafe { root.array() };
             next = Root::from_list(array.older.load(Ordering::Relaxed));
-            let is_due = limbo.is_past(array.ticket.load(Ordering::Relaxed))
-                || planted!(array_freed_without_grace);
+            let ticket = array.ticket.load(Ordering::Relaxed);
+            let is_due = limbo.is_past(ticket) || planted!(array_freed_without_grace);
             if done || !is_due {
+                oldest = oldest.min(ticket);
                 self.put_old(root);
                 continue;
             }
@@ -234,6 +248,7 @@ impl Lines {
             if first < root.lines() && root.lines() > PIECE_LINES {
                 array.pieces.store(pieces + 1, Ordering::Relaxed);
                 self.plan.old_bytes.fetch_sub(piece_bytes, Ordering::Relaxed);
+                oldest = oldest.min(ticket);
                 // Counted with the header, whose page stays: whole pages.
                 // SAFETY: nobody uses its lines, after the grace period.
                 unsafe {
@@ -251,6 +266,7 @@ impl Lines {
                 unsafe { root.free() };
             }
         }
+        self.plan.oldest.store(oldest, Ordering::Relaxed);
         done
     }
 }
