@@ -117,8 +117,10 @@ shuttle passed_deadline_is_stored shuttle_histories_of_every_call_are_linearizab
 shuttle refresh_without_identity shuttle_histories_of_every_call_are_linearizable_in_time
 shuttle vacated_before_the_clear shuttle_any_operations_lose_no_value_and_leave_the_index_in_order
 shuttle published_from_another_look shuttle_histories_are_linearizable_in_time
-shuttle not_marked             shuttle_growth_hides_no_entry
+shuttle not_marked             shuttle_histories_are_linearizable_in_time
 shuttle born_before_it_is_filled shuttle_growth_hides_no_entry
+shuttle frozen_is_ignored       shuttle_growth_hides_no_entry
+shuttle switched_before_done    shuttle_growth_hides_no_entry
 
 tests deadline_off_by_one       map_agrees_with_the_model_under_a_good_hash
 tests value_not_dropped         map_agrees_with_the_model_under_a_good_hash
