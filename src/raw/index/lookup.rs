@@ -22,8 +22,8 @@ use super::{
 pub(crate) const TOGETHER: usize = 16;
 
 impl<T> Index<T> {
-    /// Finds the visible entry of `key` that `is_match` accepts, and gives `answer` of it. (Made where the entry is
-    /// found: of a `None` no part is taken then, which `map` outside would test for again.)
+    /// Finds the visible entry of `key` that `is_match` accepts, and gives `answer` of it. The answer is made here,
+    /// where the entry is known to be found: a `map` by the caller would test for `None` a second time.
     ///
     /// Wait-free: this is the usual case, in which all candidates are plain cells of a line by itself; for any
     /// other the whole lookup is done out of line, once.
