@@ -213,9 +213,10 @@ second_look        lines_get_vs_two_drafts_in_the_cell
 lookup_cell        racy_06_replace_vs_get_never_none
 settle_cell        lines_get_vs_a_draft_in_the_cell
 settle_cell_again  lines_get_vs_a_cell_that_comes_back_to_the_key
+find_cell          racy_07_replace_vs_replace_last_one_stays
 search_cell        racy_46_replace_vs_growth
 search_state       racy_46_replace_vs_growth
-cell_touched       racy_46_replace_vs_growth
+cell_brought       racy_46_replace_vs_growth
 cell_reserved/acquire lines_insert_vs_insert_of_another_fingerprint_and_remove
 cell_reserved/release racy_47_remove_and_insert_vs_growth
 cell_vacated       racy_40_get_vs_a_cell_that_is_used_again

@@ -39,6 +39,8 @@
 
 #[allow(unsafe_code)] // indexes the records unchecked
 mod blocks;
+#[allow(unsafe_code)] // asks the processor for a line
+mod cache;
 #[cfg(any(test, loom, shuttle))]
 mod check;
 #[allow(unsafe_code)] // raw memory

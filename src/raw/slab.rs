@@ -13,6 +13,7 @@ use crate::sync::{AtomicU32, Ordering, UnsafeCell, planted};
 
 use super::{
     blocks::{BLOCK_SLOTS, Blocks, FIRST_BLOCK_SLOTS, Stretch, block_of, slot_of},
+    cache::{LINE_BYTES, bring},
     chunked::{Chunked, Numbering, PageSize, Prefixed, Zeroed},
     key::SlotIndex,
     once_box::OnceBox,
@@ -75,10 +76,13 @@ unsafe impl<T> Zeroed for Node<T> {
 }
 
 impl<T> Node<T> {
-    /// Brings it into the cache; what it tells means nothing.
+    /// Begins to bring it into the cache, a line's length of it.
     #[inline]
-    pub(super) fn is_touched(&self) -> bool {
-        self.state.load(Ordering::Relaxed) == State::FREE
+    pub(super) fn bring(&self) {
+        let first = core::ptr::from_ref(self).cast::<u8>();
+        bring(first);
+        // It may straddle two lines.
+        bring(first.wrapping_add(size_of::<Self>().min(LINE_BYTES) - 1));
     }
 
     /// The life that the slot is in.
@@ -220,6 +224,13 @@ impl<T> Slab<T> {
         // Relaxed: written before the slot is published, and not again before its grace period is over (I4). A sweep
         // may read the key of a slot in any state, and only as a hint.
         key.load(Ordering::Relaxed)
+    }
+
+    /// Begins to bring that key into the cache.
+    #[inline]
+    pub(super) fn bring_key(&self, slot: SlotIndex) {
+        // SAFETY: I5: as in `node`.
+        bring(unsafe { self.keys().get(slot.0) });
     }
 
     /// Puts an entry into a slot that was just taken, with the key that places it.

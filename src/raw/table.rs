@@ -113,7 +113,7 @@ impl<T> Table<T> {
 
     /// Finds the visible entry of `key` that `is_match` accepts. Wait-free; writes nothing; reads
     /// the clock only for an entry with a deadline.
-    #[inline]
+    #[inline(always)] // as `lookup`
     pub(crate) fn get<'g, R, E>(
         &'g self,
         key: SplitKey,

@@ -167,21 +167,13 @@ impl<T> Table<T> {
     /// and a batch of reclaiming. The user's `Drop` runs here, and may panic or call the map.
     #[inline]
     pub(super) fn after_write<'g>(&'g self, turn: &mut Turn<'g>) {
-        let Index { lines, limbo, stripes, .. } = &self.index;
+        let Index { lines, limbo, .. } = &self.index;
         let writes = turn.count_write();
-        if (writes.is_multiple_of(WRITES_PER_LOOK_WHEN_SMALL) || writes.is_power_of_two())
-            && (writes.is_multiple_of(WRITES_PER_LOOK) || lines.capacity() <= SMALL_CAPACITY)
+        if writes.is_multiple_of(WRITES_PER_LOOK_WHEN_SMALL) || writes < WRITES_PER_LOOK_WHEN_SMALL
         {
-            let entries = stripes.entries();
-            lines.grow(entries, WRITES_PER_LOOK_WHEN_SMALL, turn.guard);
-            if writes.is_multiple_of(WRITES_PER_LOOK) && !MODEL {
-                limbo.seal_idle((writes / WRITES_PER_LOOK) as usize, turn);
-                if writes.is_multiple_of(WRITES_PER_TIDYING) {
-                    self.tidy_some(entries, turn);
-                }
-            }
+            self.look(writes, turn);
         }
-        if lines.has_share(limbo, turn.guard) {
+        if lines.is_moving(turn.guard) {
             self.index.help(turn);
         }
         if let Some(slots) = self.sweep_rate.at(writes)
@@ -197,8 +189,31 @@ impl<T> Table<T> {
         }
     }
 
+    /// The part of a write's extra work that only some writes do: a look at the number of entries, at a stripe that may be
+    /// idle, at memory that might be given back; and a piece of an old array, if its time has come.
+    #[cold]
+    fn look<'g>(&'g self, writes: u32, turn: &mut Turn<'g>) {
+        let Index { lines, limbo, stripes, .. } = &self.index;
+        lines.give_back_due(limbo);
+        let is_small = lines.capacity() <= SMALL_CAPACITY;
+        let is_first = writes < WRITES_PER_LOOK_WHEN_SMALL && !writes.is_power_of_two();
+        if is_first || !is_small && !writes.is_multiple_of(WRITES_PER_LOOK) {
+            return;
+        }
+        let entries = stripes.entries();
+        lines.grow(entries, WRITES_PER_LOOK_WHEN_SMALL, turn.guard);
+        if writes.is_multiple_of(WRITES_PER_LOOK) && !MODEL {
+            limbo.seal_idle((writes / WRITES_PER_LOOK) as usize, turn);
+            if writes.is_multiple_of(WRITES_PER_TIDYING) {
+                self.tidy_some(entries, turn);
+            }
+        }
+    }
+
     /// A write's step of sweeping. None within the map's listener, nor within such a step: what the listener puts
     /// would be swept, told of, and put again, for as long as it has expired by then.
+    #[cold]
+    #[inline(never)]
     fn sweep_aside<'g>(&'g self, slots: u32, turn: &mut Turn<'g>) {
         if !self.listener.is_running(self.address())
             && let Some(_goes_on) = GoesOn::begin(self.address(), Upkeep::Sweeping)
@@ -222,6 +237,8 @@ impl<T> Table<T> {
     ///
     /// A `Drop` may write to the map: that write finds this thread reclaiming, and what it owes is done here, when
     /// the `Drop` is over. It ends all the same: what is retired behind our guard is not due before that ends.
+    #[cold]
+    #[inline(never)]
     fn reclaim<'g>(&'g self, batches: usize, turn: &mut Turn<'g>) -> usize {
         let limbo = &self.index.limbo;
         if !limbo.has_due() {

@@ -60,43 +60,43 @@ fn limited(instructions: u64) -> LibraryBenchmarkConfig {
     config
 }
 
-#[library_benchmark(config = limited(72_800))]
+#[library_benchmark(config = limited(66_100))]
 #[bench::of_1000(setup = immortal)]
 fn get_hit(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(n * 9))));
 }
 
-#[library_benchmark(config = limited(58_300))]
+#[library_benchmark(config = limited(53_800))]
 #[bench::of_1000(setup = immortal)]
 fn get_miss(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(ENTRIES + n))));
 }
 
-#[library_benchmark(config = limited(179_500))]
+#[library_benchmark(config = limited(161_800))]
 #[bench::of_1000(setup = mortal)]
 fn get_hit_with_deadline(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(n * 9))));
 }
 
-#[library_benchmark(config = limited(519_000))]
+#[library_benchmark(config = limited(394_200))]
 #[bench::of_1000(setup = immortal)]
 fn insert(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.insert(ENTRIES + n, n)));
 }
 
-#[library_benchmark(config = limited(568_600))]
+#[library_benchmark(config = limited(424_700))]
 #[bench::of_1000(setup = immortal)]
 fn overwrite(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.insert(n * 9, n)));
 }
 
-#[library_benchmark(config = limited(703_800))]
+#[library_benchmark(config = limited(578_500))]
 #[bench::of_1000(setup = immortal)]
 fn update(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.update(n * 9, |value| value + 1)));
 }
 
-#[library_benchmark(config = limited(498_200))]
+#[library_benchmark(config = limited(386_300))]
 #[bench::of_1000(setup = immortal)]
 fn remove(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.remove(&(n * 9))));
@@ -109,7 +109,7 @@ fn sweep_with_nothing_due(map: Map) -> Map {
     map
 }
 
-#[library_benchmark(config = limited(5_816_000))]
+#[library_benchmark(config = limited(5_297_300))]
 #[bench::of_10000(args = (true), setup = on_a_manual_clock)]
 fn sweep_with_all_due(map: Map) -> Map {
     map.sweep(Budget::full_pass());

@@ -13,7 +13,7 @@ impl<T> Index<T> {
             let mut line: &Line = unsafe { root.line(index) };
             loop {
                 let presence = line.presence();
-                for number in Line::numbers().filter(|number| !presence.has(*number)) {
+                for number in presence.cells().others() {
                     let cell = line.cell(number).load(Ordering::Relaxed);
                     assert!(cell.is_free(), "{cell:?} in line {index}, and not present");
                 }

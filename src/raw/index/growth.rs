@@ -21,9 +21,9 @@ const LOAD: usize = if MODEL { 1 } else { 8 };
 /// the number must halve or double before anything is begun again.
 const SHRINK_BELOW: usize = 4;
 
-/// Lines that one write moves while a migration goes on: with eight entries a line all have been moved after an
-/// eighth of the writes that would fill them.
-const SHARE_LINES: u32 = if MODEL { 1 } else { 4 };
+/// Lines that one write moves while a migration goes on: with eight entries a line all have been moved after a
+/// sixteenth of the writes that would fill the new ones.
+const SHARE_LINES: u32 = if MODEL { 1 } else { 2 };
 
 /// One overflow line for so many lines makes an array worth making anew.
 const LINES_AN_OVERFLOW: u32 = 8;
@@ -116,13 +116,11 @@ impl Lines {
         next.is_some() || !self.plan.old.load(Ordering::Relaxed).is_null()
     }
 
-    /// Whether there is a share for a write: entries are being moved, or the time of an old array has come.
+    /// Whether entries are being moved: then there is a share for a write.
     #[inline]
-    pub(in crate::raw) fn has_share(&self, limbo: &Limbo, _guard: &Guard) -> bool {
+    pub(in crate::raw) fn is_moving(&self, _guard: &Guard) -> bool {
         // SAFETY: the root, under the guard.
-        let next = unsafe { self.root().next() };
-        // Relaxed: what a write misses, the next one finds, or a sweep.
-        next.is_some() || limbo.is_past(self.plan.oldest.load(Ordering::Relaxed))
+        unsafe { self.root().next() }.is_some()
     }
 
     /// Begins a larger array if `entries` are more than this one is meant for; or one of the same size, if many
@@ -203,21 +201,30 @@ impl Lines {
         // As they are now: a late helper may add an overflow line yet.
         array.bytes_told.store(bytes, Ordering::Relaxed);
         self.plan.old_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.put_old(old);
-        self.plan.oldest.fetch_min(ticket, Ordering::Relaxed);
+        self.put_old(old, ticket);
         limbo.defer_note(ticket, guard);
     }
 
-    fn put_old(&self, old: Root) {
+    fn put_old(&self, old: Root, ticket: u64) {
         let list = &self.plan.old;
         let mut first = list.load(Ordering::Relaxed);
         loop {
             // SAFETY: retired, and nobody frees it before it is on the list.
             unsafe { old.array() }.older.store(first, Ordering::Relaxed);
             match old.put_first(list, first) {
-                Ok(()) => return,
+                Ok(()) => break,
                 Err(now) => first = now,
             }
+        }
+        self.plan.oldest.fetch_min(ticket, Ordering::Relaxed);
+    }
+
+    /// Gives a piece of an old array back if the time of one has come, as far as is known.
+    #[inline]
+    pub(in crate::raw) fn give_back_due(&self, limbo: &Limbo) {
+        // Relaxed: what a write misses, the next one finds, or a sweep.
+        if limbo.is_past(self.plan.oldest.load(Ordering::Relaxed)) {
+            self.give_back_some(limbo);
         }
     }
 
@@ -227,9 +234,11 @@ impl Lines {
         if old.load(Ordering::Relaxed).is_null() {
             return false;
         }
+        // First: a ticket that comes meanwhile is not to be lost.
+        self.plan.oldest.store(u64::MAX, Ordering::Relaxed);
         // Takes all: so nobody else looks at one that is freed. Acquire: their links and tickets.
         let mut next = Root::from_list(old.swap(ptr::null_mut(), order!(old_taken, Acquire)));
-        let (mut done, mut oldest) = (false, u64::MAX);
+        let mut done = false;
         while let Some(root) = next {
             // SAFETY: taken off the list, so it is ours.
             let array = unsafe { root.array() };
@@ -237,8 +246,7 @@ impl Lines {
             let ticket = array.ticket.load(Ordering::Relaxed);
             let is_due = limbo.is_past(ticket) || planted!(array_freed_without_grace);
             if done || !is_due {
-                oldest = oldest.min(ticket);
-                self.put_old(root);
+                self.put_old(root, ticket);
                 continue;
             }
             done = true;
@@ -248,7 +256,6 @@ impl Lines {
             if first < root.lines() && root.lines() > PIECE_LINES {
                 array.pieces.store(pieces + 1, Ordering::Relaxed);
                 self.plan.old_bytes.fetch_sub(piece_bytes, Ordering::Relaxed);
-                oldest = oldest.min(ticket);
                 // Counted with the header, whose page stays: whole pages.
                 // SAFETY: nobody uses its lines, after the grace period.
                 unsafe {
@@ -258,7 +265,7 @@ impl Lines {
                         PIECE_LINES - if first == 0 { 64 } else { 0 },
                     );
                 };
-                self.put_old(root);
+                self.put_old(root, ticket);
             } else {
                 let left = array.bytes_told.load(Ordering::Relaxed) - pieces as usize * piece_bytes;
                 self.plan.old_bytes.fetch_sub(left, Ordering::Relaxed);
@@ -266,7 +273,6 @@ impl Lines {
                 unsafe { root.free() };
             }
         }
-        self.plan.oldest.store(oldest, Ordering::Relaxed);
         done
     }
 }
@@ -274,6 +280,8 @@ impl Lines {
 impl<T> Index<T> {
     /// Does a share of what is to be done: moves some lines, or gives a piece of an old array back. False if there
     /// was nothing, or it is to be waited for.
+    #[cold]
+    #[inline(never)]
     pub(in crate::raw) fn help<'g>(&'g self, turn: &Turn<'g>) -> bool {
         let (lines, guard) = (&self.lines, turn.guard);
         let old = lines.root();

@@ -48,12 +48,13 @@ impl Presence {
     /// A line that nobody has filled.
     pub(super) const UNBORN: Self = Self(0);
     /// An empty line.
-    pub(super) const BORN: Self = Self(1 << 37);
-    const CHAINED: u64 = 1 << 38;
-    const FROZEN: u64 = 1 << 39;
+    pub(super) const BORN: Self = Self(1 << 8);
+    // In the lower half, so that a miss tests both by one instruction.
+    const CHAINED: u64 = 1 << 9;
+    const FROZEN: u64 = 1 << 10;
 
     /// The publications of the line, counted; or, of a chained line, the number of the next one.
-    const COUNT_SHIFT: u32 = 8;
+    const COUNT_SHIFT: u32 = 11;
     const COUNT: u64 = ((1 << 29) - 1) << Self::COUNT_SHIFT;
 
     #[inline]
@@ -92,6 +93,7 @@ impl Presence {
     }
 
     /// The cells that are present, as bits by number.
+    #[inline]
     pub(super) fn cells(self) -> Cells {
         let first = (FIRST_CELL..SECOND_WORD).filter(|cell| self.has(*cell));
         Cells(
@@ -150,6 +152,14 @@ pub(super) struct Cells(u32);
 
 impl Cells {
     pub(super) const NONE: Self = Self(0);
+    /// All of a line.
+    const ALL: Self = Self((1 << (LAST_CELL + 1)) - (1 << FIRST_CELL));
+
+    /// Those that are not among these.
+    #[inline]
+    pub(super) fn others(self) -> Self {
+        Self(Self::ALL.0 & !self.0)
+    }
 }
 
 impl Iterator for Cells {
@@ -170,7 +180,8 @@ pub(super) struct Fingerprint(u8);
 impl Fingerprint {
     #[inline]
     pub(super) fn of(key: SplitKey) -> Self {
-        Self(((key.0 >> 24) as u8).max(1))
+        // In 32 bits: of 8, the compiler widens them once more.
+        Self(((key.0 >> 24) as u32 & 0xFF).max(1) as u8)
     }
 }
 
@@ -196,14 +207,16 @@ impl Cell {
         Self(slot.0)
     }
 
+    #[inline]
     pub(super) fn draft(slot: SlotIndex) -> Self {
         Self(Self::of(slot).0 | Self::DRAFT)
     }
 
-    /// A slot without a flag: what nearly every cell that is present says.
+    /// A slot without a flag, of a cell that was present: what nearly every one says. It is not [`Cell::UNSET`], for
+    /// no cell that was used becomes that again.
     #[inline]
     pub(super) fn plain(self) -> Option<SlotIndex> {
-        (self.0.wrapping_sub(1) < Self::SLOT).then_some(SlotIndex(self.0))
+        (self.0 < Self::DRAFT).then_some(SlotIndex(self.0))
     }
 
     /// The slot, whatever the flags say.
@@ -225,17 +238,13 @@ impl Cell {
     }
 
     /// Whether a draft may reserve it.
+    #[inline]
     pub(super) fn is_free(self) -> bool {
         self == Self::UNSET || self == Self::VACANT
     }
 }
 
 impl Line {
-    /// The numbers of its cells.
-    pub(super) fn numbers() -> core::ops::RangeInclusive<u32> {
-        FIRST_CELL..=LAST_CELL
-    }
-
     #[inline]
     pub(super) fn presence(&self) -> Presence {
         // Acquire: the cells, the fingerprints and the entries behind them.
@@ -250,6 +259,7 @@ impl Line {
     }
 
     /// The one step by which a line changes what it says: from exactly what was seen, or not at all.
+    #[inline]
     pub(super) fn advance(&self, seen: Presence, next: Presence) -> bool {
         // Release (O1): publishes the cells and the entries. (What was seen before was acquired with it.)
         let (changed, lost) = (order!(presence_changed, Release), Ordering::Relaxed);
@@ -299,6 +309,7 @@ impl Line {
 
     /// Makes `fingerprint` that of a cell that the caller reserved, if it is one whose fingerprint stands in
     /// the second word.
+    #[inline]
     pub(super) fn note_fingerprint(&self, cell: u32, fingerprint: Fingerprint) {
         if let Some(at) = cell.checked_sub(SECOND_WORD) {
             // Relaxed, both: nobody else writes this byte meanwhile, and the publication releases it.
@@ -321,8 +332,9 @@ impl Line {
 
     /// Reserves a cell for a draft: one that is not present, and free. First those whose fingerprint needs no
     /// step of its own.
+    #[inline]
     pub(super) fn reserve(&self, presence: Presence, slot: SlotIndex) -> Option<u32> {
-        Self::numbers().filter(|cell| !presence.has(*cell)).find(|&number| {
+        presence.cells().others().find(|&number| {
             let cell = self.cell(number);
             // Relaxed: the exchange acquires what it finds.
             let seen = cell.load(Ordering::Relaxed);
@@ -362,6 +374,7 @@ impl AtomicCell {
     }
 
     /// Leaves a cell that the caller has used: it is free, or, by a planted bug, as if it never was used.
+    #[inline]
     pub(super) fn vacate(&self, free: Cell) {
         // Release: whoever reads a draft from this cell next does not read an older presence.
         let vacated = order!(cell_vacated, Release);
@@ -375,11 +388,12 @@ impl AtomicCell {
     }
 
     /// The slot that is to be brought into the cache, if there is one.
-    pub(super) fn slot_to_touch(&self) -> Option<SlotIndex> {
+    pub(super) fn slot_to_bring(&self) -> Option<SlotIndex> {
         // Acquire: the chunk of the slot, which may be a new one.
-        self.load(order!(cell_touched, Acquire)).slot()
+        self.load(order!(cell_brought, Acquire)).slot()
     }
 
+    #[inline]
     pub(super) fn replace(&self, old: Cell, new: Cell, order: Ordering) -> bool {
         self.0.compare_exchange(old.0, new.0, order, Ordering::Relaxed).is_ok()
     }
@@ -484,7 +498,7 @@ mod tests {
     fn only_slots_without_flags_are_plain() {
         let slot = SlotIndex(SlotIndex::MAX);
         assert_eq!(Cell::of(slot).plain(), Some(slot));
-        for cell in [Cell::UNSET, Cell::VACANT, Cell::draft(slot), Cell(slot.0 | Cell::MARK)] {
+        for cell in [Cell::VACANT, Cell::draft(slot), Cell(slot.0 | Cell::MARK)] {
             assert_eq!(cell.plain(), None);
         }
         assert_eq!((Cell::VACANT.slot(), Cell::draft(slot).slot()), (None, Some(slot)));

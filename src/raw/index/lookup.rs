@@ -1,9 +1,8 @@
 //! Lookup, the reader's way: it writes nothing, helps nobody and tries nothing twice (DESIGN.md, section 4).
 
-use core::hint::black_box;
-
 use crate::{
     raw::{
+        cache::bring,
         guard::Guard,
         judge::Hit,
         key::{SlotIndex, SplitKey},
@@ -27,7 +26,7 @@ impl<T> Index<T> {
     ///
     /// Wait-free: this is the usual case, in which all candidates are plain cells of a line by itself; for any
     /// other the whole lookup is done out of line, once.
-    #[inline]
+    #[inline(always)] // a call costs a hit a seventh of its instructions
     pub(in crate::raw) fn lookup<'g, R, E>(
         &'g self,
         key: SplitKey,
@@ -42,9 +41,7 @@ impl<T> Index<T> {
         for number in line.candidates(presence, Fingerprint::of(key)) {
             // Acquire: the entry. A cell without a mark is one whose targets are not born, also in a frozen line.
             let Some(slot) = line.cell(number).load(order!(lookup_cell, Acquire)).plain() else {
-                return self
-                    .lookup_whole(key, guard, &reading, &mut is_match)
-                    .map(|hit| hit.map(answer));
+                return self.lookup_whole(key, guard, reading, is_match).map(|hit| hit.map(answer));
             };
             let node = self.slab.node(slot);
             // SAFETY: I4: a cell that was present named it, under the guard.
@@ -53,9 +50,7 @@ impl<T> Index<T> {
             }
         }
         if presence.is_more() {
-            return self
-                .lookup_whole(key, guard, &reading, &mut is_match)
-                .map(|hit| hit.map(answer));
+            return self.lookup_whole(key, guard, reading, is_match).map(|hit| hit.map(answer));
         }
         Ok(None)
     }
@@ -67,8 +62,8 @@ impl<T> Index<T> {
         &'g self,
         key: SplitKey,
         guard: &'g Guard,
-        reading: &impl Fn(State) -> Now,
-        is_match: &mut impl FnMut(&T) -> Result<bool, E>,
+        reading: impl Fn(State) -> Now,
+        mut is_match: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<Option<Hit<'g, T>>, E> {
         let View { array, mut line, mut presence } = self.view(key, guard);
         loop {
@@ -106,40 +101,35 @@ impl<T> Index<T> {
         Ok(())
     }
 
-    /// Brings what a lookup of some keys, [`TOGETHER`] at most, comes to first into the cache, side by side.
+    /// Brings what a lookup of some keys comes to first into the cache, side by side.
     fn bring_candidates(&self, keys: &[SplitKey]) {
         let root = self.lines.root();
-        let mut cells = [None; TOGETHER];
-        for (cell, key) in cells.iter_mut().zip(keys) {
-            // SAFETY: the root, under the caller's guard.
-            let line: &Line = unsafe { root.line_of(*key) };
-            let first = line.candidates(line.presence(), Fingerprint::of(*key)).next();
-            *cell = first.map(|number| line.cell(number));
+        // SAFETY: the root, under the caller's guard.
+        let line = |key: &SplitKey| unsafe { root.line_of(*key) };
+        for key in keys {
+            bring::<Line>(line(key));
         }
-        let mut touched = false;
-        for cell in cells.into_iter().flatten() {
-            if let Some(slot) = cell.slot_to_touch() {
-                touched |= self.slab.node(slot).is_touched();
+        for key in keys {
+            let line: &Line = line(key);
+            let first = line.candidates(line.presence(), Fingerprint::of(*key)).next();
+            if let Some(slot) = first.and_then(|number| line.cell(number).slot_to_bring()) {
+                self.slab.node(slot).bring();
             }
         }
-        black_box(touched);
     }
 
-    /// Brings the lines of the nodes in some slots, [`TOGETHER`] at most, into the cache side by side.
+    /// Brings the lines of the nodes in some slots into the cache, side by side.
     pub(in crate::raw) fn bring_lines(
         &self,
         slots: impl Iterator<Item = SlotIndex>,
         _guard: &Guard,
     ) {
         let root = self.lines.root();
-        let mut touched = 0;
         for slot in slots {
             let key = SplitKey::of_node(self.slab.key(slot));
             // SAFETY: the root, under the guard.
-            let line: &Line = unsafe { root.line_of(key) };
-            touched ^= u32::from(line.presence().is_born());
+            bring::<Line>(unsafe { root.line_of(key) });
         }
-        black_box(touched);
     }
 
     /// The line of a key that tells the truth about it: that of the root, or, if it is frozen and its targets are

@@ -1,6 +1,6 @@
 //! Moving the entries of an array's lines to the next array, group by group (DESIGN.md, section 6).
 
-use core::{cmp, hint::black_box};
+use core::cmp;
 
 use crate::{
     raw::{
@@ -214,16 +214,14 @@ impl<T> Index<T> {
         }
     }
 
-    /// Brings the nodes that some lines name into the cache, side by side.
-    pub(super) fn bring<'g>(&self, lines: impl Iterator<Item = &'g Line>) {
-        let mut touched = 0;
+    /// Brings the keys of the nodes that some lines name into the cache, side by side.
+    fn bring<'g>(&self, lines: impl Iterator<Item = &'g Line>) {
         for line in lines {
             for number in line.presence().cells() {
-                if let Some(slot) = line.cell(number).slot_to_touch() {
-                    touched ^= self.slab.key(slot);
+                if let Some(slot) = line.cell(number).slot_to_bring() {
+                    self.slab.bring_key(slot);
                 }
             }
         }
-        black_box(touched);
     }
 }

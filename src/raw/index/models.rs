@@ -71,7 +71,8 @@ fn reserve_and_leave(table: &Entries, key: u32, number: u32) {
     };
     let draft = &mut Draft::new(&table.index, waiting, &guard);
     let slot = draft.place(KEY.node_key(), State::NEVER, || table.take_slot(turn));
-    assert!(gap.reserve(slot, draft.reserved()).is_some());
+    let number = gap.reserve(slot, draft.reserved()).expect("a free cell");
+    draft.reserved().keep(gap.line, number);
 }
 
 fn model(name: &str, preemptions: usize, floor: usize, f: impl Fn() + Sync + Send + 'static) {

@@ -32,18 +32,21 @@ pub(in crate::raw) struct Reserved<'g> {
 impl<'g> Gap<'g> {
     /// Publishes the entry in `slot`. Linearization: of an insert of a key that was not there. False if the line
     /// has changed: then the key is to be looked for again.
+    #[inline]
     pub(in crate::raw) fn append(&self, slot: SlotIndex, reserved: &mut Reserved<'g>) -> bool {
         let Some(number) = self.reserve(slot, reserved) else { return self.chain(slot, reserved) };
         let presence = if planted!(published_from_another_look) {
-            self.line.presence()
+            let presence = self.line.presence();
+            if presence.is_more() || presence.has(number) {
+                return false;
+            }
+            presence
         } else {
             self.presence
         };
-        if presence.is_more() || presence.has(number) {
-            return false;
-        }
         let next = presence.with(number, self.fingerprint).counted();
         if !self.line.advance(presence, next) {
+            reserved.keep(self.line, number);
             return false;
         }
         reserved.cell = None;
@@ -60,7 +63,8 @@ impl<'g> Gap<'g> {
         true
     }
 
-    /// The cell that the draft has in this line, or gets.
+    /// The cell that the draft has in this line, or gets. The caller keeps it, unless it is published at once.
+    #[inline]
     pub(super) fn reserve(&self, slot: SlotIndex, reserved: &mut Reserved<'g>) -> Option<u32> {
         if let Some((line, number)) = reserved.cell {
             if core::ptr::eq(line, self.line) {
@@ -69,8 +73,6 @@ impl<'g> Gap<'g> {
             reserved.vacate();
         }
         let number = self.line.reserve(self.presence, slot)?;
-        reserved.cell = Some((self.line, number));
-        reserved.was_named = true;
         if !planted!(fingerprint_behind_the_publication) {
             self.line.note_fingerprint(number, self.fingerprint);
         }
@@ -97,13 +99,20 @@ impl<'g> Gap<'g> {
     }
 }
 
-impl Reserved<'_> {
+impl<'g> Reserved<'g> {
+    /// Keeps a cell that the draft has, for the next try.
+    pub(super) fn keep(&mut self, line: &'g Line, number: u32) {
+        self.cell = Some((line, number));
+        self.was_named = true;
+    }
+
     /// Whether the slot may be free at once if it is not wanted.
     pub(in crate::raw) fn was_never_named(&self) -> bool {
         !self.was_named
     }
 
     /// Leaves the cell, if there is one. For good: a draft that may still be published keeps it.
+    #[inline]
     pub(in crate::raw) fn vacate(&mut self) {
         if let Some((line, number)) = self.cell.take() {
             line.cell(number).vacate(Cell::VACANT);
@@ -112,6 +121,7 @@ impl Reserved<'_> {
 }
 
 impl Drop for Reserved<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.vacate();
     }
