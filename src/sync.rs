@@ -5,6 +5,11 @@
 //! loom, under `--cfg shuttle` shuttle, which has atomics (all of them `SeqCst`) but no cells: there
 //! the standard ones do.
 
+#[allow(unsafe_code)] // owns a box through a raw pointer
+mod once_box;
+
+pub(crate) use once_box::OnceBox;
+
 /// Whether this is built for models: tables, batches and budgets are then as small as they can be.
 pub(crate) const MODEL: bool = cfg!(any(loom, shuttle));
 
@@ -56,7 +61,7 @@ pub(crate) use shuttle::{lazy_static, sync::Arc};
 // The sweeper's thread and what is set once a process are the standard ones in models too: no
 // model looks into them, and each would only add states.
 #[cfg(not(any(loom, shuttle)))]
-pub(crate) use crate::raw::OnceBox as ProcessBox;
+pub(crate) use once_box::OnceBox as ProcessBox;
 #[cfg(any(loom, shuttle))]
 pub(crate) use std::sync::OnceLock as ProcessBox;
 pub(crate) use std::thread;

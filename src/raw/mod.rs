@@ -37,59 +37,42 @@
 //!   of a line that is not frozen named it.
 //! - **R6** A draft never comes back to a cell that it left.
 
-#[allow(unsafe_code)] // indexes the records unchecked
-mod blocks;
-#[allow(unsafe_code)] // asks the processor for a line
-mod cache;
-#[cfg(any(test, loom, shuttle))]
-mod check;
-#[allow(unsafe_code)] // raw memory
-mod chunked;
-mod compute;
-#[allow(unsafe_code)] // owns an entry in a slot
-mod draft;
-mod guard;
+// Each folder uses those above it here, and none below.
+mod words;
+
+mod memory;
+
+mod reclaim;
+
+#[allow(unsafe_code)] // owns entries, and hands them out
+mod slab;
+
 #[allow(unsafe_code)] // owns arrays of lines, hands out references to entries
 mod index;
-#[allow(unsafe_code)] // hands out entries
-mod judge;
-mod key;
-mod nesting;
-#[allow(unsafe_code)] // owns a box through a raw pointer
-mod once_box;
-#[allow(unsafe_code)] // overwrites emptied entries in debug builds
-mod poison;
-mod put;
-mod refresh;
-mod retain;
-#[allow(unsafe_code)] // owns boxes through raw pointers
-mod retire;
-mod shrink;
-#[allow(unsafe_code)] // owns entries
-mod slab;
-mod state;
-#[allow(unsafe_code)] // owns what a turn gives a writer
-mod stripe;
-mod sweeping;
+
 mod table;
-#[allow(unsafe_code)] // names its words zeroed
-mod tokens;
+
 mod upkeep;
 
-pub(crate) use blocks::MAX_SLOTS;
-pub(crate) use chunked::PageSize;
-pub(crate) use compute::{Computed, Decision, Met};
-pub(crate) use draft::Waiting;
-pub(crate) use guard::{Guard, pin};
-pub(crate) use index::Position;
-pub(crate) use index::TOGETHER;
-pub(crate) use key::SplitKey;
-#[cfg(not(any(loom, shuttle)))]
-pub(crate) use once_box::OnceBox;
-pub(crate) use put::Put;
-pub(crate) use refresh::Freshness;
-pub(crate) use state::{Now, State};
-pub(crate) use stripe::{chain_count, thread_number};
+mod ops;
+
+pub(crate) use index::{Position, TOGETHER};
+pub(crate) use memory::pages::PageSize;
+pub(crate) use ops::{
+    compute::{Computed, Decision, Met},
+    draft::Waiting,
+    put::Put,
+    refresh::Freshness,
+};
+pub(crate) use reclaim::{
+    guard::{Guard, pin},
+    stripe::{chain_count, thread_number},
+};
+pub use slab::tokens::RefreshToken;
 pub(crate) use table::Table;
-pub use tokens::RefreshToken;
 pub(crate) use upkeep::Figures;
+pub(crate) use words::{
+    key::SplitKey,
+    numbers::MAX_SLOTS,
+    state::{Now, State},
+};

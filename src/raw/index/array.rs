@@ -5,18 +5,16 @@
 
 use core::ptr::{self, NonNull};
 
-use crate::{
-    raw::{
-        chunked::{Chunked, PageSize, Prefixed},
-        key::SplitKey,
-        once_box::OnceBox,
-    },
-    sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, MODEL, Ordering, order},
-};
-
 use super::line::Line;
 #[cfg(not(any(loom, shuttle)))]
-use crate::raw::chunked::Memory;
+use crate::raw::memory::pages::Memory;
+use crate::{
+    raw::{
+        memory::{chunked::Chunked, pages::PageSize},
+        words::{key::SplitKey, numbers::Prefixed},
+    },
+    sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, MODEL, OnceBox, Ordering, order},
+};
 
 /// Two lines; more than 2^26 are never needed: eight entries a line are more than there can be slots.
 pub(super) const MIN_LEVEL: u32 = 1;
@@ -192,7 +190,7 @@ impl Root {
     /// - It is the caller's, and nobody uses it any more.
     pub(super) unsafe fn free(self) {
         // SAFETY: as the caller says.
-        unsafe { Array::release(self.address(), self.level()) };
+        unsafe { Array::free(self.address(), self.level()) };
     }
 
     /// Bytes taken for it, pages not touched yet included.
@@ -272,7 +270,7 @@ impl Array {
     /// # Safety
     ///
     /// - From `allocate`; nobody uses it any more.
-    unsafe fn release(array: *mut Self, _: u32) {
+    unsafe fn free(array: *mut Self, _: u32) {
         // SAFETY: as the caller says. The header is read out, and what it owns, its memory last, is dropped here.
         let array = unsafe { array.read() };
         drop(array);
@@ -304,7 +302,7 @@ impl Array {
 #[cfg(any(loom, shuttle))]
 impl Array {
     fn allocate(level: u32, _: PageSize) -> NonNull<Self> {
-        use crate::raw::chunked::Zeroed;
+        use crate::raw::memory::pages::Zeroed;
 
         NonNull::from(Box::leak(Box::new(Self {
             next: AtomicPtr::new(ptr::null_mut()),
@@ -327,7 +325,7 @@ impl Array {
     /// # Safety
     ///
     /// - From `allocate`; nobody uses it any more.
-    unsafe fn release(array: *mut Self, _: u32) {
+    unsafe fn free(array: *mut Self, _: u32) {
         // SAFETY: `allocate` leaked this box.
         drop(unsafe { Box::from_raw(array) });
     }

@@ -1,8 +1,7 @@
 //! The shape of lines at rest, checked. For tests and models only.
 
-use crate::{raw::guard::Guard, sync::Ordering};
-
 use super::{Index, line::Line};
+use crate::{raw::reclaim::guard::Guard, sync::Ordering};
 
 impl<T> Index<T> {
     /// Panics if a cell that is not present names a slot: nobody would get it back.

@@ -3,15 +3,17 @@
 
 use core::ptr;
 
-use crate::{
-    raw::{chunked::PageSize, guard::Guard, retire::Limbo, stripe::Turn},
-    sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, MODEL, Ordering, order, planted},
-};
-
 use super::{
     Index,
     array::{Array, AtomicRoot, MAX_LEVEL, MIN_LEVEL, Root},
     line::Line,
+};
+use crate::{
+    raw::{
+        memory::pages::PageSize,
+        reclaim::{guard::Guard, limbo::Limbo, stripe::Turn},
+    },
+    sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, MODEL, Ordering, order, planted},
 };
 
 /// Entries a line that an array is meant for at most: it has eleven cells.
@@ -202,7 +204,7 @@ impl Lines {
         array.bytes_told.store(bytes, Ordering::Relaxed);
         self.plan.old_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.put_old(old, ticket);
-        limbo.defer_note(ticket, guard);
+        limbo.defer_ticket(ticket, guard);
     }
 
     fn put_old(&self, old: Root, ticket: u64) {

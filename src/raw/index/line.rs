@@ -3,8 +3,8 @@
 
 use crate::{
     raw::{
-        chunked::Zeroed,
-        key::{SlotIndex, SplitKey},
+        memory::pages::Zeroed,
+        words::key::{SlotIndex, SplitKey},
     },
     sync::{AtomicU32, AtomicU64, MODEL, Ordering, order, planted},
 };
@@ -310,7 +310,7 @@ impl Line {
     /// Makes `fingerprint` that of a cell that the caller reserved, if it is one whose fingerprint stands in
     /// the second word.
     #[inline]
-    pub(super) fn note_fingerprint(&self, cell: u32, fingerprint: Fingerprint) {
+    pub(super) fn set_fingerprint(&self, cell: u32, fingerprint: Fingerprint) {
         if let Some(at) = cell.checked_sub(SECOND_WORD) {
             // Relaxed, both: nobody else writes this byte meanwhile, and the publication releases it.
             let old = self.fingerprints.load(Ordering::Relaxed) >> (8 * at) & 0xFF;

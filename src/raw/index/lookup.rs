@@ -1,19 +1,20 @@
 //! Lookup, the reader's way: it writes nothing, helps nobody and tries nothing twice (DESIGN.md, section 4).
 
-use crate::{
-    raw::{
-        cache::bring,
-        guard::Guard,
-        judge::Hit,
-        key::{SlotIndex, SplitKey},
-        state::{Now, State},
-    },
-    sync::{order, planted},
-};
-
 use super::{
     Index,
     line::{Cell, Fingerprint, Line, Presence},
+};
+use crate::{
+    raw::{
+        memory::cache::bring,
+        reclaim::guard::Guard,
+        slab::judge::Hit,
+        words::{
+            key::{SlotIndex, SplitKey},
+            state::{Now, State},
+        },
+    },
+    sync::{order, planted},
 };
 
 /// How many lookups go side by side in [`Index::lookup_together`]: as many cache misses as a processor

@@ -2,19 +2,20 @@
 
 use core::cmp;
 
-use crate::{
-    raw::{
-        guard::Guard,
-        key::{SlotIndex, SplitKey},
-        state::State,
-    },
-    sync::{Ordering, planted},
-};
-
 use super::{
     Index,
     array::{Array, Root},
     line::{CELLS, Cell, FIRST_CELL, Fingerprint, Line, Presence, in_second_word},
+};
+use crate::{
+    raw::{
+        reclaim::guard::Guard,
+        words::{
+            key::{SlotIndex, SplitKey},
+            state::State,
+        },
+    },
+    sync::{Ordering, planted},
 };
 
 /// A source and its two targets, two sources and their target, or one and one: by the first line of each, and how

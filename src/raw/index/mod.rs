@@ -16,22 +16,24 @@ mod walk;
 
 use core::mem::{MaybeUninit, needs_drop};
 
-use crate::sync::{Ordering, planted};
-
-use super::{
-    key::SlotIndex,
-    retire::Limbo,
-    slab::Slab,
-    state::State,
-    stripe::{Stripes, Turn},
-};
-
 pub(in crate::raw) use growth::Lines;
 pub(crate) use lookup::TOGETHER;
 pub(in crate::raw) use publish::{Gap, Reserved};
 pub(in crate::raw) use search::{Found, Located};
 pub(in crate::raw) use walk::Named;
 pub(crate) use walk::{Position, Range};
+
+use crate::{
+    raw::{
+        reclaim::{
+            limbo::Limbo,
+            stripe::{Stripes, Turn},
+        },
+        slab::Slab,
+        words::{key::SlotIndex, state::State},
+    },
+    sync::{Ordering, planted},
+};
 
 /// The index, with what it names and how that is reclaimed.
 pub(in crate::raw) struct Index<T> {

@@ -13,11 +13,11 @@ use crate::{
     clock::{ClockSource, ManualClock},
     listener::Listener,
     raw::{
-        chunked::PageSize,
-        draft::{Draft, Waiting},
-        guard::{self, Guard},
-        key::SplitKey,
+        memory::pages::PageSize,
+        ops::draft::{Draft, Waiting},
+        reclaim::{guard, guard::Guard},
         table::Table,
+        words::key::SplitKey,
     },
 };
 

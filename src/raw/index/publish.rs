@@ -1,13 +1,12 @@
 //! How a new entry gets its name in a line: reserve, publish, flag off (DESIGN.md, section 5).
 
-use crate::{
-    raw::key::SlotIndex,
-    sync::{Ordering, order, planted},
-};
-
 use super::{
     array::Root,
     line::{Cell, FIRST_CELL, Fingerprint, Line, Presence, in_second_word},
+};
+use crate::{
+    raw::words::key::SlotIndex,
+    sync::{Ordering, order, planted},
 };
 
 /// The line that a key's entry is to be published in: the last of its chain, as a search saw it.
@@ -58,7 +57,7 @@ impl<'g> Gap<'g> {
         }
         cell.replace(Cell::draft(slot), Cell::of(slot), order!(flag_taken_off, Release));
         if planted!(fingerprint_behind_the_publication) {
-            self.line.note_fingerprint(number, self.fingerprint);
+            self.line.set_fingerprint(number, self.fingerprint);
         }
         true
     }
@@ -74,7 +73,7 @@ impl<'g> Gap<'g> {
         }
         let number = self.line.reserve(self.presence, slot)?;
         if !planted!(fingerprint_behind_the_publication) {
-            self.line.note_fingerprint(number, self.fingerprint);
+            self.line.set_fingerprint(number, self.fingerprint);
         }
         Some(number)
     }

@@ -1,23 +1,25 @@
 //! The writers' search, which helps; and the end of an entry's name in a line (DESIGN.md, section 5).
 
-use crate::{
-    raw::{
-        guard::Guard,
-        judge::reload,
-        key::{SlotIndex, SplitKey},
-        slab::{Life, Node},
-        state::State,
-        stripe::Turn,
-    },
-    sync::{Ordering, order, planted},
-};
-
 use super::{
     Index,
     array::Root,
     line::{Cell, Cells, Fingerprint, Line, Presence},
     publish::Gap,
     walk::Named,
+};
+use crate::{
+    raw::{
+        reclaim::{guard::Guard, stripe::Turn},
+        slab::{
+            judge::reload,
+            node::{Life, Node},
+        },
+        words::{
+            key::{SlotIndex, SplitKey},
+            state::State,
+        },
+    },
+    sync::{Ordering, order, planted},
 };
 
 /// Where a search stopped.
@@ -354,7 +356,7 @@ impl<'g, T> Located<'g, T> {
     }
 
     /// Takes the entry off its line, after its state became terminal by our [`Located::advance`].
-    pub(in crate::raw) fn finish(&self, index: &'g Index<T>, turn: &mut Turn<'g>) {
+    pub(in crate::raw) fn take_off(&self, index: &'g Index<T>, turn: &mut Turn<'g>) {
         debug_assert_eq!(
             self.node.life(),
             self.life,

@@ -6,7 +6,10 @@ use super::*;
 use crate::{
     clock::ClockSource,
     listener::Listener,
-    raw::{chunked::PageSize, draft::Waiting, guard, key::SplitKey, table::Table},
+    raw::{
+        memory::pages::PageSize, ops::draft::Waiting, reclaim::guard, table::Table,
+        words::key::SplitKey,
+    },
 };
 
 fn table() -> Table<(u64, ())> {

@@ -2,22 +2,21 @@
 
 use smallvec::SmallVec;
 
-use crate::{
-    clock::Ttl,
-    raw::{
-        guard::Guard,
-        judge::Hit,
-        key::{SlotIndex, SplitKey},
-        state::{Now, State},
-        table::Table,
-    },
-    sync::planted,
-};
-
 use super::{
     Index,
     line::{Line, Presence},
     lookup::{View, settle},
+};
+use crate::{
+    raw::{
+        reclaim::guard::Guard,
+        slab::judge::Hit,
+        words::{
+            key::{SlotIndex, SplitKey},
+            state::{Now, State},
+        },
+    },
+    sync::planted,
 };
 
 /// Slots that a walk brings into the cache side by side: those of some lines, until there are about so many.
@@ -141,54 +140,21 @@ impl<T> Index<T> {
             slots.truncate(first);
         }
     }
-}
 
-impl<T> Table<T> {
-    /// Walks on to the next visible entry.
-    pub(crate) fn next<'g>(&'g self, position: &mut Position, guard: &'g Guard) -> Option<&'g T> {
-        let reading = |state| self.clock.reading_for(state);
-        self.index.next_visible(position, guard, reading).map(Hit::entry)
-    }
-
-    /// The same with expired entries that are still named.
-    pub(crate) fn next_linked<'g>(
-        &'g self,
-        position: &mut Position,
-        guard: &'g Guard,
-    ) -> Option<&'g T> {
-        self.index.next_visible(position, guard, |_| Now::BEFORE_ALL).map(Hit::entry)
-    }
-
-    /// The same as `next`, with the entry's state and how long it has to live; one that ends meanwhile is passed over.
-    pub(crate) fn next_timed<'g>(
-        &'g self,
-        position: &mut Position,
-        guard: &'g Guard,
-    ) -> Option<(&'g T, State, Ttl)> {
-        loop {
-            let reading = |state| self.clock.reading_for(state);
-            let hit = self.index.next_visible(position, guard, reading)?;
-            // Renewed while the clock was read: the next reading may do. Three times at most.
-            if let Some((state, ttl)) = (0..3).find_map(|_| self.time_left(&hit)) {
-                return Some((hit.entry(), state, ttl));
-            }
-        }
-    }
-
-    /// The ranges that make up all keys, in order: between two of them a walk may let go of its guard.
-    pub(crate) fn ranges(&self) -> impl Iterator<Item = Range> + use<T> {
-        let level = self.index.lines.root().level();
+    /// The ranges that make up all keys, in order.
+    pub(in crate::raw) fn ranges(&self) -> impl Iterator<Item = Range> + use<T> {
+        let level = self.lines.root().level();
         (0..1_u64 << level).map(move |line| {
             let [start, end] = [line, line + 1].map(|line| line << (32 - level));
             Range { start, end }
         })
     }
 
-    /// Begins to walk over the entries of a range: lists them in `position`, whatever was there.
-    pub(crate) fn enter(&self, range: Range, position: &mut Position, guard: &Guard) {
-        position.slots.clear();
-        self.index.list_range(range, &mut position.slots, |named| named.slot, guard);
-        position.slots.reverse();
-        position.at = 1 << 32;
+    /// Puts what the lines of a range name into `walk`, whatever was there.
+    pub(in crate::raw) fn enter<'g>(&'g self, range: Range, walk: &mut Position, guard: &'g Guard) {
+        walk.slots.clear();
+        self.list_range(range, &mut walk.slots, |named| named.slot, guard);
+        walk.slots.reverse();
+        walk.at = 1 << 32;
     }
 }

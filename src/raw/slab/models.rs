@@ -8,7 +8,10 @@ use std::sync::{
 use loom::thread;
 
 use super::{Slab, SlotIndex, Turn, slot_of};
-use crate::raw::{chunked::PageSize, guard, stripe::Stripes};
+use crate::raw::{
+    memory::pages::PageSize,
+    reclaim::{guard, stripe::Stripes},
+};
 
 /// Explores `f`; fails below `floor` executions, half of what was seen first.
 fn model(name: &str, preemptions: usize, floor: usize, f: impl Fn() + Sync + Send + 'static) {
@@ -35,7 +38,7 @@ fn with_free<T>(max_slots: u32, free: core::ops::Range<usize>) -> Shared<T> {
     let guard = guard::pin();
     let mut turn = Turn::new(stripes, &guard);
     let slots: Vec<_> = (0..max_slots).map(|_| slab.take(&mut turn).unwrap()).collect();
-    slots[free].iter().for_each(|slot| slab.blocks.give_back(*slot));
+    slots[free].iter().for_each(|slot| slab.blocks.free_slot(*slot));
     drop(turn);
     shared
 }
@@ -70,8 +73,8 @@ fn slab_no_block_with_free_slots_is_left_behind() {
             theirs.0.take(&mut Turn::new(&theirs.1, &guard)).is_ok()
         });
         let mut taken = (0..4).filter(|_| slab.take(&mut turn).is_ok()).count();
-        slab.blocks.give_back(first[0]);
-        slab.blocks.give_back(first[1]);
+        slab.blocks.free_slot(first[0]);
+        slab.blocks.free_slot(first[1]);
         taken += usize::from(slab.take(&mut turn).is_ok());
         taken += usize::from(other.join().unwrap());
         // Without the last look at all blocks: what the magazines and the tree lead to.
@@ -93,12 +96,12 @@ fn slab_release_vs_take() {
             let taken = theirs.0.take(&mut Turn::new(&theirs.1, &guard));
             taken.map(|slot| fill(&theirs.0, slot)).is_ok()
         });
-        let released = slab.release_run(1);
+        let released = slab.give_back_run(1);
         let taken = usize::from(other.join().unwrap());
         let left = core::iter::from_fn(|| slab.blocks.take_from_first(1)).count();
         assert_eq!(left + stripes.free_slots(), 8 - taken, "slots out of reach");
         // Used again, it counts as released no more.
-        assert_eq!(slab.released_slots(), 0, "{released}");
+        assert_eq!(slab.unused_slots(), 0, "{released}");
     });
 }
 
@@ -118,11 +121,11 @@ fn slab_release_of_some_vs_take() {
             }
             taken.is_ok()
         });
-        let released = slab.release_run(1);
+        let released = slab.give_back_run(1);
         let taken = usize::from(other.join().unwrap());
         let left = core::iter::from_fn(|| slab.blocks.take_from_first(1)).count();
         assert_eq!(left + stripes.free_slots(), 2 - taken, "slots out of reach");
-        assert_eq!(slab.released_slots(), 0, "{released}");
+        assert_eq!(slab.unused_slots(), 0, "{released}");
     });
 }
 
@@ -133,11 +136,11 @@ fn slab_release_vs_release() {
         let shared = with_a_free_run();
         let slab = &shared.0;
         let theirs = Arc::clone(&shared);
-        let other = thread::spawn(move || theirs.0.release_run(1));
-        slab.release_run(1);
+        let other = thread::spawn(move || theirs.0.give_back_run(1));
+        slab.give_back_run(1);
         other.join().unwrap();
         while slab.blocks.take_from_first(1).is_some() {}
-        assert_eq!(slab.released_slots(), 0, "all are in use again");
+        assert_eq!(slab.unused_slots(), 0, "all are in use again");
     });
 }
 
@@ -162,7 +165,7 @@ fn fill_and_give_back(slab: &Slab<u32>, slot: SlotIndex) {
     fill(slab, slot);
     // SAFETY: filled in the line before, and not published.
     unsafe { slab.take_out(slot, |_| ()) };
-    slab.blocks.give_back(slot);
+    slab.blocks.free_slot(slot);
 }
 
 /// What the last user of a slot did with it comes before what the next one does. (The block is in the tree all
@@ -172,7 +175,7 @@ fn slab_give_back_vs_take() {
     model("slab_give_back_vs_take", 3, 47, || {
         let (shared, slots) = full();
         let slab = &shared.0;
-        slab.blocks.give_back(slots[1]);
+        slab.blocks.free_slot(slots[1]);
         let (theirs, slot) = (Arc::clone(&shared), slots[0]);
         let other = thread::spawn(move || fill_and_give_back(&theirs.0, slot));
         let (block, bits) = slab.blocks.take_from_first(1).expect("one is free");
@@ -189,7 +192,7 @@ fn slab_give_back_vs_release() {
         let (block, bits) = shared.0.blocks.take_from_first(1).expect("a run is free");
         let (theirs, slot) = (Arc::clone(&shared), slot_of(block, bits));
         let other = thread::spawn(move || fill_and_give_back(&theirs.0, slot));
-        shared.0.release_run(1);
+        shared.0.give_back_run(1);
         other.join().unwrap();
     });
 }
@@ -201,9 +204,9 @@ fn slab_give_back_vs_take_of_the_last_one() {
     model("slab_give_back_vs_take_of_the_last_one", 3, 47, || {
         let (shared, slots) = full();
         let slab = &shared.0;
-        slab.blocks.give_back(slots[0]);
+        slab.blocks.free_slot(slots[0]);
         let (theirs, slot) = (Arc::clone(&shared), slots[1]);
-        let other = thread::spawn(move || theirs.0.blocks.give_back(slot));
+        let other = thread::spawn(move || theirs.0.blocks.free_slot(slot));
         let taken = slab.blocks.take_from_first(1).is_some();
         other.join().unwrap();
         let left = core::iter::from_fn(|| slab.blocks.take_from_first(1)).count();
@@ -219,7 +222,7 @@ fn slab_fresh_block_vs_take_from_first() {
         let slab = &shared.0;
         let fresh = |slab: &Slab<u32>| slab.fresh_block(1).expect("there are three").0;
         let first = fresh(slab);
-        while slab.blocks.free(first) != 0 {
+        while slab.blocks.free_in(first) != 0 {
             slab.blocks.take_from_first(1);
         }
         let theirs = Arc::clone(&shared);

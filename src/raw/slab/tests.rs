@@ -1,8 +1,13 @@
 //! Blocks, their slots and magazines, one thread at a time.
 
 use super::*;
-use crate::raw::{blocks::BlockNumbers, state::Now};
-use crate::raw::{guard, stripe::Stripes};
+use crate::raw::{
+    reclaim::{guard, stripe::Stripes},
+    words::{
+        numbers::{BlockNumbers, FIRST_BLOCK_SLOTS},
+        state::Now,
+    },
+};
 
 /// Runs `test` in a turn of a slab of up to `max_slots` slots.
 fn in_a_turn<T>(max_slots: u32, test: impl FnOnce(&Slab<T>, &mut Turn<'_>)) {
@@ -27,12 +32,12 @@ fn a_slot_given_back_is_taken_before_fresh_memory() {
         assert!(taken.iter().map(|slot| slot.0).eq(numbers(slots)));
         assert_eq!((slab.blocks.slots(), slab.free_slots()), (slots, 0));
         for slot in [taken[5], taken[100], taken[101], taken[140], taken[5]] {
-            slab.blocks.give_back(slot);
+            slab.blocks.free_slot(slot);
             assert_eq!(slab.free_slots(), 1);
             assert_eq!(slab.take(turn).unwrap(), slot);
         }
-        slab.blocks.give_back(taken[70]);
-        slab.blocks.give_back(taken[7]);
+        slab.blocks.free_slot(taken[70]);
+        slab.blocks.free_slot(taken[7]);
         let again = [0; 2].map(|_| slab.take(turn).unwrap());
         assert_eq!(again, [taken[7], taken[70]], "the lowest block comes first");
         assert_eq!((slab.blocks.slots(), slab.free_slots()), (slots, 0));
@@ -81,7 +86,7 @@ fn the_tree_leads_to_the_first_block_with_a_free_slot() {
                 x = x.wrapping_mul(0x9E37_79B1).wrapping_add(0x7F4A_7C15);
                 let slot = slots[((u64::from(x) * u64::from(SLOTS)) >> 32) as usize];
                 if given.insert(slot.0) {
-                    slab.blocks.give_back(slot);
+                    slab.blocks.free_slot(slot);
                 }
             }
             for number in given {
@@ -101,17 +106,17 @@ fn runs_of_free_slots_give_their_memory_back_and_are_used_again() {
         let slots: Vec<_> = (0..SLOTS).map(|_| slab.take(turn).unwrap()).collect();
         let full = slab.bytes();
         let runs = slab.blocks.runs();
-        assert!(runs.clone().all(|run| !slab.release_run(run)), "all slots are taken");
+        assert!(runs.clone().all(|run| !slab.give_back_run(run)), "all slots are taken");
         for slot in &slots {
-            slab.blocks.give_back(*slot);
+            slab.blocks.free_slot(*slot);
         }
         let run_slots = slab.blocks.free_stretches(8).map(Stretch::len).sum::<u32>() as usize;
-        let released = runs.clone().filter(|run| slab.release_run(*run)).count();
+        let released = runs.clone().filter(|run| slab.give_back_run(*run)).count();
         // But for those of the first chunks, which are not mapped.
         assert!(released >= 28, "{released} runs");
         let slot_bytes = size_of::<Node<u64>>() + size_of::<NodeKey>();
         assert_eq!(slab.bytes(), full - released * run_slots * slot_bytes);
-        assert!(!runs.clone().any(|run| slab.release_run(run) && run > 8), "twice");
+        assert!(!runs.clone().any(|run| slab.give_back_run(run) && run > 8), "twice");
         assert_eq!(slab.free_slots(), SLOTS as usize);
         for slot in &slots {
             assert_eq!(slab.node(*slot).state.load(Ordering::Relaxed), State::FREE);
@@ -119,7 +124,7 @@ fn runs_of_free_slots_give_their_memory_back_and_are_used_again() {
         let mut again: Vec<_> = (0..SLOTS).map(|_| slab.take(turn).unwrap().0).collect();
         again.sort_unstable();
         assert_eq!(again, numbers(SLOTS));
-        assert_eq!((slab.bytes(), slab.blocks.released_slots()), (full, 0));
+        assert_eq!((slab.bytes(), slab.blocks.unused_slots()), (full, 0));
     });
 }
 
@@ -132,26 +137,26 @@ fn large_slots_give_their_memory_back_one_by_one() {
         let taken: Vec<_> = (0..200).map(|_| slab.take(turn).unwrap()).collect();
         let full = slab.bytes();
         assert!(full >= 200 * size_of::<Node<Large>>());
-        let of_run = |run| (0..64).take_while(|_| slab.release_run(run)).count();
+        let of_run = |run| (0..64).take_while(|_| slab.give_back_run(run)).count();
         let release = || slab.blocks.runs().map(of_run).sum::<usize>();
         assert_eq!(release(), 0, "all slots are taken");
         let free = [3, 20, 21, 22, 199].map(|n: usize| taken[n]);
         for slot in free {
-            slab.blocks.give_back(slot);
+            slab.blocks.free_slot(slot);
         }
         assert_eq!(release(), 3);
-        assert_eq!((slab.released_slots(), release()), (5, 0));
+        assert_eq!((slab.unused_slots(), release()), (5, 0));
         // But for parts of pages at their ends.
         let (of_five, pages) = (5 * size_of::<Node<Large>>(), 3 * 2 * 4096);
         let given_back = full - slab.bytes();
         assert!((of_five - pages..=of_five).contains(&given_back), "{given_back} of {of_five}");
         // What comes free beside them goes with them.
-        slab.blocks.give_back(taken[23]);
-        assert_eq!((release(), slab.released_slots()), (1, 6));
+        slab.blocks.free_slot(taken[23]);
+        assert_eq!((release(), slab.unused_slots()), (1, 6));
         for _ in 0..6 {
             slab.take(turn).unwrap();
         }
-        assert_eq!((slab.bytes(), slab.released_slots()), (full, 0));
+        assert_eq!((slab.bytes(), slab.unused_slots()), (full, 0));
     });
 }
 

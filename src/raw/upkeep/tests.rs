@@ -8,11 +8,13 @@ use crate::{
     clock::ClockSource,
     listener::Listener,
     raw::{
-        blocks::{BlockNumbers, block_of},
-        chunked::PageSize,
-        draft::Waiting,
-        key::SplitKey,
-        state::State,
+        memory::pages::PageSize,
+        ops::draft::Waiting,
+        words::{
+            key::SplitKey,
+            numbers::{BlockNumbers, block_of},
+            state::State,
+        },
     },
     sync::{Arc, at_next_yield, thread},
 };
@@ -80,11 +82,11 @@ fn a_write_that_finds_no_slot_waits_for_one_that_gives_memory_back() {
         // The blocks of a run.
         let (run, blocks) = (1, (16..32).map(BlockNumbers::nth).collect::<Vec<_>>());
         for slot in taken.into_iter().filter(|slot| blocks.contains(&block_of(*slot))) {
-            slab.blocks.give_back(slot);
+            slab.blocks.free_slot(slot);
         }
         let stretch = slab.blocks.free_stretches(run).next().unwrap();
         assert_eq!(slab.free_slots(), stretch.len() as usize);
-        assert!(!slab.blocks.release(stretch, || {
+        assert!(!slab.blocks.give_back(stretch, || {
             wait(0);
             false
         }));

@@ -1,0 +1,81 @@
+//! Ending or renewing the entry of a key.
+
+use crate::{
+    listener::RemovalCause,
+    raw::{
+        index::Found,
+        reclaim::guard::Guard,
+        table::Table,
+        words::{
+            key::SplitKey,
+            state::{Now, State},
+        },
+    },
+    sync::planted,
+};
+
+impl<T> Table<T> {
+    /// Removes the visible entry of a key and returns it.
+    pub(crate) fn remove<'g, E>(
+        &'g self,
+        key: SplitKey,
+        guard: &'g Guard,
+        mut is_match: impl FnMut(&T) -> Result<bool, E>,
+    ) -> Result<Option<&'g T>, E> {
+        let turn = &mut self.turn(guard);
+        loop {
+            let Found::At(mut old) = self.index.find_entry(key, turn, &mut is_match)? else {
+                return Ok(None);
+            };
+            if !self.is_visible(old.state) {
+                if old.confirm_expired() {
+                    return Ok(None);
+                }
+            } else if old.advance(State::DEAD) {
+                self.end(&old, RemovalCause::Explicit, turn);
+                self.after_write(turn);
+                return Ok(Some(old.entry()));
+            }
+        }
+    }
+
+    /// Gives the visible entry of a key the deadline that `change` makes of the one it has; false if there is
+    /// none. A deadline that is not after the reading by which it is judged ends the entry.
+    pub(crate) fn renew<'g, E>(
+        &'g self,
+        key: SplitKey,
+        change: impl Fn(State) -> State,
+        guard: &'g Guard,
+        mut is_match: impl FnMut(&T) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let turn = &mut self.turn(guard);
+        loop {
+            let Found::At(mut entry) = self.index.find_entry(key, turn, &mut is_match)? else {
+                return Ok(false);
+            };
+            let (judged, wanted) = (entry.state, change(entry.state));
+            // One reading, taken after the word was loaded, judges both deadlines.
+            let first = judged.earlier(wanted);
+            let reading =
+                if first.is_never() { Now::BEFORE_ALL } else { self.clock.reading_for(first) };
+            if !judged.is_visible_at(reading) && !planted!(renew_expired) {
+                if entry.confirm_expired() {
+                    return Ok(false);
+                }
+                continue;
+            }
+            // A passed deadline may be one that the entry had before, and by which a stalled writer has judged it
+            // visible. So it is not stored, but a word that no judgement can have been made by.
+            let is_kept = wanted.is_visible_at(reading) || planted!(passed_deadline_is_stored);
+            let state = if is_kept { wanted } else { State::OVER };
+            if judged == state || entry.advance(state) {
+                if state != judged && state.earlier(judged) == state {
+                    // A later one is covered by the note of the one before, until a sweep has looked.
+                    self.note_deadline(entry.slot(), state);
+                }
+                self.after_write(turn);
+                return Ok(true);
+            }
+        }
+    }
+}

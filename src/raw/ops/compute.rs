@@ -1,0 +1,170 @@
+//! Read-modify-write of one key: look, decide, and change the state word once from what was looked at.
+
+use crate::{
+    listener::RemovalCause,
+    raw::{
+        index::{Found, Located},
+        ops::{
+            draft::{Draft, Waiting},
+            put::Put,
+        },
+        reclaim::{guard::Guard, stripe::Turn},
+        table::Table,
+        words::{
+            key::{SlotIndex, SplitKey},
+            state::State,
+        },
+    },
+    sync::planted,
+};
+
+/// What is to happen with the entry of a key, or with its absence.
+pub(crate) enum Decision {
+    /// What waits is put in its place, with this deadline, or else the old one (none if there is no entry).
+    Put(Option<State>),
+    /// The entry is removed.
+    Remove,
+    /// Nothing.
+    Leave,
+}
+
+/// The visible entry that a decision is about.
+pub(crate) struct Met<'g, T> {
+    pub(crate) entry: &'g T,
+    pub(in crate::raw) slot: SlotIndex,
+}
+
+/// What happened.
+pub(crate) enum Computed<'g, T> {
+    Put(Put<'g, T>),
+    Removed(&'g T),
+    Left(Option<&'g T>),
+}
+
+impl<K, V> Table<(K, V)> {
+    /// Does with the visible entry of a key, or with its absence, what `decide` says.
+    ///
+    /// `decide` runs again only if the entry that it saw is not the key's any more; a renewal alone does not count,
+    /// and is not lost. What it put waits again then. It runs in no turn: the user's code may take its time, call
+    /// the map, or drop what waits.
+    pub(crate) fn compute<'g, E>(
+        &'g self,
+        key: SplitKey,
+        waiting: &mut Waiting<K, V>,
+        guard: &'g Guard,
+        mut is_match: impl FnMut(&K, &K) -> Result<bool, E>,
+        mut decide: impl FnMut(&mut Waiting<K, V>, Option<Met<'g, (K, V)>>) -> Decision,
+    ) -> Result<Computed<'g, (K, V)>, E> {
+        let turn = &mut self.turn(guard);
+        loop {
+            let mut old =
+                match self.index.find_entry(key, turn, |(met, _)| is_match(waiting.key(), met))? {
+                    Found::At(located) => located,
+                    Found::Gap(gap) => {
+                        turn.leave();
+                        let Decision::Put(deadline) = decide(waiting, None) else {
+                            return Ok(Computed::Left(None));
+                        };
+                        let draft = &mut Draft::new(&self.index, waiting, guard);
+                        let state = deadline.unwrap_or(State::NEVER);
+                        match self.append(draft, key, state, &gap, turn) {
+                            Some(entry) => return Ok(Computed::Put(Put { entry, replaced: None })),
+                            None => continue,
+                        }
+                    }
+                };
+            let first = old.state;
+            let seen = self.is_visible(old.state).then(|| old.entry());
+            turn.leave();
+            match decide(waiting, seen.map(|entry| Met { entry, slot: old.slot() })) {
+                Decision::Put(deadline) => {
+                    let draft = &mut Draft::new(&self.index, waiting, guard);
+                    while self.is_still(&mut old, seen.is_some()) {
+                        // The new entry takes over the deadline it is judged by, so a renewal between
+                        // fails the step and is not lost.
+                        let kept = if planted!(renewal_lost_by_update) { first } else { old.state };
+                        let state = match (deadline, seen) {
+                            (Some(deadline), _) => deadline,
+                            (None, Some(_)) => kept,
+                            (None, None) => State::NEVER,
+                        };
+                        if let Some(entry) =
+                            self.replace(draft, key, state, &mut old, seen.is_some(), turn)
+                        {
+                            return Ok(Computed::Put(Put { entry, replaced: seen }));
+                        }
+                    }
+                }
+                Decision::Remove if seen.is_some() => {
+                    if self.remove_seen(&mut old, turn) {
+                        return Ok(Computed::Removed(old.entry()));
+                    }
+                }
+                Decision::Remove | Decision::Leave => {
+                    if seen.is_some() || old.confirm_expired() {
+                        return Ok(Computed::Left(seen));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<T> Table<T> {
+    /// Removes the visible entry of a key, if `is_expected` accepts it, and returns it.
+    ///
+    /// `is_expected` runs again, and in no turn, as `decide` does in [`compute`](Table::compute).
+    pub(crate) fn remove_if<'g, E>(
+        &'g self,
+        key: SplitKey,
+        guard: &'g Guard,
+        mut is_match: impl FnMut(&T) -> Result<bool, E>,
+        mut is_expected: impl FnMut(&T) -> bool,
+    ) -> Result<Option<&'g T>, E> {
+        let turn = &mut self.turn(guard);
+        loop {
+            let Found::At(mut old) = self.index.find_entry(key, turn, &mut is_match)? else {
+                return Ok(None);
+            };
+            if !self.is_visible(old.state) {
+                if old.confirm_expired() {
+                    return Ok(None);
+                }
+                continue;
+            }
+            turn.leave();
+            if !is_expected(old.entry()) {
+                return Ok(None);
+            }
+            if self.remove_seen(&mut old, turn) {
+                return Ok(Some(old.entry()));
+            }
+        }
+    }
+
+    /// Removes an entry that was seen visible, as long as it is that one, renewed or not, and visible.
+    fn remove_seen<'g>(&'g self, old: &mut Located<'g, T>, turn: &mut Turn<'g>) -> bool {
+        while self.is_still(old, true) {
+            if old.advance(State::DEAD) {
+                self.end(old, RemovalCause::Explicit, turn);
+                self.after_write(turn);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether an entry that was found visible, or expired, is so by a new reading, or the state that it was
+    /// renewed to meanwhile is. False if it is over as well.
+    fn is_still<'g>(&'g self, old: &mut Located<'g, T>, visible: bool) -> bool {
+        while !old.state.is_terminal() {
+            if self.is_visible(old.state) {
+                return visible;
+            }
+            if !visible || old.confirm_expired() {
+                return !visible;
+            }
+        }
+        false
+    }
+}

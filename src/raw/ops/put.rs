@@ -1,0 +1,138 @@
+//! Putting an entry, in the place of that of its key or where there is none. The two steps by which an entry gets into
+//! the index are here, for all that put one.
+
+use crate::{
+    listener::RemovalCause,
+    raw::{
+        index::{Found, Gap, Located},
+        ops::draft::{Draft, Waiting},
+        reclaim::{guard::Guard, stripe::Turn},
+        table::Table,
+        words::{key::SplitKey, state::State},
+    },
+    sync::planted,
+};
+
+/// What was put, and the visible entry that it replaced.
+pub(crate) struct Put<'g, T> {
+    pub(crate) entry: &'g T,
+    pub(crate) replaced: Option<&'g T>,
+}
+
+/// What was put; or else the visible entry that the key had before.
+pub(crate) type Outcome<'g, T> = Result<Put<'g, T>, &'g T>;
+
+impl<K, V> Table<(K, V)> {
+    /// Puts what waits, in the place of the entry of its key if there is one; returns the replaced
+    /// entry if it was visible.
+    #[inline]
+    pub(crate) fn insert<'g, E>(
+        &'g self,
+        key: SplitKey,
+        waiting: &mut Waiting<K, V>,
+        state: State,
+        guard: &'g Guard,
+        is_match: impl FnMut(&K, &K) -> Result<bool, E>,
+    ) -> Result<Option<&'g (K, V)>, E> {
+        let put = self.put(key, waiting, state, guard, is_match, true)?;
+        Ok(put.unwrap_or_else(|_| unreachable!("an insert replaces what it finds")).replaced)
+    }
+
+    /// Puts what waits, unless its key has a visible entry; then it waits still.
+    #[inline]
+    pub(crate) fn try_insert<'g, E>(
+        &'g self,
+        key: SplitKey,
+        waiting: &mut Waiting<K, V>,
+        state: State,
+        guard: &'g Guard,
+        is_match: impl FnMut(&K, &K) -> Result<bool, E>,
+    ) -> Result<Outcome<'g, (K, V)>, E> {
+        self.put(key, waiting, state, guard, is_match, false)
+    }
+
+    #[inline]
+    fn put<'g, E>(
+        &'g self,
+        key: SplitKey,
+        waiting: &mut Waiting<K, V>,
+        state: State,
+        guard: &'g Guard,
+        mut is_match: impl FnMut(&K, &K) -> Result<bool, E>,
+        replace_visible: bool,
+    ) -> Result<Outcome<'g, (K, V)>, E> {
+        let turn = &mut self.turn(guard);
+        let draft = &mut Draft::new(&self.index, waiting, guard);
+        loop {
+            match self.index.find_entry(key, turn, |(met, _)| is_match(draft.key(), met))? {
+                Found::Gap(gap) => {
+                    if let Some(entry) = self.append(draft, key, state, &gap, turn) {
+                        return Ok(Ok(Put { entry, replaced: None }));
+                    }
+                }
+                // The key has an entry, visible or expired: one step of its state word replaces it.
+                Found::At(mut old) => {
+                    while !old.state.is_terminal() {
+                        let visible = self.is_visible(old.state);
+                        if visible && !replace_visible {
+                            return Ok(Err(old.entry()));
+                        }
+                        if let Some(entry) =
+                            self.replace(draft, key, state, &mut old, visible, turn)
+                        {
+                            let replaced = visible.then(|| old.entry());
+                            return Ok(Ok(Put { entry, replaced }));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Publishes a draft in the gap where its key, which is absent, belongs, and does what a write does after its
+    /// effect; `None` if the gap has closed.
+    #[inline(always)] // as `replace`
+    pub(in crate::raw) fn append<'g>(
+        &'g self,
+        draft: &mut Draft<'g, '_, K, V>,
+        key: SplitKey,
+        state: State,
+        gap: &Gap<'g>,
+        turn: &mut Turn<'g>,
+    ) -> Option<&'g (K, V)> {
+        let slot = draft.place(key.node_key(), state, || self.take_slot(turn));
+        if !gap.append(slot, draft.reserved()) {
+            return None;
+        }
+        let entry = draft.publish(turn.guard);
+        self.note_deadline(slot, state);
+        turn.count_entries(1);
+        self.after_write(turn);
+        Some(entry)
+    }
+
+    /// Publishes a draft in the place of the entry of its key, which was judged visible or not, and does what a write
+    /// does after its effect; `None` if the state of that entry has changed.
+    #[inline(always)] // out of line an overwrite takes an eighth more instructions
+    pub(in crate::raw) fn replace<'g>(
+        &'g self,
+        draft: &mut Draft<'g, '_, K, V>,
+        key: SplitKey,
+        state: State,
+        old: &mut Located<'g, (K, V)>,
+        visible: bool,
+        turn: &mut Turn<'g>,
+    ) -> Option<&'g (K, V)> {
+        let slot = draft.place(key.node_key(), state, || self.take_slot(turn));
+        let moved = State::moved(slot, visible);
+        if !old.advance(if planted!(replace_by_remove) { State::DEAD } else { moved }) {
+            return None;
+        }
+        let entry = draft.publish(turn.guard);
+        self.note_deadline(slot, state);
+        old.take_off(&self.index, turn);
+        self.tell(old, if visible { RemovalCause::Replaced } else { RemovalCause::Expired }, turn);
+        self.after_write(turn);
+        Some(entry)
+    }
+}

@@ -1,0 +1,145 @@
+//! How a reader judges an entry that it met: by its state word, and that of its replacement (DESIGN.md, section 4).
+
+use crate::{
+    raw::{
+        reclaim::guard::Guard,
+        slab::{Slab, node::Node},
+        words::state::{Now, State},
+    },
+    sync::{fence, order, planted},
+};
+
+/// An entry that a lookup found visible.
+pub(in crate::raw) struct Hit<'g, T>(&'g Node<T>);
+
+impl<'g, T> Hit<'g, T> {
+    #[inline]
+    pub(in crate::raw) fn entry(self) -> &'g T {
+        // SAFETY: I4: a line named it, or what it replaced, under a guard for `'g`.
+        unsafe { self.0.entry() }
+    }
+
+    /// The state it is in now.
+    pub(in crate::raw) fn state(&self) -> State {
+        // Acquire (O2), like every load of a state that is judged.
+        self.0.state.load(order!(hit_state, Acquire))
+    }
+
+    /// Whether it is in this state, behind a clock reading.
+    pub(in crate::raw) fn is_still(&self, state: State) -> bool {
+        reload(self.0) == state
+    }
+}
+
+/// What one node's state word tells a reader.
+enum Look {
+    Visible,
+    Expired,
+    Over(State),
+}
+
+impl<T> Slab<T> {
+    /// Whether the entry that this node, named by a line, stands for is visible: itself, or its
+    /// replacement.
+    ///
+    /// That of an entry without a deadline is told here, in line; the rest apart from it.
+    #[inline]
+    pub(in crate::raw) fn judge<'g, R>(
+        &'g self,
+        node: &'g Node<T>,
+        guard: &'g Guard,
+        reading: impl Fn(State) -> Now,
+        answer: impl Fn(Hit<'g, T>) -> R,
+    ) -> Option<R> {
+        // Acquire (O2): the fields of the slot that it may name.
+        let state = node.state.load(order!(state_judged, Acquire));
+        if state.is_never() {
+            return Some(answer(Hit(node)));
+        }
+        self.judge_mortal(node, state, guard, reading).map(answer)
+    }
+
+    /// Judges a node that was met in a state with a deadline, or over.
+    ///
+    /// One step to a replacement is enough. A line named the node at an instant of this lookup; its
+    /// replacement was named only after that, was replaced in turn only after that, and by a
+    /// writer who read the clock after that. So if the replacement is over as well, then what that
+    /// writer found is an answer for an instant of this lookup (I3).
+    #[inline(never)]
+    fn judge_mortal<'g>(
+        &'g self,
+        node: &'g Node<T>,
+        state: State,
+        _guard: &'g Guard,
+        reading: impl Fn(State) -> Now,
+    ) -> Option<Hit<'g, T>> {
+        let (met, life) = (node, node.life());
+        let node = match Self::look(node, state, &reading) {
+            Look::Visible => node,
+            Look::Expired => return None,
+            Look::Over(state) => {
+                // Dead: no younger entry of this key was named while this one was.
+                let heir = self.heir(state)?;
+                // Acquire (O2): as above.
+                match Self::look(heir, heir.state.load(order!(heir_judged, Acquire)), &reading) {
+                    Look::Visible => heir,
+                    Look::Expired => return None,
+                    Look::Over(state) => match state.destination() {
+                        Some((_, true)) if !planted!(heir_is_absent) => heir,
+                        _ => return None,
+                    },
+                }
+            }
+        };
+        debug_assert_eq!(met.life(), life, "I4: a node was recycled under a guard");
+        Some(Hit(node))
+    }
+
+    /// The replacement that a state names.
+    #[inline]
+    pub(in crate::raw) fn heir(&self, state: State) -> Option<&Node<T>> {
+        state.destination().map(|(slot, _)| self.node(slot))
+    }
+
+    /// Looks at a state word, loaded by the caller, until it gives an answer: three times at most.
+    ///
+    /// The word comes first and the clock after it. "Visible" is final. "Expired" is an answer only
+    /// if the word, loaded again, is past its deadline by the same reading: otherwise the entry may
+    /// have been renewed or replaced in time, and never have been absent. A word found later than
+    /// the reading twice is a renewal that goes on meanwhile.
+    #[inline]
+    fn look(node: &Node<T>, mut state: State, reading: impl Fn(State) -> Now) -> Look {
+        for _ in 0..2 {
+            if state.is_never() {
+                return Look::Visible;
+            }
+            if state.is_terminal() {
+                return Look::Over(state);
+            }
+            let reading = reading(state);
+            if state.is_visible_at(reading) {
+                return Look::Visible;
+            }
+            state = reload(node);
+            if state.is_due_at(reading) || planted!(absence_not_confirmed) {
+                return Look::Expired;
+            }
+        }
+        if state.is_terminal() { Look::Over(state) } else { Look::Visible }
+    }
+}
+
+/// Loads a state word once more, behind the clock reading that called it expired.
+#[cold]
+pub(in crate::raw) fn reload<T>(node: &Node<T>) -> State {
+    // SeqCst (O7): the reading comes before the load also where the clock is a register that is
+    // read out of order. Without it "expired" could be told of a word from before the deadline.
+    fence(order!(clock_fenced, SeqCst));
+    node.state.load(order!(state_reloaded, Acquire))
+}
+
+/// The entry of a node that was met under the guard.
+pub(in crate::raw) fn entry<'g, T>(node: &'g Node<T>, _guard: &'g Guard) -> &'g T {
+    // SAFETY: I4: a cell that was present named it, under the guard.
+    unsafe { node.entry() }
+}

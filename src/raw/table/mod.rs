@@ -1,0 +1,177 @@
+//! The map without hashing, and the steps that its operations share (they are in `ops`, and what a write does beyond its
+//! own effect in `upkeep`).
+//!
+//! Nothing here is unsafe. An operation that changes an entry finds it, judges its state, and
+//! changes the state word once, from what it judged; the rest is tidying.
+
+use crate::{
+    clock::ClockSource,
+    listener::{Listener, RemovalCause},
+    raw::{
+        index::{Index, Lines, Located},
+        memory::pages::PageSize,
+        reclaim::{
+            guard::Guard,
+            limbo::Limbo,
+            stripe::{Stripes, Turn},
+        },
+        slab::{Slab, judge},
+        table::sweep_state::{SweepRate, Sweeping},
+        words::{key::SlotIndex, numbers::block_of, state::State},
+    },
+    sync::{AtomicBool, Ordering},
+};
+
+#[cfg(any(test, loom, shuttle))]
+mod check;
+pub(in crate::raw) mod sweep_state;
+
+/// The map without hashing: entries `T` by split-order key and a closure that knows equality.
+pub(crate) struct Table<T> {
+    pub(in crate::raw) index: Index<T>,
+    pub(crate) clock: ClockSource,
+    pub(in crate::raw) sweep_rate: SweepRate,
+    /// Whether any entry ever had a deadline: until then writes do not sweep.
+    pub(in crate::raw) has_deadlines: AtomicBool,
+    pub(in crate::raw) sweeping: Box<Sweeping>,
+    pub(in crate::raw) listener: Listener<T>,
+}
+
+impl<T> Table<T> {
+    pub(crate) fn new(
+        capacity: usize,
+        max_slots: u32,
+        page_size: PageSize,
+        sweep_per_write: u32,
+        clock: ClockSource,
+        listener: Listener<T>,
+    ) -> Self {
+        let stripes = Stripes::new();
+        // A stripe has up to so many in each of its magazine, its block and its batch: an eighth of the slots at
+        // most while up to 16 threads write.
+        let per_stripe = max_slots / (3 * 8 * stripes.chains().min(16));
+        Self {
+            index: Index {
+                lines: Lines::with_capacity(capacity, page_size),
+                slab: Slab::new(max_slots, per_stripe, page_size),
+                limbo: Limbo::new(per_stripe),
+                stripes,
+            },
+            clock,
+            sweep_rate: SweepRate::new(sweep_per_write),
+            has_deadlines: AtomicBool::new(false),
+            sweeping: Box::new(Sweeping::new()),
+            listener,
+        }
+    }
+
+    /// An empty table with the same options, clock and listener, laid out for so many entries.
+    pub(crate) fn like(&self, capacity: usize) -> Self {
+        let (max_slots, sweep_per_write) = (self.max_slots(), self.sweep_rate.per_write());
+        let (clock, listener) = (self.clock.clone(), self.listener.clone());
+        let page_size = self.index.slab.page_size();
+        Self::new(capacity, max_slots, page_size, sweep_per_write, clock, listener)
+    }
+
+    /// Sets how many slots a write sweeps, on average.
+    pub(crate) fn set_sweep_per_write(&self, slots: u32) {
+        self.sweep_rate.set(slots);
+    }
+
+    pub(crate) fn entries(&self) -> usize {
+        self.index.stripes.entries()
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.index.lines.capacity()
+    }
+
+    pub(crate) fn pending(&self) -> usize {
+        self.index.stripes.pending()
+    }
+
+    pub(crate) fn max_slots(&self) -> u32 {
+        self.index.slab.blocks.max_slots()
+    }
+
+    /// The earliest deadline, or one before it: that of an entry that was renewed or ended since a sweep last
+    /// looked. `None` if no entry has one. Looks at every block.
+    pub(crate) fn next_deadline(&self) -> Option<State> {
+        let earliest = self.index.slab.blocks.earliest();
+        (!earliest.is_never()).then_some(earliest)
+    }
+
+    /// How many more entries fit, if none has to wait for reclamation.
+    pub(crate) fn room(&self) -> usize {
+        (self.max_slots() as usize).saturating_sub(self.entries() + self.pending())
+    }
+
+    /// Takes the visible entries out; the map is not to be used any more.
+    pub(crate) fn take_entries(&mut self) -> impl Iterator<Item = T> {
+        let now = self.clock.now();
+        self.index.slab.take_entries(move |state| state.is_visible_at(now))
+    }
+
+    // The steps that operations share.
+
+    /// A write's turn of a stripe, not begun.
+    pub(in crate::raw) fn turn<'g>(&'g self, guard: &'g Guard) -> Turn<'g> {
+        Turn::new(&self.index.stripes, guard)
+    }
+
+    /// Whether an entry in this state, which is not terminal, is visible now. The word was loaded before.
+    pub(in crate::raw) fn is_visible(&self, state: State) -> bool {
+        state.is_never() || state.is_visible_at(self.clock.reading_for(state))
+    }
+
+    /// After our step to a state that ends an entry for good: counts it, takes it off its line, and tells.
+    pub(in crate::raw) fn end<'g>(
+        &'g self,
+        old: &Located<'g, T>,
+        cause: RemovalCause,
+        turn: &mut Turn<'g>,
+    ) {
+        turn.count_entries(-1);
+        old.take_off(&self.index, turn);
+        self.tell(old, cause, turn);
+    }
+
+    /// Tells the listener that our step has ended an entry.
+    #[inline]
+    pub(in crate::raw) fn tell<'g>(
+        &'g self,
+        old: &Located<'g, T>,
+        cause: RemovalCause,
+        turn: &mut Turn<'g>,
+    ) {
+        if self.listener.is_some() {
+            self.tell_of(old.slot(), cause, turn);
+        }
+    }
+
+    /// The same of the entry in a slot. In no turn: it is the user's code.
+    pub(in crate::raw) fn tell_of<'g>(
+        &'g self,
+        slot: SlotIndex,
+        cause: RemovalCause,
+        turn: &mut Turn<'g>,
+    ) {
+        turn.leave();
+        let guard = turn.guard;
+        // Met under this guard; or by the listener, under a later one of this thread.
+        let entry = |slot| judge::entry(self.index.slab.node(SlotIndex(slot)), guard);
+        self.listener.tell(self.address(), slot.0, cause, entry);
+    }
+
+    /// Notes the deadline of an entry that was published in a slot, so that sweeps come to it.
+    pub(in crate::raw) fn note_deadline(&self, slot: SlotIndex, state: State) {
+        if state.is_never() {
+            return;
+        }
+        self.index.slab.blocks.note(block_of(slot), state);
+        // Relaxed: a write that misses it does not sweep this time.
+        if !self.has_deadlines.load(Ordering::Relaxed) {
+            self.has_deadlines.store(true, Ordering::Relaxed);
+        }
+    }
+}
