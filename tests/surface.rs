@@ -39,7 +39,7 @@ fn lookups_are_counted_where_the_map_is_to_record_them() {
                         ];
                         assert_eq!(found, [key == 2; 8]);
                     }
-                    assert_eq!(pin.get_by(0, |_| Ok::<_, ()>(true)), Ok(None));
+                    assert_eq!(pin.get_by(0, |met| Ok::<_, ()>(*met == 0)), Ok(None));
                     let mut many = Vec::new();
                     pin.get_many_into(&[2, 2, 3], &mut many);
                     // Not counted: they look for no value.
@@ -120,7 +120,7 @@ fn absent_and_expired_are_one_for_every_call() {
                 });
                 assert_eq!(computed, Compute::Unchanged(None));
             }
-            assert_eq!(pin.get_by(5, |_| Ok::<_, ()>(true)), Ok(None));
+            assert_eq!(pin.get_by(5, |met| Ok::<_, ()>(*met == 5)), Ok(None));
             assert!(!map.remove(&1));
             // And what puts a value there finds none.
             assert_eq!(fresh().pin().compute(1, |_| Operation::Insert(2)), Compute::Inserted(&2));
