@@ -11,7 +11,7 @@ use crate::child::{Results, Run, Stop, alone};
 use crate::keys::{Key, key};
 use crate::maps::{
     self, DASHMAP, EVANESCE, EVANESCE_TTL, Expiring, MOKA, PAPAYA, QUICK_CACHE, RW_LOCK, SCC_INDEX,
-    SCC_MAP, STD, expiring,
+    SCC_MAP, STD, entrants, expiring,
 };
 use crate::measure::interleave;
 use crate::memory::{MIB, resident, resident_beyond, sampled};
@@ -23,7 +23,7 @@ pub(crate) const TOGETHER: &str = "memory-cohorts";
 
 /// M1.
 pub(super) fn entries(run: &Run) -> Result<Results, Stop> {
-    const ENTRANTS: [&str; 10] = [
+    let entrants = entrants(&[
         EVANESCE_TTL,
         EVANESCE,
         PAPAYA,
@@ -34,12 +34,12 @@ pub(super) fn entries(run: &Run) -> Result<Results, Stop> {
         MOKA,
         RW_LOCK,
         STD,
-    ];
+    ]);
     let rounds = run.pick(3, 1, 1);
     resident()?; // or there is nothing to measure
-    run.expect(rounds * ENTRANTS.len());
-    let passes = interleave(run, "memory", &ENTRANTS, rounds, |_, who| {
-        alone::<f64>(run, "M1", ENTRANTS[who]).map(Some)
+    run.expect(rounds * entrants.len());
+    let passes = interleave(run, "memory", &entrants, rounds, |_, who| {
+        alone::<f64>(run, "M1", entrants[who]).map(Some)
     })?;
     let mut measured = Measured::default();
     measured.parameter("entries", million(run));
@@ -52,7 +52,7 @@ pub(super) fn entries(run: &Run) -> Result<Results, Stop> {
         (EVANESCE_TTL, Against::Peer(PAPAYA), Target::must(1.0).and_aim(0.85)),
         (EVANESCE_TTL, Against::Peer(DASHMAP), Target::aim(1.0)),
     ];
-    measured.add(Case::new("an entry, 1M", "bytes", &ENTRANTS, &passes, |bytes| *bytes), &targets);
+    measured.add(Case::new("an entry, 1M", "bytes", &entrants, &passes, |bytes| *bytes), &targets);
     Ok(vec![("M1", measured)])
 }
 

@@ -16,7 +16,7 @@ use std::thread;
 use super::holds;
 use crate::child::{Results, Run, Stop};
 use crate::keys::keys;
-use crate::maps::{self, EVANESCE, MOKA, PAPAYA, RENEW, SCC_INDEX, SCC_MAP, WRITTEN};
+use crate::maps::{self, EVANESCE, MOKA, PAPAYA, RENEW, SCC_INDEX, SCC_MAP};
 use crate::measure::{Latencies, interleave, median, watch};
 use crate::results::{Against, Case, Curve, Measured, Target};
 
@@ -44,7 +44,7 @@ struct Growth {
 pub(super) fn measure(run: &Run) -> Result<Results, Stop> {
     let entries = run.pick(8_000_000, 1_000_000, 4_000);
     let rounds = run.pick(5, 1, 1);
-    let entrants: Vec<&str> = WRITTEN.iter().copied().chain([MOKA]).collect();
+    let entrants: Vec<&str> = maps::written().into_iter().chain([MOKA]).collect();
     let keys: Vec<u64> = keys(0..entries);
     let mut gaps = vec![1; entries]; // not zero, so that its pages are touched here
     run.expect(rounds * entrants.len());

@@ -26,7 +26,7 @@ use crate::keys::{Key, keys};
 use crate::maps::{self, Peer};
 use crate::measure::{Latencies, watch};
 use crate::options::Mode;
-use crate::results::{Against, Case, IDLE, Measured, Target};
+use crate::results::{Against, Case, IDLE, Measured, Target, Verdict};
 
 /// What is measured by one child, under one name or two.
 pub(crate) struct Row {
@@ -107,9 +107,17 @@ impl Row {
 type Aim = (&'static str, Against, Target);
 
 impl Measured {
+    /// A case, and what comes of its targets. Each entrant of the older build is compared with the same of
+    /// the present one, target or not.
     fn add(&mut self, case: Case, targets: &[Aim]) {
         let judge = |(us, against, target): &Aim| case.judge(us, *against, *target);
-        self.verdicts.extend(targets.iter().filter_map(judge));
+        let verdicts: Vec<Verdict> = targets.iter().filter_map(judge).collect();
+        let judged = |older: &str| verdicts.iter().any(|verdict| verdict.against == older);
+        let told: Vec<Verdict> = (maps::OLDER.iter())
+            .filter(|(_, older)| case.compared && !judged(older))
+            .filter_map(|(ours, older)| case.judge(ours, Against::Peer(older), Target::TOLD))
+            .collect();
+        self.verdicts.extend(verdicts.into_iter().chain(told));
         self.cases.push(case);
     }
 

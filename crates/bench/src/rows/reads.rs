@@ -12,8 +12,8 @@ use super::{Aim, filled};
 use crate::child::{Results, Run, Stop};
 use crate::keys::{Hot, Key, Rng, keys, zipf};
 use crate::maps::{
-    DASHMAP, EVANESCE, EVANESCE_MANY, EVANESCE_TTL, MANY, MOKA, PAPAYA, Peer, READ, SCC_INDEX,
-    SCC_MAP,
+    self, DASHMAP, EVANESCE, EVANESCE_MANY, EVANESCE_TTL, MANY, MOKA, PAPAYA, Peer, SCC_INDEX,
+    SCC_MAP, entrants,
 };
 use crate::measure::{interleave, per};
 use crate::results::{Against, Case, Measured, Target};
@@ -30,16 +30,17 @@ pub(super) fn count(run: &Run) -> usize {
 
 /// R1.
 pub(super) fn small(run: &Run) -> Result<Results, Stop> {
+    let entrants = maps::read();
     let index = (EVANESCE, Against::Peer(SCC_INDEX), Target::aim(1.0));
     let sizes = [(1_000, "1k", 0.8), (run.pick(100_000, 100_000, 1_000), "100k", 1.0)];
     let mut measured = Measured::default();
     described(run, &mut measured);
-    run.expect(sizes.len() * run.rounds() * READ.len());
+    run.expect(sizes.len() * run.rounds() * entrants.len());
     for (n, size, must) in sizes {
-        let maps = filled::<u64>(&READ, n)?;
+        let maps = filled::<u64>(&entrants, n)?;
         let order = Rng::new(1).draws(n, count(run));
         let papaya = (EVANESCE, Against::Peer(PAPAYA), Target::must(must));
-        let case = looked_up(run, &format!("hit, {size}"), &READ, &maps, &order, order.len())?;
+        let case = looked_up(run, &format!("hit, {size}"), &entrants, &maps, &order, order.len())?;
         measured.add(case, &[papaya, index]);
     }
     Ok(vec![("R1", measured)])
@@ -47,7 +48,7 @@ pub(super) fn small(run: &Run) -> Result<Results, Stop> {
 
 /// R2.
 pub(super) fn large(run: &Run) -> Result<Results, Stop> {
-    let entrants: Vec<&str> = READ.iter().copied().chain([MOKA]).collect();
+    let entrants: Vec<&str> = maps::read().into_iter().chain([MOKA]).collect();
     let n = million(run);
     let mut measured = Measured::default();
     described(run, &mut measured);
@@ -65,19 +66,20 @@ pub(super) fn large(run: &Run) -> Result<Results, Stop> {
 
 /// R3.
 pub(super) fn unequal(run: &Run) -> Result<Results, Stop> {
+    let entrants = maps::read();
     let n = million(run);
     let mut measured = Measured::default();
     described(run, &mut measured);
     measured.note(HOT_NOTE);
-    run.expect(2 * HOT.len() * run.rounds() * READ.len());
-    let maps = filled::<u64>(&READ, n)?;
+    run.expect(2 * HOT.len() * run.rounds() * entrants.len());
+    let maps = filled::<u64>(&entrants, n)?;
     for (hot, name) in HOT {
         let orders = [zipf(n, count(run), hot, 1), zipf(n, count(run), hot, 2)];
         let one = format!("Zipf, {name}, one thread");
-        let case = looked_up(run, &one, &READ, &maps, &orders[0], count(run))?;
+        let case = looked_up(run, &one, &entrants, &maps, &orders[0], count(run))?;
         measured.add(case, &TARGETS_UNEQUAL);
         let two = format!("Zipf, {name}, two threads");
-        let case = looked_up_by_many(run, &two, &READ, &maps, &orders)?;
+        let case = looked_up_by_many(run, &two, &entrants, &maps, &orders)?;
         measured.add(case, &TARGETS_UNEQUAL);
     }
     Ok(vec![("R3", measured)])
@@ -96,17 +98,17 @@ const TARGETS_UNEQUAL: [Aim; 3] = [
 
 /// R4.
 pub(super) fn many(run: &Run) -> Result<Results, Stop> {
-    const ENTRANTS: [&str; 5] = [EVANESCE_MANY, EVANESCE, PAPAYA, DASHMAP, SCC_INDEX];
+    let entrants = entrants(&[EVANESCE_MANY, EVANESCE, PAPAYA, DASHMAP, SCC_INDEX]);
     let n = million(run);
     let mut measured = Measured::default();
     described(run, &mut measured);
     measured.parameter("keys at once", MANY);
     measured
         .note("Only `evanesce get_many` is asked for many keys at once, the others one by one.");
-    run.expect(run.rounds() * ENTRANTS.len());
-    let maps = filled::<u64>(&ENTRANTS, n)?;
+    run.expect(run.rounds() * entrants.len());
+    let maps = filled::<u64>(&entrants, n)?;
     let order = Rng::new(1).draws(n, count(run));
-    let case = looked_up(run, "hit, 1M uniform, a key", &ENTRANTS, &maps, &order, order.len())?;
+    let case = looked_up(run, "hit, 1M uniform, a key", &entrants, &maps, &order, order.len())?;
     let target = Target::must(0.9).and_aim(0.6);
     measured.add(case, &[(EVANESCE_MANY, Against::Peer(DASHMAP), target)]);
     Ok(vec![("R4", measured)])
@@ -114,7 +116,7 @@ pub(super) fn many(run: &Run) -> Result<Results, Stop> {
 
 /// R5.
 pub(super) fn mortal(run: &Run) -> Result<Results, Stop> {
-    const ENTRANTS: [&str; 2] = [EVANESCE, EVANESCE_TTL];
+    let entrants = entrants(&[EVANESCE, EVANESCE_TTL]);
     let count = count(run);
     let mut measured = Measured::default();
     described(run, &mut measured);
@@ -122,17 +124,17 @@ pub(super) fn mortal(run: &Run) -> Result<Results, Stop> {
         "`extra` is evanesce+ttl less evanesce in the same round; the reading is one `Instant::now()` \
          in a stream of them, measured in the same round.",
     );
-    run.expect(5 * run.rounds() * 3);
+    run.expect(5 * run.rounds() * (entrants.len() + 1));
     for (n, name) in [(1_000, "hit, 1k"), (run.pick(100_000, 100_000, 1_000), "hit, 100k")] {
-        let maps = filled::<u64>(&ENTRANTS, n)?;
-        extra(run, &mut measured, name, &maps, &[Rng::new(1).draws(n, count)])?;
+        let maps = filled::<u64>(&entrants, n)?;
+        extra(run, &mut measured, name, &entrants, &maps, &[Rng::new(1).draws(n, count)])?;
     }
     let n = million(run);
-    let maps = filled::<u64>(&ENTRANTS, n)?;
-    extra(run, &mut measured, "hit, 1M uniform", &maps, &[Rng::new(1).draws(n, count)])?;
+    let maps = filled::<u64>(&entrants, n)?;
+    extra(run, &mut measured, "hit, 1M uniform", &entrants, &maps, &[Rng::new(1).draws(n, count)])?;
     let orders = [zipf(n, count, Hot::Scattered, 1), zipf(n, count, Hot::Scattered, 2)];
-    extra(run, &mut measured, "Zipf, one thread", &maps, &orders[..1])?;
-    extra(run, &mut measured, "Zipf, two threads", &maps, &orders)?;
+    extra(run, &mut measured, "Zipf, one thread", &entrants, &maps, &orders[..1])?;
+    extra(run, &mut measured, "Zipf, two threads", &entrants, &maps, &orders)?;
     Ok(vec![("R5", measured)])
 }
 
@@ -142,10 +144,11 @@ fn extra(
     run: &Run,
     measured: &mut Measured,
     name: &str,
+    entrants: &[&'static str],
     maps: &[Box<dyn Peer<u64>>],
     orders: &[Vec<u64>],
 ) -> Result<(), Stop> {
-    let entrants = [EVANESCE, EVANESCE_TTL, READING];
+    let entrants: Vec<&str> = entrants.iter().copied().chain([READING]).collect();
     let passes = interleave(run, name, &entrants, run.rounds(), |_, who| {
         Ok(Some(match maps.get(who) {
             Some(map) => {
@@ -155,7 +158,9 @@ fn extra(
             None => readings(orders[0].len()),
         }))
     })?;
-    let rounds = passes[0].iter().zip(&passes[1]).zip(&passes[2]);
+    let case = Case::new(name, "ns", &entrants, &passes, |ns| *ns);
+    let rounds = |entrant| case.of(entrant).map_or(&[][..], |figures| &figures.rounds);
+    let rounds = rounds(EVANESCE).iter().zip(rounds(EVANESCE_TTL)).zip(rounds(READING));
     let above: Vec<f64> =
         rounds.clone().map(|((plain, mortal), reading)| mortal - plain - reading).collect();
     let share: Vec<f64> =
@@ -165,7 +170,7 @@ fn extra(
         must.judge(name, EVANESCE_TTL, READING, "extra less a reading, ns", &above),
         Target::aim(0.5).judge(name, EVANESCE_TTL, READING, "extra / a reading", &share),
     ]);
-    measured.cases.push(Case::new(name, "ns", &entrants, &passes, |ns| *ns));
+    measured.add(case, &[]);
     Ok(())
 }
 
@@ -180,13 +185,14 @@ pub(super) fn readings(count: usize) -> f64 {
 
 /// R6.
 pub(super) fn misses(run: &Run) -> Result<Results, Stop> {
+    let entrants = maps::read();
     let n = million(run);
     let mut measured = Measured::default();
     described(run, &mut measured);
-    run.expect(run.rounds() * READ.len());
-    let maps = filled::<u64>(&READ, n)?;
+    run.expect(run.rounds() * entrants.len());
+    let maps = filled::<u64>(&entrants, n)?;
     let absent = keys(n..n + count(run));
-    let case = looked_up(run, "miss, 1M", &READ, &maps, &absent, 0)?;
+    let case = looked_up(run, "miss, 1M", &entrants, &maps, &absent, 0)?;
     let targets = [
         (EVANESCE, Against::Peer(PAPAYA), Target::must(0.8)),
         (EVANESCE, Against::BestOf(&[SCC_MAP, SCC_INDEX]), Target::aim(1.0)),
@@ -197,14 +203,15 @@ pub(super) fn misses(run: &Run) -> Result<Results, Stop> {
 
 /// R7.
 pub(super) fn strings(run: &Run) -> Result<Results, Stop> {
+    let entrants = maps::read();
     let n = million(run);
     let mut measured = Measured::default();
     described(run, &mut measured);
     measured
         .note("Lookups bring a `&str` of equal content that lies elsewhere than the map's key.");
     measured.note(HOT_NOTE);
-    run.expect(HOT.len() * run.rounds() * READ.len());
-    let maps = filled::<String>(&READ, n)?;
+    run.expect(HOT.len() * run.rounds() * entrants.len());
+    let maps = filled::<String>(&entrants, n)?;
     let targets = [
         (EVANESCE, Against::Peer(PAPAYA), Target::must(1.0)),
         (EVANESCE, Against::Best, Target::aim(1.0)),
@@ -213,7 +220,7 @@ pub(super) fn strings(run: &Run) -> Result<Results, Stop> {
     for (hot, name) in HOT {
         let order = zipf(n, count(run), hot, 1);
         let name = format!("hit, String, Zipf over 1M, {name}");
-        let case = looked_up(run, &name, &READ, &maps, &order, order.len())?;
+        let case = looked_up(run, &name, &entrants, &maps, &order, order.len())?;
         measured.add(case, &targets);
     }
     Ok(vec![("R7", measured)])

@@ -6,7 +6,7 @@ use super::reads::million;
 use super::{filled, holds, together};
 use crate::child::{Results, Run, Stop};
 use crate::keys::{Churn, Rng, keys};
-use crate::maps::{DASHMAP, EVANESCE, PAPAYA, SCC_INDEX, SCC_MAP, SHARED, WRITTEN};
+use crate::maps::{self, DASHMAP, EVANESCE, PAPAYA, SCC_INDEX, SCC_MAP};
 use crate::measure::{Latencies, interleave, per};
 use crate::results::{Against, Case, Curve, IDLE, Measured, Target};
 
@@ -19,8 +19,9 @@ pub(super) fn overwrite(run: &Run) -> Result<Results, Stop> {
     let rounds = run.pick(7, 1, 1);
     let time =
         run.pick(Duration::from_secs(1), Duration::from_millis(700), Duration::from_millis(20));
-    let maps = filled::<u64>(&SHARED, n)?;
-    let entrants: Vec<&str> = SHARED.iter().copied().chain([IDLE]).collect();
+    let shared = maps::shared();
+    let maps = filled::<u64>(&shared, n)?;
+    let entrants: Vec<&str> = shared.iter().copied().chain([IDLE]).collect();
     let reads = [Rng::new(1).draws(n, 1 << 20)];
     let put = [Rng::new(2).draws(n, 1 << 20)];
     run.expect(rounds * entrants.len());
@@ -29,7 +30,7 @@ pub(super) fn overwrite(run: &Run) -> Result<Results, Stop> {
         let map = maps.get(who).unwrap_or(&maps[0]);
         Ok(Some(together(entrants[who], &**map, time, &reads, &put, false)))
     })?;
-    for (map, name) in maps.iter().zip(&SHARED) {
+    for (map, name) in maps.iter().zip(&shared) {
         holds(&**map, name, &keys(0..n))?;
     }
     let mut measured = Measured::default();
@@ -40,7 +41,7 @@ pub(super) fn overwrite(run: &Run) -> Result<Results, Stop> {
         "The reader's latencies include a reading of the clock each; what the idle thread sees is what \
          they would be without a map. Both renew their guards every 64 operations.",
     );
-    let (maps_only, map_passes) = (&entrants[..SHARED.len()], &passes[..SHARED.len()]);
+    let (maps_only, map_passes) = (&entrants[..shared.len()], &passes[..shared.len()]);
     let targets = [
         (EVANESCE, Against::Peer(PAPAYA), Target::must(3.0).at_least()),
         (EVANESCE, Against::BestOf(&[SCC_MAP, SCC_INDEX]), Target::aim(1.0).at_least()),
@@ -78,25 +79,26 @@ pub(super) fn churn(run: &Run) -> Result<Results, Stop> {
     measured.parameter("rounds", run.rounds());
     measured.parameter("pairs a pass", count);
     measured.note("The time is for the pair.");
-    let maps = filled::<u64>(&WRITTEN, n)?;
+    let entrants = maps::written();
+    let maps = filled::<u64>(&entrants, n)?;
     let mut churn = Churn::new(n);
     let steps: Vec<_> = (0..run.rounds()).map(|_| churn.steps(count)).collect();
-    run.expect(run.rounds() * WRITTEN.len());
-    let passes = interleave(run, "churn", &WRITTEN, run.rounds(), |round, who| {
+    run.expect(run.rounds() * entrants.len());
+    let passes = interleave(run, "churn", &entrants, run.rounds(), |round, who| {
         let start = Instant::now();
         let removed = maps[who].churn(&steps[round]);
         let spent = per(start, count);
         if removed == count {
             Ok(Some(spent))
         } else {
-            Err(Stop::Fail(format!("{} removed {removed} of {count}", WRITTEN[who])))
+            Err(Stop::Fail(format!("{} removed {removed} of {count}", entrants[who])))
         }
     })?;
     let targets = [
         (EVANESCE, Against::Peer(PAPAYA), Target::must(0.6)),
         (EVANESCE, Against::Peer(DASHMAP), Target::aim(1.0)),
     ];
-    let case = Case::new("insert+remove, 1M", "ns", &WRITTEN, &passes, |ns| *ns);
+    let case = Case::new("insert+remove, 1M", "ns", &entrants, &passes, |ns| *ns);
     measured.add(case, &targets);
     Ok(vec![("W4", measured)])
 }
