@@ -12,6 +12,7 @@ mod caches;
 mod evanesce;
 mod expiring;
 mod peers;
+mod walks;
 
 use std::hint::black_box;
 use std::iter;
@@ -22,6 +23,7 @@ use cpu_time::ThreadTime;
 use foldhash::fast::FixedState;
 
 pub(crate) use self::expiring::{Expiring, SWEEP_INTERVAL, Sweepable, expiring, sweepable};
+pub(crate) use self::walks::{Walked, walked};
 use crate::keys::Key;
 use crate::measure::Latencies;
 

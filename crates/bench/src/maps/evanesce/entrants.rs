@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::library::{Budget, Deadline, Pinned, Sweeper, TtlMap};
 use crate::keys::{Key, key};
 use crate::maps::expiring::{Expiring, Pass, SWEEP_INTERVAL, Sweepable};
+use crate::maps::walks::{Walked, read_all};
 use crate::maps::{Hasher, MANY, Map, Peer, RENEW, Reader, Writer, hasher, one_by_one};
 
 /// The deadline of `evanesce+ttl`: far enough not to come in any run.
@@ -172,6 +173,17 @@ impl Expiring for Swept {
 
     fn peer(&self) -> Option<&dyn Peer<u64>> {
         Some(&self.plain)
+    }
+}
+
+/// A map that is walked over.
+pub(crate) fn walked() -> Box<dyn Walked> {
+    Box::new(Evanesce::<u64, false, false>(fresh()))
+}
+
+impl Walked for Plain<u64> {
+    fn walk(&self) -> usize {
+        read_all(self.0.pin().iter().map(|(key, value)| (*key, *value)))
     }
 }
 
