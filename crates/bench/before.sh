@@ -6,7 +6,9 @@
 # It makes a package in target/before that is the harness with a second library, and runs it. Other
 # commands on that package: cargo clippy --manifest-path target/before/Cargo.toml --no-deps
 set -euo pipefail
+caller=$PWD
 cd "$(dirname "$0")/../.."
+root=$PWD
 commit=3168087c84af51521be8e933a6795a8e8e9e1361 # the last one before entries lay in lines
 if [[ $# -gt 0 && $1 != -* ]]; then
     commit=$1
@@ -16,7 +18,7 @@ commit=$(git rev-parse --verify --quiet "$commit^{commit}") || { echo "before.sh
 
 # Two levels below the root, as the harness is, so that relative paths in its manifest and sources hold.
 package=target/before
-# Each commit has a folder of its own: cargo looks at the times of files, which an older commit's are not newer by.
+# A folder for each commit: cargo goes by the times of files, and would not see that older ones took their place.
 library=$package/$commit
 if [[ ! -e $library ]]; then
     rm -rf "$library.part"
@@ -43,5 +45,6 @@ fi
 } >"$package/Cargo.toml"
 cp Cargo.lock "$package/Cargo.lock" # the same versions of all peers
 
-EVANESCE_BEFORE=${commit:0:12} CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target} \
-    exec cargo run --release --quiet --manifest-path "$package/Cargo.toml" -- "$@"
+cd "$caller" # paths among the options are relative to it
+EVANESCE_BEFORE=${commit:0:12} CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target} \
+    exec cargo run --release --quiet --manifest-path "$root/$package/Cargo.toml" -- "$@"

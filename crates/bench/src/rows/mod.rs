@@ -227,3 +227,25 @@ fn together(
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::maps::{BEFORE, BEFORE_TTL, EVANESCE, EVANESCE_TTL};
+
+    /// Whom a case of these entrants is compared with, given a target against the older build.
+    fn compared(entrants: &[&str]) -> Vec<(String, Option<f64>)> {
+        let passes: Vec<Vec<f64>> = entrants.iter().map(|_| vec![1.0]).collect();
+        let mut measured = Measured::default();
+        let target = (EVANESCE, Against::Peer(BEFORE), Target::must(0.8));
+        measured.add(Case::new("hit", "ns", entrants, &passes, |ns| *ns), &[target]);
+        measured.verdicts.into_iter().map(|verdict| (verdict.against, verdict.must)).collect()
+    }
+
+    #[test]
+    fn older_build_is_compared_once_where_it_took_part() {
+        let with = [EVANESCE, BEFORE, EVANESCE_TTL, BEFORE_TTL];
+        assert_eq!(compared(&with), [(BEFORE.into(), Some(0.8)), (BEFORE_TTL.into(), None)]);
+        assert!(compared(&[EVANESCE, EVANESCE_TTL]).is_empty());
+    }
+}
