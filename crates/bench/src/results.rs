@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::maps::{ARC_SWAP, STD};
+use crate::maps::{ARC_SWAP, STD, is_ours};
 use crate::measure::{Latencies, median, quartile, ratios};
 use crate::options::Mode;
 
@@ -27,6 +27,9 @@ pub(crate) struct Outcome {
     /// How long it took.
     pub(crate) seconds: f64,
     pub(crate) commit: Option<String>,
+    /// The commit of the older build, if one took part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) before: Option<String>,
     pub(crate) machine: Machine,
     pub(crate) measured: Measured,
 }
@@ -263,7 +266,7 @@ impl Case {
 
 /// Whether an entrant is neither ours nor the limit without synchronisation nor an idle thread.
 fn is_peer(entrant: &str) -> bool {
-    !entrant.starts_with("evanesce") && ![STD, IDLE, PUBLISHED].contains(&entrant)
+    !is_ours(entrant) && ![STD, IDLE, PUBLISHED].contains(&entrant)
 }
 
 /// The entrant that is a figure of the origin's description, from another machine.
@@ -317,6 +320,12 @@ pub(crate) fn commit() -> Option<String> {
     // Untracked files change no figure, and the results themselves are some.
     let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
     Some(if changed.is_empty() { commit } else { format!("{commit}, changed") })
+}
+
+/// The commit of the older build that takes part, which `before.sh` says when it builds this.
+pub(crate) fn before() -> Option<String> {
+    let commit = option_env!("EVANESCE_BEFORE").unwrap_or("unknown");
+    cfg!(feature = "before").then(|| commit.into())
 }
 
 /// The present in UTC, to the minute.

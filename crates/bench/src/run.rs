@@ -37,7 +37,7 @@ pub(crate) fn main(options: &Options) -> Result<(), String> {
         }
     }
     let bar = Bar::new(rows.iter().map(|row| row.expected(mode)).sum());
-    let (machine, commit) = (Machine::this(), results::commit());
+    let (machine, commit, before) = (Machine::this(), results::commit(), results::before());
     let mut failed = Vec::new();
     for row in rows {
         bar.step(row, mode, 0, 0, "filling maps");
@@ -54,6 +54,7 @@ pub(crate) fn main(options: &Options) -> Result<(), String> {
                 date: results::date(),
                 seconds,
                 commit: commit.clone(),
+                before: before.clone(),
                 machine: machine.clone(),
                 measured,
             };
@@ -85,15 +86,17 @@ fn kept(options: &Options, row: &Row) -> Option<String> {
     // What cannot be read is measured anew.
     let load = |id: &&str| Outcome::load(&options.out, id).ok().flatten();
     let outcomes: Vec<Outcome> = row.ids.iter().map(load).collect::<Option<_>>()?;
-    keeps(&outcomes, options.settings.mode).then(|| outcomes[0].date.clone())
+    keeps(&outcomes, options.settings.mode, results::before().as_deref())
+        .then(|| outcomes[0].date.clone())
 }
 
 /// Whether these are results of the same kind of run. A row that took too long would do so again;
-/// what failed or was skipped, even in part, may do better.
-fn keeps(outcomes: &[Outcome], mode: Mode) -> bool {
+/// what failed or was skipped, even in part, may do better. With an older build, it must have taken part.
+fn keeps(outcomes: &[Outcome], mode: Mode, before: Option<&str>) -> bool {
     outcomes.iter().all(|outcome| {
         let ended = matches!(outcome.status, Status::Done | Status::TimedOut);
-        outcome.mode == mode && ended && outcome.measured.skipped.is_empty()
+        let with = before.is_none() || outcome.before.as_deref() == before;
+        outcome.mode == mode && ended && with && outcome.measured.skipped.is_empty()
     })
 }
 
@@ -223,6 +226,7 @@ mod tests {
             date: "2025-01-02 03:04 UTC".into(),
             seconds: 1.0,
             commit: None,
+            before: None,
             machine: Machine::this(),
             measured: Measured::default(),
         }
@@ -236,16 +240,28 @@ mod tests {
             (Status::Skipped, false),
             (Status::Failed, false),
         ] {
-            assert_eq!(keeps(&[outcome(status, Mode::Full)], Mode::Full), kept, "{status:?}");
+            assert_eq!(keeps(&[outcome(status, Mode::Full)], Mode::Full, None), kept, "{status:?}");
         }
         let mut partial = outcome(Status::Done, Mode::Full);
         partial.measured.skipped.push("a peer: not there".into());
-        assert!(!keeps(&[partial], Mode::Full));
+        assert!(!keeps(&[partial], Mode::Full, None));
         // A quick run's figures are no results of a full one.
-        assert!(!keeps(&[outcome(Status::Done, Mode::Quick)], Mode::Full));
+        assert!(!keeps(&[outcome(Status::Done, Mode::Quick)], Mode::Full, None));
         // A row of two names needs both.
         let both = [outcome(Status::Done, Mode::Full), outcome(Status::Failed, Mode::Full)];
-        assert!(!keeps(&both, Mode::Full));
+        assert!(!keeps(&both, Mode::Full, None));
+    }
+
+    #[test]
+    fn results_without_the_older_build_do_for_a_run_without_it_only() {
+        let done = |before: Option<&str>| {
+            let outcome = outcome(Status::Done, Mode::Full);
+            [Outcome { before: before.map(Into::into), ..outcome }]
+        };
+        assert!(keeps(&done(Some("a")), Mode::Full, None));
+        assert!(keeps(&done(Some("a")), Mode::Full, Some("a")));
+        assert!(!keeps(&done(Some("b")), Mode::Full, Some("a")));
+        assert!(!keeps(&done(None), Mode::Full, Some("a")));
     }
 
     #[test]

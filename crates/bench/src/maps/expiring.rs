@@ -8,16 +8,16 @@
 //!   memory comes back by `retain`, and dashmap's `shrink_to_fit`.
 
 use std::cell::Cell;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
-use evanesce::{Budget, Deadline, Sweeper, TtlMap};
 use moka::Expiry;
 
 use super::caches::Moka;
-use super::evanesce::Plain;
-use super::{DASHMAP, EVANESCE, Hasher, MOKA, PAPAYA, Peer, RENEW, hasher};
+#[cfg(feature = "before")]
+use super::{BEFORE, BEFORE_TTL, before};
+use super::{DASHMAP, EVANESCE, EVANESCE_TTL, Hasher, MOKA, PAPAYA, Peer, RENEW, evanesce, hasher};
 
 /// How long the sweeper rests, as in its documentation.
 pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
@@ -48,7 +48,9 @@ pub(crate) trait Expiring: Send + Sync {
 /// An empty map to which no capacity was given.
 pub(crate) fn expiring(name: &str) -> Box<dyn Expiring> {
     match name {
-        EVANESCE => Box::new(Swept::new()),
+        EVANESCE => evanesce::entrants::expiring(),
+        #[cfg(feature = "before")]
+        BEFORE => before::entrants::expiring(),
         MOKA => Box::new(moka()),
         PAPAYA => Box::new(papaya::HashMap::<u64, Dated, Hasher>::with_hasher(hasher())),
         DASHMAP => Box::new(DashMap::<u64, Dated, Hasher>::with_hasher(hasher())),
@@ -56,63 +58,26 @@ pub(crate) fn expiring(name: &str) -> Box<dyn Expiring> {
     }
 }
 
-struct Swept {
-    plain: Plain<u64>,
-    _sweeper: Sweeper,
+/// A map of ours whose writes do not sweep.
+pub(crate) trait Sweepable {
+    /// Makes a full pass.
+    fn sweep(&self) -> Pass;
 }
 
-impl Swept {
-    fn new() -> Self {
-        let map = Arc::new(TtlMap::with_hasher(hasher()));
-        let sweeper = Sweeper::spawn(&map, SWEEP_INTERVAL, Budget::full_pass());
-        Self { plain: Plain::of(map), _sweeper: sweeper.expect("the system starts a thread") }
-    }
-
-    fn map(&self) -> &TtlMap<u64, u64, Hasher> {
-        self.plain.map()
-    }
+/// What a full pass did.
+pub(crate) struct Pass {
+    pub(crate) removed: usize,
+    /// What is removed, but whose slot is not free yet.
+    pub(crate) pending: usize,
 }
 
-impl Expiring for Swept {
-    fn put(&self, keys: &[u64], until: Option<Instant>) {
-        let deadline = until.map_or(Deadline::NEVER, Deadline::from);
-        let mut pinned = self.map().pin();
-        for chunk in keys.chunks(RENEW) {
-            pinned.repin();
-            for key in chunk {
-                pinned.insert_with_deadline(*key, !key, deadline);
-            }
-        }
-    }
-
-    fn count(&self, keys: &[u64]) -> usize {
-        let pinned = self.map().pin();
-        keys.iter().filter(|key| pinned.contains_key(*key)).count()
-    }
-
-    fn entries(&self) -> usize {
-        self.map().len()
-    }
-
-    fn reaps_itself(&self) -> bool {
-        true
-    }
-
-    fn reap(&self) {
-        self.map().sweep(Budget::full_pass());
-    }
-
-    fn request(&self, key: u64, ttl: Duration) -> bool {
-        let pinned = self.map().pin();
-        let hit = pinned.get(&key).is_some();
-        if !hit {
-            pinned.insert_with_ttl(key, !key, ttl);
-        }
-        hit
-    }
-
-    fn peer(&self) -> Option<&dyn Peer<u64>> {
-        Some(&self.plain)
+/// The map of an entrant of ours, swept by hand, with the first `n` keys until a time or for ever.
+pub(crate) fn sweepable(name: &str, n: usize, until: Option<Instant>) -> Box<dyn Sweepable> {
+    match name {
+        EVANESCE | EVANESCE_TTL => evanesce::entrants::sweepable(n, until),
+        #[cfg(feature = "before")]
+        BEFORE | BEFORE_TTL => before::entrants::sweepable(n, until),
+        other => unreachable!("no map of ours is called {other}"),
     }
 }
 
@@ -275,10 +240,11 @@ impl Expiring for DashMap<u64, Dated, Hasher> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::maps::entrants;
 
     #[test]
     fn entries_are_there_until_their_deadline_in_every_map() {
-        for name in [EVANESCE, MOKA, PAPAYA, DASHMAP] {
+        for name in entrants(&[EVANESCE, MOKA, PAPAYA, DASHMAP]) {
             let map = expiring(name);
             let keys: Vec<u64> = (0..200).collect();
             map.put(&keys[..100], None);

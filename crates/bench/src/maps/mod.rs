@@ -6,20 +6,24 @@
 //! * **Each peer's fastest documented way**: `peers.rs` says which calls those are.
 //! * Caches get room for far more than is put, so that none evicts.
 
+#[cfg(feature = "before")]
+mod before;
 mod caches;
 mod evanesce;
 mod expiring;
-
 mod peers;
+mod walks;
 
 use std::hint::black_box;
+use std::iter;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
 use foldhash::fast::FixedState;
 
-pub(crate) use self::expiring::{Expiring, SWEEP_INTERVAL, expiring};
+pub(crate) use self::expiring::{Expiring, SWEEP_INTERVAL, Sweepable, expiring, sweepable};
+pub(crate) use self::walks::{Walked, walked};
 use crate::keys::Key;
 use crate::measure::Latencies;
 
@@ -31,6 +35,10 @@ pub(crate) const EVANESCE: &str = "evanesce";
 pub(crate) const EVANESCE_TTL: &str = "evanesce+ttl";
 /// evanesce, asked for [`MANY`] keys at once.
 pub(crate) const EVANESCE_MANY: &str = "evanesce get_many";
+/// The older build of the same three, where there is one.
+pub(crate) const BEFORE: &str = "before";
+pub(crate) const BEFORE_TTL: &str = "before+ttl";
+pub(crate) const BEFORE_MANY: &str = "before get_many";
 pub(crate) const PAPAYA: &str = "papaya";
 pub(crate) const DASHMAP: &str = "dashmap";
 pub(crate) const SCC_MAP: &str = "scc HashMap";
@@ -46,21 +54,59 @@ pub(crate) const STD: &str = "std HashMap";
 pub(crate) const MANY: usize = 16;
 
 /// Those that take part where maps are read.
-pub(crate) const READ: [&str; 9] =
-    [EVANESCE, PAPAYA, DASHMAP, SCC_MAP, SCC_INDEX, QUICK_CACHE, RW_LOCK, ARC_SWAP, STD];
+pub(crate) fn read() -> Vec<&'static str> {
+    entrants(&[EVANESCE, PAPAYA, DASHMAP, SCC_MAP, SCC_INDEX, QUICK_CACHE, RW_LOCK, ARC_SWAP, STD])
+}
+
 /// Those that take part where one thread writes.
-pub(crate) const WRITTEN: [&str; 8] =
-    [EVANESCE, PAPAYA, DASHMAP, SCC_MAP, SCC_INDEX, QUICK_CACHE, RW_LOCK, STD];
+pub(crate) fn written() -> Vec<&'static str> {
+    entrants(&[EVANESCE, PAPAYA, DASHMAP, SCC_MAP, SCC_INDEX, QUICK_CACHE, RW_LOCK, STD])
+}
+
 /// Those that take part where maps are written beside other threads.
-pub(crate) const SHARED: [&str; 7] =
-    [EVANESCE, PAPAYA, DASHMAP, SCC_MAP, SCC_INDEX, QUICK_CACHE, RW_LOCK];
+pub(crate) fn shared() -> Vec<&'static str> {
+    entrants(&[EVANESCE, PAPAYA, DASHMAP, SCC_MAP, SCC_INDEX, QUICK_CACHE, RW_LOCK])
+}
+
+/// These, and behind each of ours the same of the older build, where there is one.
+pub(crate) fn entrants(names: &[&'static str]) -> Vec<&'static str> {
+    let with_older = |name: &&'static str| {
+        let older = older(name).filter(|_| cfg!(feature = "before"));
+        iter::once(*name).chain(older)
+    };
+    names.iter().flat_map(with_older).collect()
+}
+
+/// Each of ours, and what the same of the older build is called.
+pub(crate) const OLDER: [(&str, &str); 3] =
+    [(EVANESCE, BEFORE), (EVANESCE_TTL, BEFORE_TTL), (EVANESCE_MANY, BEFORE_MANY)];
+
+fn older(ours: &str) -> Option<&'static str> {
+    OLDER.iter().find(|(name, _)| *name == ours).map(|(_, older)| *older)
+}
+
+/// Which of ours is the same of the present build.
+pub(crate) fn newer(before: &str) -> Option<&'static str> {
+    OLDER.iter().find(|(_, older)| *older == before).map(|(name, _)| *name)
+}
+
+/// Whether it is of this library, of whichever build.
+pub(crate) fn is_ours(entrant: &str) -> bool {
+    entrant.starts_with(EVANESCE) || newer(entrant).is_some()
+}
 
 /// An empty map to which no capacity was given.
 pub(crate) fn new<K: Key>(name: &str) -> Box<dyn Peer<K>> {
     match name {
-        EVANESCE => evanesce::plain(),
-        EVANESCE_TTL => evanesce::with_ttl(),
-        EVANESCE_MANY => evanesce::many(),
+        EVANESCE => evanesce::entrants::plain(),
+        EVANESCE_TTL => evanesce::entrants::with_ttl(),
+        EVANESCE_MANY => evanesce::entrants::many(),
+        #[cfg(feature = "before")]
+        BEFORE => before::entrants::plain(),
+        #[cfg(feature = "before")]
+        BEFORE_TTL => before::entrants::with_ttl(),
+        #[cfg(feature = "before")]
+        BEFORE_MANY => before::entrants::many(),
         PAPAYA => peers::papaya(),
         DASHMAP => peers::dashmap(),
         SCC_MAP => peers::scc_map(),

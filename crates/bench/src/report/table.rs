@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::charts::Chart;
+use crate::maps::{EVANESCE, is_ours, newer};
 use crate::measure::{median, ratios};
 use crate::options::Mode;
 use crate::results::{Case, Figures, IDLE, Outcome, PUBLISHED, Status, Verdict};
@@ -89,6 +90,13 @@ fn conditions(outcomes: &[Outcome]) -> String {
     dates.sort_unstable();
     if let (Some(first), Some(last)) = (dates.first(), dates.last()) {
         writeln!(text, "{first} to {last}, on {}.", all.join("; and on ")).expect("to a string");
+    }
+    let mut older: Vec<&str> = outcomes.iter().filter_map(|one| one.before.as_deref()).collect();
+    older.sort_unstable();
+    older.dedup();
+    if !older.is_empty() {
+        let commits = older.join(" and ");
+        writeln!(text, "`before` is evanesce as of commit {commits}.").expect("to a string");
     }
     text
 }
@@ -189,7 +197,10 @@ fn figures(outcome: &Outcome) -> String {
 fn cell(case: &Case, entrant: &str) -> String {
     let Some(theirs) = case.of(entrant) else { return String::new() };
     let figure = written(theirs.median, &case.unit);
-    let ours = case.figures.iter().find(|figures| figures.entrant.starts_with("evanesce"));
+    let ours = match newer(entrant) {
+        Some(same) => case.of(same),
+        None => case.figures.iter().find(|figures| figures.entrant.starts_with(EVANESCE)),
+    };
     match ours {
         Some(ours) if case.compared && is_compared(theirs) => {
             let ratio = median(&ratios(&ours.rounds, &theirs.rounds));
@@ -202,7 +213,7 @@ fn cell(case: &Case, entrant: &str) -> String {
 /// Whether a ratio to it means anything.
 fn is_compared(figures: &Figures) -> bool {
     let entrant = figures.entrant.as_str();
-    !entrant.starts_with("evanesce") && entrant != IDLE && entrant != PUBLISHED
+    (!is_ours(entrant) || newer(entrant).is_some()) && entrant != IDLE && entrant != PUBLISHED
 }
 
 /// A figure in its unit; times that are long for nanoseconds bring their own.
@@ -249,6 +260,7 @@ mod tests {
             date: "2025-01-02 03:04 UTC".into(),
             seconds: 1.0,
             commit: Some("abc".into()),
+            before: None,
             machine: Machine { processor: "P".into(), cores: 2, system: "S".into() },
             measured: Measured { verdicts, cases: vec![case], ..Measured::default() },
         }
@@ -263,6 +275,20 @@ mod tests {
         assert!(text.contains("| 0.50 [0.50, 0.50] |  |  | ≤ 0.4 | **missed** |\n"));
         assert!(text.contains("| hit, 1k | ns | 10.0 | 20.0 (0.50) |\n"));
         assert!(text.contains("must: 1 of 1 met; aim: 0 of 1 met.\n"));
+    }
+
+    #[test]
+    fn older_build_is_named_and_compared_with_the_same_of_the_present_one() {
+        let entrants = ["evanesce+ttl", "before+ttl", "evanesce", "before"];
+        let passes = [vec![30.0], vec![10.0], vec![20.0], vec![40.0]];
+        let case = Case::new("hit", "ns", &entrants, &passes, |ns| *ns);
+        let mut with = outcome();
+        with.before = Some("0123abc".into());
+        with.measured = Measured { cases: vec![case], ..Measured::default() };
+        let table = text(&[with], &[]);
+        assert!(table.contains("`before` is evanesce as of commit 0123abc.\n"));
+        assert!(table.contains("| hit | ns | 30.0 | 10.0 (3.00) | 20.0 | 40.0 (0.50) |\n"));
+        assert!(!text(&[outcome()], &[]).contains("before"));
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! M1 and M2: the memory of maps, each in a process of its own.
 
+use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::Aim;
 use super::reads::million;
 use crate::child::{Results, Run, Stop, alone};
 use crate::keys::{Key, key};
 use crate::maps::{
     self, DASHMAP, EVANESCE, EVANESCE_TTL, Expiring, MOKA, PAPAYA, QUICK_CACHE, RW_LOCK, SCC_INDEX,
-    SCC_MAP, STD, expiring,
+    SCC_MAP, STD, entrants, expiring,
 };
 use crate::measure::interleave;
 use crate::memory::{MIB, resident, resident_beyond, sampled};
@@ -23,7 +25,8 @@ pub(crate) const TOGETHER: &str = "memory-cohorts";
 
 /// M1.
 pub(super) fn entries(run: &Run) -> Result<Results, Stop> {
-    const ENTRANTS: [&str; 10] = [
+    type Quantity = fn(&Entries) -> f64;
+    let entrants = entrants(&[
         EVANESCE_TTL,
         EVANESCE,
         PAPAYA,
@@ -34,26 +37,50 @@ pub(super) fn entries(run: &Run) -> Result<Results, Stop> {
         MOKA,
         RW_LOCK,
         STD,
-    ];
+    ]);
     let rounds = run.pick(3, 1, 1);
     resident()?; // or there is nothing to measure
-    run.expect(rounds * ENTRANTS.len());
-    let passes = interleave(run, "memory", &ENTRANTS, rounds, |_, who| {
-        alone::<f64>(run, "M1", ENTRANTS[who]).map(Some)
+    run.expect(rounds * entrants.len());
+    let passes = interleave(run, "memory", &entrants, rounds, |_, who| {
+        alone::<Entries>(run, "M1", entrants[who]).map(Some)
     })?;
     let mut measured = Measured::default();
     measured.parameter("entries", million(run));
     measured.parameter("rounds", rounds);
     measured.note(
         "Resident bytes beyond those before the map was made, no capacity given, each map in a process \
-         of its own; `evanesce+ttl` has a deadline on each entry.",
+         of its own; `evanesce+ttl` has a deadline on each entry. The average is that of looks at equal \
+         steps while as many entries again are put.",
     );
+    measured.parameter("steps of the doubling", STEPS);
     let targets = [
         (EVANESCE_TTL, Against::Peer(PAPAYA), Target::must(1.0).and_aim(0.85)),
         (EVANESCE_TTL, Against::Peer(DASHMAP), Target::aim(1.0)),
     ];
-    measured.add(Case::new("an entry, 1M", "bytes", &ENTRANTS, &passes, |bytes| *bytes), &targets);
+    let cases: [(&str, Quantity, &[Aim]); 2] = [
+        ("an entry, 1M", |bytes| bytes.each, &targets),
+        ("an entry, average from 1M to 2M", |bytes| bytes.average, &[]),
+    ];
+    for (name, quantity, targets) in cases {
+        let case = Case::new(name, "bytes", &entrants, &passes, quantity);
+        let rounds = case.of(EVANESCE_TTL).map_or(&[][..], |figures| &figures.rounds);
+        let limit = Target::must(43.0).and_aim(40.0);
+        let verdict = limit.judge(name, EVANESCE_TTL, "the limit", "bytes", rounds);
+        measured.verdicts.push(verdict);
+        measured.add(case, targets);
+    }
     Ok(vec![("M1", measured)])
+}
+
+/// At how many sizes memory is looked at while a map doubles.
+const STEPS: usize = 16;
+
+/// What a map's process saw: bytes an entry.
+#[derive(Serialize, Deserialize)]
+struct Entries {
+    each: f64,
+    /// Over a doubling.
+    average: f64,
 }
 
 /// M1, one map.
@@ -63,16 +90,23 @@ pub(super) fn entries_alone(run: &Run, name: &str) -> Result<Value, Stop> {
     let mut keys = vec![1; AT_ONCE]; // not zero, so that its pages are touched before
     let before = resident()?;
     let map = maps::new::<u64>(name);
-    for start in (0..n).step_by(AT_ONCE) {
-        let count = AT_ONCE.min(n - start);
-        for (key, i) in keys[..count].iter_mut().zip(start..) {
-            *key = u64::nth(i);
+    // Puts those of a range, with which the map has all below its end; answers bytes an entry.
+    let mut grow = |range: Range<usize>| {
+        for start in range.clone().step_by(AT_ONCE) {
+            let count = AT_ONCE.min(range.end - start);
+            for (key, i) in keys[..count].iter_mut().zip(start..) {
+                *key = u64::nth(i);
+            }
+            map.insert(&keys[..count]);
         }
-        map.insert(&keys[..count]);
-    }
-    let bytes = resident_beyond(before)?;
-    if map.get(&[key(0), key(n - 1)]) == 2 {
-        Ok(json!(bytes / n as f64))
+        Ok(resident_beyond(before)? / range.end as f64)
+    };
+    let each = grow(0..n)?;
+    let end = |step: usize| n + n * step / STEPS;
+    let seen = (0..STEPS).map(|step| grow(end(step)..end(step + 1)));
+    let average = seen.sum::<Result<f64, Stop>>()? / STEPS as f64;
+    if map.get(&[key(0), key(n - 1), key(2 * n - 1)]) == 3 {
+        serde_json::to_value(Entries { each, average }).map_err(|why| Stop::Fail(why.to_string()))
     } else {
         Err(Stop::Fail("entries are missing".into()))
     }

@@ -11,6 +11,7 @@ mod sweeps;
 pub(crate) mod swings;
 pub(crate) mod tails;
 mod traces;
+mod walks;
 pub(crate) mod writes;
 
 use std::fmt::Display;
@@ -26,7 +27,7 @@ use crate::keys::{Key, keys};
 use crate::maps::{self, Peer};
 use crate::measure::{Latencies, watch};
 use crate::options::Mode;
-use crate::results::{Against, Case, IDLE, Measured, Target};
+use crate::results::{Against, Case, IDLE, Measured, Target, Verdict};
 
 /// What is measured by one child, under one name or two.
 pub(crate) struct Row {
@@ -49,21 +50,24 @@ const fn row(
 }
 
 pub(crate) const ALL: &[Row] = &[
-    row(&["R1"], "Hit under a held guard, small maps", [15, 2], reads::small),
-    row(&["R2"], "Hit under a held guard, 1M entries, uniform", [40, 8], reads::large),
+    row(&["R1"], "Hit under a held guard, small maps, one and two threads", [25, 3], reads::small),
+    row(&["R2"], "Hit, 1M and 4M entries, uniform, one and two threads", [150, 40], reads::large),
     row(&["R3"], "Hit, Zipf 0.99 over 1M entries, one and two threads", [40, 8], reads::unequal),
     row(&["R4"], "get_many of 16, 1M entries, uniform", [15, 4], reads::many),
     row(&["R5"], "Hit with a deadline on each entry", [25, 5], reads::mortal),
-    row(&["R6"], "Miss, 1M entries", [20, 6], reads::misses),
-    row(&["R7"], "Hit with string keys of 16 to 32 bytes, Zipf over 1M", [60, 15], reads::strings),
+    row(&["R6"], "Miss, 1k to 1M entries", [30, 8], reads::misses),
+    row(&["R7"], "Hit with string keys of 16 to 32 bytes, Zipf over 1M", [110, 20], reads::strings),
     row(&["W1", "W2"], "Inserts from 0 to 8M, no capacity given", [420, 15], growth::measure),
     row(&["W3"], "Overwrites over 1M, one writer beside one reader", [100, 12], writes::overwrite),
     row(&["W4"], "Churn over 1M: a fresh key in, a random old one out", [30, 8], writes::churn),
+    row(&["W5"], "Overwrites by one thread, 100k and 1M entries", [40, 8], writes::overwrite_alone),
+    row(&["W6"], "A fill to 1M and 8M, no capacity given", [150, 8], growth::fill),
+    row(&["WALK"], "A walk over 1M entries", [15, 5], walks::measure),
     row(&["T1"], "Reads while half of 2M entries expire at one instant", [120, 12], tails::expiry),
     row(&["T2"], "Reads with 4 readers and 4 writers", [110, 10], tails::crowd),
     Row {
         alone: footprint::entries_alone,
-        ..row(&["M1"], "Memory of an entry", [40, 15], footprint::entries)
+        ..row(&["M1"], "Memory of an entry", [70, 20], footprint::entries)
     },
     Row {
         alone: footprint::survivors_alone,
@@ -107,9 +111,17 @@ impl Row {
 type Aim = (&'static str, Against, Target);
 
 impl Measured {
+    /// A case, and what comes of its targets. Each entrant of the older build is compared with the same of
+    /// the present one, target or not.
     fn add(&mut self, case: Case, targets: &[Aim]) {
         let judge = |(us, against, target): &Aim| case.judge(us, *against, *target);
-        self.verdicts.extend(targets.iter().filter_map(judge));
+        let verdicts: Vec<Verdict> = targets.iter().filter_map(judge).collect();
+        let judged = |older: &str| verdicts.iter().any(|verdict| verdict.against == older);
+        let told: Vec<Verdict> = (maps::OLDER.iter())
+            .filter(|(_, older)| case.compared && !judged(older))
+            .filter_map(|(ours, older)| case.judge(ours, Against::Peer(older), Target::TOLD))
+            .collect();
+        self.verdicts.extend(verdicts.into_iter().chain(told));
         self.cases.push(case);
     }
 
@@ -214,4 +226,26 @@ fn together(
             latencies,
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::maps::{BEFORE, BEFORE_TTL, EVANESCE, EVANESCE_TTL};
+
+    /// Whom a case of these entrants is compared with, given a target against the older build.
+    fn compared(entrants: &[&str]) -> Vec<(String, Option<f64>)> {
+        let passes: Vec<Vec<f64>> = entrants.iter().map(|_| vec![1.0]).collect();
+        let mut measured = Measured::default();
+        let target = (EVANESCE, Against::Peer(BEFORE), Target::must(0.8));
+        measured.add(Case::new("hit", "ns", entrants, &passes, |ns| *ns), &[target]);
+        measured.verdicts.into_iter().map(|verdict| (verdict.against, verdict.must)).collect()
+    }
+
+    #[test]
+    fn older_build_is_compared_once_where_it_took_part() {
+        let with = [EVANESCE, BEFORE, EVANESCE_TTL, BEFORE_TTL];
+        assert_eq!(compared(&with), [(BEFORE.into(), Some(0.8)), (BEFORE_TTL.into(), None)]);
+        assert!(compared(&[EVANESCE, EVANESCE_TTL]).is_empty());
+    }
 }

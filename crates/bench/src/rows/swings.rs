@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::child::{Results, Run, Stop, alone};
 use crate::keys::{key, keys};
-use crate::maps::{DASHMAP, EVANESCE, Expiring, MOKA, PAPAYA, SWEEP_INTERVAL, expiring};
+use crate::maps::{DASHMAP, EVANESCE, Expiring, MOKA, PAPAYA, SWEEP_INTERVAL, entrants, expiring};
 use crate::measure::interleave;
 use crate::memory::{MIB, resident, resident_beyond, sampled};
 use crate::results::{Case, Curve, Measured, Target};
@@ -116,14 +116,14 @@ impl Swings {
 }
 
 pub(super) fn measure(run: &Run) -> Result<Results, Stop> {
-    const ENTRANTS: [&str; 4] = [EVANESCE, MOKA, PAPAYA, DASHMAP];
     /// Of the samples, one in this many is drawn.
     const DRAWN: usize = 2;
+    let entrants = entrants(&[EVANESCE, MOKA, PAPAYA, DASHMAP]);
     let day = Day::of(run);
     resident()?; // or there is nothing to measure
-    run.expect(ENTRANTS.len());
-    let passes = interleave(run, "swings", &ENTRANTS, 1, |_, who| {
-        alone::<Swings>(run, "SWING", ENTRANTS[who]).map(Some)
+    run.expect(entrants.len());
+    let passes = interleave(run, "swings", &entrants, 1, |_, who| {
+        alone::<Swings>(run, "SWING", entrants[who]).map(Some)
     })?;
     let mut measured = Measured::default();
     measured.parameter("entries at noon", day.entries);
@@ -152,7 +152,7 @@ pub(super) fn measure(run: &Run) -> Result<Results, Stop> {
          dashmap's nights are those of a fresh map; papaya's and evanesce's stay what they are.",
     ));
     let case = |name: &str, unit: &str, quantity: &dyn Fn(&Swings) -> f64| {
-        Case::new(name, unit, &ENTRANTS, &passes, quantity)
+        Case::new(name, unit, &entrants, &passes, quantity)
     };
     measured.add(
         case("entries at noon, least", "M", &|map| map.least_at_noon() / 1e6).only_told(),
@@ -170,12 +170,12 @@ pub(super) fn measure(run: &Run) -> Result<Results, Stop> {
     let name = "night over fresh";
     let target = Target::must(2.0).and_aim(1.3);
     measured.verdicts.push(target.judge(name, EVANESCE, "a fresh map", "times", &shares[0]));
-    measured.add(Case::new(name, "times", &ENTRANTS, &shares, |share| *share), &[]);
+    measured.add(Case::new(name, "times", &entrants, &shares, |share| *share), &[]);
     measured.add(
         case("entries left at a night's end, most", "M", &|map| map.most_left() / 1e6).only_told(),
         &[],
     );
-    for (entrant, map) in ENTRANTS.iter().zip(passes.iter().flatten()) {
+    for (entrant, map) in entrants.iter().zip(passes.iter().flatten()) {
         for (chart, quantity) in [(CHART, 1), (ENTRIES, 2)] {
             let drawn = map.samples.iter().step_by(DRAWN);
             let points = drawn.map(|sample| [sample[0], sample[quantity]]).collect();

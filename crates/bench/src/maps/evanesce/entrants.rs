@@ -1,0 +1,211 @@
+//! evanesce: plain, with a deadline on each entry, with `get_many`, and with a sweeper or swept by hand.
+//!
+//! `super::library` is the build that is driven: that of the checkout, or the older one.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::library::{Budget, Deadline, Pinned, Sweeper, TtlMap};
+use crate::keys::{Key, key};
+use crate::maps::expiring::{Expiring, Pass, SWEEP_INTERVAL, Sweepable};
+use crate::maps::walks::{Walked, read_all};
+use crate::maps::{Hasher, MANY, Map, Peer, RENEW, Reader, Writer, hasher, one_by_one};
+
+/// The deadline of `evanesce+ttl`: far enough not to come in any run.
+const TTL: Duration = Duration::from_secs(3600);
+
+pub(crate) fn plain<K: Key>() -> Box<dyn Peer<K>> {
+    Box::new(Evanesce::<K, false, false>(fresh()))
+}
+
+pub(crate) fn with_ttl<K: Key>() -> Box<dyn Peer<K>> {
+    Box::new(Evanesce::<K, true, false>(fresh()))
+}
+
+pub(crate) fn many<K: Key>() -> Box<dyn Peer<K>> {
+    Box::new(Evanesce::<K, false, true>(fresh()))
+}
+
+fn fresh<K>() -> Arc<TtlMap<K, u64, Hasher>> {
+    Arc::new(TtlMap::with_hasher(hasher()))
+}
+
+/// A map, shared with a sweeper where there is one.
+struct Evanesce<K, const MORTAL: bool, const BATCHED: bool>(Arc<TtlMap<K, u64, Hasher>>);
+
+type Plain<K> = Evanesce<K, false, false>;
+
+struct Pin<'m, K, const MORTAL: bool, const BATCHED: bool>(Pinned<'m, K, u64, Hasher>);
+
+impl<K: Key, const M: bool, const B: bool> Map<K> for Evanesce<K, M, B> {
+    fn reader(&self) -> impl Reader<K> {
+        Pin::<K, M, B>(self.0.pin())
+    }
+
+    fn writer(&self) -> impl Writer<K> {
+        Pin::<K, M, B>(self.0.pin())
+    }
+}
+
+impl<K: Key, const MORTAL: bool, const BATCHED: bool> Reader<K> for Pin<'_, K, MORTAL, BATCHED> {
+    #[inline(always)]
+    fn get(&mut self, key: &K::Query) -> Option<u64> {
+        self.0.get(key).copied()
+    }
+
+    #[inline(always)]
+    fn get_all(&mut self, keys: &[K]) -> usize {
+        if !BATCHED {
+            return one_by_one(self, keys);
+        }
+        let mut found = 0;
+        let mut values = Vec::with_capacity(MANY);
+        for chunk in keys.chunks(MANY) {
+            evanesce_get_many(&self.0, black_box(chunk), &mut values);
+            for value in values.drain(..).flatten() {
+                black_box(*value);
+                found += 1;
+            }
+        }
+        found
+    }
+
+    #[inline(always)]
+    fn renew(mut self) -> Self {
+        self.0.repin();
+        self
+    }
+}
+
+/// Looks all of `keys` up at once; `values` takes what each has, in order.
+#[inline(always)]
+fn evanesce_get_many<'p, K: Key>(
+    pinned: &'p Pinned<'_, K, u64, Hasher>,
+    keys: &[K],
+    values: &mut Vec<Option<&'p u64>>,
+) {
+    values.clear();
+    pinned.get_many_into(keys.iter().map(Key::query), values);
+}
+
+impl<K: Key, const MORTAL: bool, const BATCHED: bool> Writer<K> for Pin<'_, K, MORTAL, BATCHED> {
+    #[inline(always)]
+    fn insert(&mut self, key: K, value: u64) {
+        if MORTAL {
+            black_box(self.0.insert_with_ttl(key, value, TTL));
+        } else {
+            black_box(self.0.insert(key, value));
+        }
+    }
+
+    #[inline(always)]
+    fn remove(&mut self, key: &K::Query) -> bool {
+        self.0.remove(key).is_some()
+    }
+
+    #[inline(always)]
+    fn renew(mut self) -> Self {
+        self.0.repin();
+        self
+    }
+}
+
+/// A map with a sweeper, as one would run it.
+pub(crate) fn expiring() -> Box<dyn Expiring> {
+    Box::new(Swept::new())
+}
+
+struct Swept {
+    plain: Plain<u64>,
+    _sweeper: Sweeper,
+}
+
+impl Swept {
+    fn new() -> Self {
+        let map = Arc::new(TtlMap::with_hasher(hasher()));
+        let sweeper = Sweeper::spawn(&map, SWEEP_INTERVAL, Budget::full_pass());
+        Self { plain: Evanesce(map), _sweeper: sweeper.expect("the system starts a thread") }
+    }
+
+    fn map(&self) -> &TtlMap<u64, u64, Hasher> {
+        &self.plain.0
+    }
+}
+
+impl Expiring for Swept {
+    fn put(&self, keys: &[u64], until: Option<Instant>) {
+        let deadline = until.map_or(Deadline::NEVER, Deadline::from);
+        let mut pinned = self.map().pin();
+        for chunk in keys.chunks(RENEW) {
+            pinned.repin();
+            for key in chunk {
+                pinned.insert_with_deadline(*key, !key, deadline);
+            }
+        }
+    }
+
+    fn count(&self, keys: &[u64]) -> usize {
+        let pinned = self.map().pin();
+        keys.iter().filter(|key| pinned.contains_key(*key)).count()
+    }
+
+    fn entries(&self) -> usize {
+        self.map().len()
+    }
+
+    fn reaps_itself(&self) -> bool {
+        true
+    }
+
+    fn reap(&self) {
+        self.map().sweep(Budget::full_pass());
+    }
+
+    fn request(&self, key: u64, ttl: Duration) -> bool {
+        let pinned = self.map().pin();
+        let hit = pinned.get(&key).is_some();
+        if !hit {
+            pinned.insert_with_ttl(key, !key, ttl);
+        }
+        hit
+    }
+
+    fn peer(&self) -> Option<&dyn Peer<u64>> {
+        Some(&self.plain)
+    }
+}
+
+/// A map that is walked over.
+pub(crate) fn walked() -> Box<dyn Walked> {
+    Box::new(Evanesce::<u64, false, false>(fresh()))
+}
+
+impl Walked for Plain<u64> {
+    fn walk(&self) -> usize {
+        read_all(self.0.pin().iter().map(|(key, value)| (*key, *value)))
+    }
+}
+
+/// A map whose writes do not sweep, with the first `n` keys until a time or for ever.
+pub(crate) fn sweepable(n: usize, until: Option<Instant>) -> Box<dyn Sweepable> {
+    let deadline = until.map_or(Deadline::NEVER, Deadline::from);
+    let map = TtlMap::builder().hasher(hasher()).sweep_per_write(0).build();
+    let map: TtlMap<u64, u64, Hasher> = map.expect("0 is in the range");
+    let mut pinned = map.pin();
+    for i in 0..n {
+        if i % RENEW == 0 {
+            pinned.repin();
+        }
+        pinned.insert_with_deadline(key(i), !key(i), deadline);
+    }
+    drop(pinned);
+    Box::new(map)
+}
+
+impl Sweepable for TtlMap<u64, u64, Hasher> {
+    fn sweep(&self) -> Pass {
+        let report = TtlMap::sweep(self, Budget::full_pass());
+        Pass { removed: report.removed, pending: report.pending_reclaim }
+    }
+}
