@@ -80,6 +80,8 @@ pub(crate) mod uses {
 mod coarse {
     use rustix::time::{ClockId, clock_gettime};
 
+    use crate::raw::Now;
+
     /// What it may lag, at most: 400 timer interrupts at the lowest rate in use.
     const LAG_NANOS: u64 = 4_000_000_000;
 
@@ -94,12 +96,15 @@ mod coarse {
             Self { origin: read(ClockId::Monotonic) }
         }
 
-        /// A tick that the exact clock has not reached yet.
+        /// A reading that the exact clock has not reached yet.
         #[inline]
         #[allow(clippy::unnecessary_wraps)] // the form of those that have none
-        pub(super) fn latest(self) -> Option<u64> {
+        pub(super) fn latest(self) -> Option<Now> {
             let lag = if crate::sync::planted!(coarse_clock_does_not_lag) { 0 } else { LAG_NANOS };
-            Some((read(ClockId::MonotonicCoarse) + lag).saturating_sub(self.origin))
+            // Never below zero, by the lag. (If it were, the reading would be one at which nothing is visible, and the
+            // exact clock would be asked.)
+            let tick = read(ClockId::MonotonicCoarse).wrapping_add(lag.wrapping_sub(self.origin));
+            Some(Now::from_tick(tick))
         }
     }
 
@@ -107,13 +112,18 @@ mod coarse {
     fn read(clock: ClockId) -> u64 {
         let time = clock_gettime(clock);
         // Both are positive, and since boot.
-        time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+        time.tv_sec
+            .cast_unsigned()
+            .wrapping_mul(1_000_000_000)
+            .wrapping_add(time.tv_nsec.cast_unsigned())
     }
 }
 
 /// Elsewhere there is none.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod coarse {
+    use crate::raw::Now;
+
     #[derive(Clone, Copy)]
     pub(crate) struct Coarse;
 
@@ -122,7 +132,7 @@ mod coarse {
             Self
         }
 
-        pub(super) fn latest(self) -> Option<u64> {
+        pub(super) fn latest(self) -> Option<Now> {
             None
         }
     }
@@ -336,11 +346,18 @@ impl ClockSource {
     #[inline]
     pub(crate) fn reading_for(&self, state: State) -> Now {
         if let Self::Monotonic { coarse, .. } = self
-            && let Some(latest) = coarse.latest().map(Now::from_tick)
+            && let Some(latest) = coarse.latest()
             && state.is_visible_at(latest)
         {
             return latest;
         }
+        self.exact()
+    }
+
+    /// The present, out of line: few lookups need it.
+    #[cold]
+    #[inline(never)]
+    fn exact(&self) -> Now {
         self.now()
     }
 

@@ -42,8 +42,8 @@ impl<T> Slab<T> {
     /// Whether the entry that this node, named by a line, stands for is visible: itself, or its
     /// replacement.
     ///
-    /// That of an entry without a deadline is told here, in line; the rest apart from it.
-    #[inline]
+    /// In line: an entry without a deadline, or visible by the first reading; the rest apart from it.
+    #[inline(always)] // as `lookup`
     pub(in crate::raw) fn judge<'g, R>(
         &'g self,
         node: &'g Node<T>,
@@ -53,20 +53,21 @@ impl<T> Slab<T> {
     ) -> Option<R> {
         // Acquire (O2): the fields of the slot that it may name.
         let state = node.state.load(order!(state_judged, Acquire));
-        if state.is_never() {
+        if state.is_never() || !state.is_terminal() && state.is_visible_at(reading(state)) {
             return Some(answer(Hit(node)));
         }
-        self.judge_mortal(node, state, guard, reading).map(answer)
+        self.judge_rest(node, state, guard, reading).map(answer)
     }
 
-    /// Judges a node that was met in a state with a deadline, or over.
+    /// Judges a node that was met in a state that is over, or was not found visible.
     ///
     /// One step to a replacement is enough. A line named the node at an instant of this lookup; its
     /// replacement was named only after that, was replaced in turn only after that, and by a
     /// writer who read the clock after that. So if the replacement is over as well, then what that
     /// writer found is an answer for an instant of this lookup (I3).
+    #[cold]
     #[inline(never)]
-    fn judge_mortal<'g>(
+    fn judge_rest<'g>(
         &'g self,
         node: &'g Node<T>,
         state: State,
