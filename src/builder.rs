@@ -1,9 +1,10 @@
 //! Building a map with options.
 
 use core::{fmt, time::Duration};
-use std::{hash::RandomState, sync::Arc};
+use std::hash::RandomState;
 
 use crate::{
+    build_error::{BuildError, check},
     clock::{Clock, ClockSource},
     listener::{Listener, RemovalCause},
     map::TtlMap,
@@ -189,7 +190,7 @@ impl<K, V, S> Builder<K, V, S> {
     /// # Ok::<_, evanesce::BuildError>(())
     /// ```
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Some(ClockSource::Custom(Arc::new(clock)));
+        self.clock = Some(ClockSource::of(clock));
         self
     }
 
@@ -344,37 +345,6 @@ impl<K, V, S> fmt::Debug for Builder<K, V, S> {
             .finish_non_exhaustive()
     }
 }
-
-/// The value, if it is in its range.
-pub(crate) fn check<T>(option: &'static str, value: T, min: T, max: T) -> Result<T, BuildError>
-where
-    T: PartialOrd + fmt::Debug,
-{
-    if (&min..=&max).contains(&&value) {
-        Ok(value)
-    } else {
-        let [value, min, max] = [value, min, max].map(|value| format!("{value:?}").into());
-        Err(BuildError { option, value, min, max })
-    }
-}
-
-/// An option of a [`Builder`] or [`Policy`] was out of its range.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct BuildError {
-    option: &'static str,
-    value: Box<str>,
-    min: Box<str>,
-    max: Box<str>,
-}
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { option, value, min, max } = self;
-        write!(f, "{option} is {value}, but must be from {min} to {max}")
-    }
-}
-
-impl core::error::Error for BuildError {}
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {

@@ -1,14 +1,18 @@
 //! Time: the clocks a map can run on, points in time, and what is left of it.
 
-use core::{fmt, ops::Add, time::Duration};
+use core::{any::Any, fmt, ops::Add, time::Duration};
 use std::{
     panic::{RefUnwindSafe, UnwindSafe},
     sync::Arc,
     time::Instant,
 };
 
+mod tick;
+
+pub use tick::TickClock;
+
 use crate::{
-    raw::{Now, State},
+    raw::{Now, State, WipedWord},
     sync::{AtomicU64, Ordering, ProcessBox, planted},
 };
 
@@ -313,8 +317,16 @@ pub enum Ttl {
 
 /// The clock of one map, or of several. The default costs no dynamic call.
 #[derive(Clone)]
-pub(crate) enum ClockSource {
+pub(crate) struct ClockSource {
+    /// The last tick of a [`TickClock`], as [`Now::inverted`]; zero where there is none.
+    last: WipedWord,
+    source: Source,
+}
+
+#[derive(Clone)]
+enum Source {
     Monotonic { origin: Instant, coarse: Coarse },
+    Tick(TickClock),
     Custom(Arc<dyn Clock>),
 }
 
@@ -325,39 +337,54 @@ impl RefUnwindSafe for ClockSource {}
 impl ClockSource {
     pub(crate) fn monotonic() -> Self {
         let (origin, coarse) = MonotonicClock::origin();
-        Self::Monotonic { origin, coarse }
+        Self { last: WipedWord::zero(), source: Source::Monotonic { origin, coarse } }
     }
 
-    #[inline]
-    pub(crate) fn tick(&self) -> u64 {
-        match self {
-            Self::Monotonic { origin, .. } => nanos(origin.elapsed()),
-            Self::Custom(clock) => clock.now(),
+    pub(crate) fn of(clock: impl Clock) -> Self {
+        match (&clock as &dyn Any).downcast_ref::<TickClock>() {
+            Some(clock) => Self { last: clock.word(), source: Source::Tick(clock.clone()) },
+            None => Self { last: WipedWord::zero(), source: Source::Custom(Arc::new(clock)) },
         }
     }
 
-    /// The present.
+    /// The present, from which deadlines are counted.
     #[inline]
-    pub(crate) fn now(&self) -> Now {
-        Now::from_tick(self.tick())
+    pub(crate) fn tick(&self) -> u64 {
+        match &self.source {
+            Source::Monotonic { origin, .. } => nanos(origin.elapsed()),
+            Source::Tick(clock) => clock.now(),
+            Source::Custom(clock) => clock.now(),
+        }
     }
 
-    /// A reading to judge this state by: the present, or a later one at which it is visible still.
+    /// The reading by which entries are judged: the last tick if there is one, or the present.
+    #[inline]
+    pub(crate) fn now(&self) -> Now {
+        Now::from_inverted(self.last.load()).unwrap_or_else(|| Now::from_tick(self.tick()))
+    }
+
+    /// Whether an entry in this state is visible by the last tick. Where there is none: false.
+    #[inline]
+    pub(crate) fn is_before_deadline(&self, state: State) -> bool {
+        state.inverted() < self.last.load()
+    }
+
+    /// A reading to judge this state by: [`ClockSource::now`], or a later one at which it is visible still.
     #[inline]
     pub(crate) fn reading_for(&self, state: State) -> Now {
-        if let Self::Monotonic { coarse, .. } = self
+        if let Source::Monotonic { coarse, .. } = &self.source
             && let Some(latest) = coarse.latest()
             && state.is_visible_at(latest)
         {
             return latest;
         }
-        self.exact()
+        self.late()
     }
 
-    /// The present, out of line: few lookups need it.
+    /// The same as `now`, out of line: few lookups come to it.
     #[cold]
     #[inline(never)]
-    fn exact(&self) -> Now {
+    fn late(&self) -> Now {
         self.now()
     }
 
@@ -366,16 +393,17 @@ impl ClockSource {
         match nanos(ttl) {
             0 if !planted!(passed_deadline_is_stored) => State::OVER,
             u64::MAX => State::NEVER,
-            ttl => self.now().plus(ttl),
+            ttl => Now::from_tick(self.tick()).plus(ttl),
         }
     }
 }
 
 impl fmt::Debug for ClockSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Monotonic { .. } => "Monotonic",
-            Self::Custom(_) => "Custom",
+        f.write_str(match self.source {
+            Source::Monotonic { .. } => "Monotonic",
+            Source::Tick(_) => "Tick",
+            Source::Custom(_) => "Custom",
         })
     }
 }

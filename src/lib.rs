@@ -1,6 +1,7 @@
 //! A concurrent hash map whose entries can expire.
 #![doc = include_str!("../docs/crate.md")]
 
+mod build_error;
 mod builder;
 mod clock;
 mod external;
@@ -15,8 +16,9 @@ mod stats;
 mod sweep;
 mod sync;
 
-pub use builder::{BuildError, Builder};
-pub use clock::{Clock, Deadline, ManualClock, MonotonicClock, Ttl};
+pub use build_error::BuildError;
+pub use builder::Builder;
+pub use clock::{Clock, Deadline, ManualClock, MonotonicClock, TickClock, Ttl};
 pub use iter::{Entries, Iter, Keys, Linked, Values};
 pub use listener::RemovalCause;
 pub use map::{TryReserveError, TtlMap};

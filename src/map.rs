@@ -13,7 +13,8 @@ use core::time::Duration;
 use equivalent::Equivalent;
 
 use crate::{
-    builder::{BuildError, Builder},
+    build_error::BuildError,
+    builder::Builder,
     clock::{ClockSource, Deadline},
     listener::Listener,
     pinned::Pinned,

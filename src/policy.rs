@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use arc_swap::ArcSwap;
 
 use crate::{
-    builder::{BuildError, check},
+    build_error::{BuildError, check},
     clock::nanos,
     raw::State,
     sync::{Ordering, SettingWord, per_thread},

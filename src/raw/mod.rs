@@ -57,7 +57,7 @@ mod upkeep;
 mod ops;
 
 pub(crate) use index::{Position, TOGETHER};
-pub(crate) use memory::pages::PageSize;
+pub(crate) use memory::{pages::PageSize, wiped::WipedWord};
 pub(crate) use ops::{
     compute::{Computed, Decision, Met},
     draft::Waiting,

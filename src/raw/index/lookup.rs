@@ -8,11 +8,8 @@ use crate::{
     raw::{
         memory::cache::bring,
         reclaim::guard::Guard,
-        slab::judge::Hit,
-        words::{
-            key::{SlotIndex, SplitKey},
-            state::{Now, State},
-        },
+        slab::judge::{Hit, Reading},
+        words::key::{SlotIndex, SplitKey},
     },
     sync::{order, planted},
 };
@@ -32,7 +29,7 @@ impl<T> Index<T> {
         &'g self,
         key: SplitKey,
         guard: &'g Guard,
-        reading: impl Fn(State) -> Now,
+        reading: impl Reading,
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
         answer: impl Fn(Hit<'g, T>) -> R,
     ) -> Result<Option<R>, E> {
@@ -63,7 +60,7 @@ impl<T> Index<T> {
         &'g self,
         key: SplitKey,
         guard: &'g Guard,
-        reading: impl Fn(State) -> Now,
+        reading: impl Reading,
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<Option<Hit<'g, T>>, E> {
         let View { array, mut line, mut presence } = self.view(key, guard);
@@ -91,13 +88,13 @@ impl<T> Index<T> {
         &'g self,
         keys: &[SplitKey],
         guard: &'g Guard,
-        reading: impl Fn(State) -> Now,
+        reading: impl Reading,
         mut is_match: impl FnMut(usize, &T) -> Result<bool, E>,
         mut tell: impl FnMut(Option<Hit<'g, T>>),
     ) -> Result<(), E> {
         self.bring_candidates(keys);
         for (i, key) in keys.iter().enumerate() {
-            tell(self.lookup(*key, guard, &reading, |entry| is_match(i, entry), |hit| hit)?);
+            tell(self.lookup(*key, guard, reading, |entry| is_match(i, entry), |hit| hit)?);
         }
         Ok(())
     }

@@ -55,9 +55,8 @@ fn get(table: &Entries, key: u32, guard: &Guard) -> Option<u32> {
 }
 
 fn get_at(place: SplitKey, table: &Entries, key: u32, guard: &Guard) -> Option<u32> {
-    let reading = |_| unreachable!("no entry has a deadline");
     let mut is_match = |(met, _): &(u32, u32)| Ok::<_, Infallible>(*met == key);
-    let Ok(hit) = table.index.lookup_whole(place, guard, &reading, &mut is_match);
+    let Ok(hit) = table.index.lookup_whole(place, guard, &table.clock, &mut is_match);
     hit.map(|hit| hit.entry().1)
 }
 

@@ -10,11 +10,8 @@ use super::{
 use crate::{
     raw::{
         reclaim::guard::Guard,
-        slab::judge::Hit,
-        words::{
-            key::{SlotIndex, SplitKey},
-            state::{Now, State},
-        },
+        slab::judge::{Hit, Reading},
+        words::key::{SlotIndex, SplitKey},
     },
     sync::planted,
 };
@@ -56,11 +53,11 @@ impl<T> Index<T> {
         &'g self,
         walk: &mut Position,
         guard: &'g Guard,
-        reading: impl Fn(State) -> Now,
+        reading: impl Reading,
     ) -> Option<Hit<'g, T>> {
         loop {
             while let Some(slot) = walk.slots.pop() {
-                let hit = self.slab.judge(self.slab.node(slot), guard, &reading, |hit| hit);
+                let hit = self.slab.judge(self.slab.node(slot), guard, reading, |hit| hit);
                 if hit.is_some() {
                     return hit;
                 }

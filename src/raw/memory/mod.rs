@@ -11,3 +11,5 @@ pub(in crate::raw) mod pages;
 #[allow(unsafe_code)] // overwrites emptied entries in debug builds
 pub(in crate::raw) mod poison;
 mod stretch;
+#[allow(unsafe_code)] // a word in a page of its own
+pub(in crate::raw) mod wiped;

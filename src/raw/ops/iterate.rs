@@ -14,8 +14,7 @@ use crate::{
 impl<T> Table<T> {
     /// Walks on to the next visible entry.
     pub(crate) fn next<'g>(&'g self, position: &mut Position, guard: &'g Guard) -> Option<&'g T> {
-        let reading = |state| self.clock.reading_for(state);
-        self.index.next_visible(position, guard, reading).map(Hit::entry)
+        self.index.next_visible(position, guard, &self.clock).map(Hit::entry)
     }
 
     /// The same with expired entries that are still named.
@@ -24,7 +23,7 @@ impl<T> Table<T> {
         position: &mut Position,
         guard: &'g Guard,
     ) -> Option<&'g T> {
-        self.index.next_visible(position, guard, |_| Now::BEFORE_ALL).map(Hit::entry)
+        self.index.next_visible(position, guard, Now::BEFORE_ALL).map(Hit::entry)
     }
 
     /// The same as `next`, with the entry's state and how long it has to live; one that ends meanwhile is passed over.
@@ -34,8 +33,7 @@ impl<T> Table<T> {
         guard: &'g Guard,
     ) -> Option<(&'g T, State, Ttl)> {
         loop {
-            let reading = |state| self.clock.reading_for(state);
-            let hit = self.index.next_visible(position, guard, reading)?;
+            let hit = self.index.next_visible(position, guard, &self.clock)?;
             // Renewed while the clock was read: the next reading may do. Three times at most.
             if let Some((state, ttl)) = (0..3).find_map(|_| self.time_left(&hit)) {
                 return Some((hit.entry(), state, ttl));

@@ -25,9 +25,9 @@ impl<T> Table<T> {
         let answer = |hit: Hit<'g, T>| answer(hit.entry());
         if planted!(clock_read_before_the_word) {
             let early = self.clock.now();
-            return self.index.lookup(key, guard, |_| early, is_match, answer);
+            return self.index.lookup(key, guard, early, is_match, answer);
         }
-        self.index.lookup(key, guard, |state| self.clock.reading_for(state), is_match, answer)
+        self.index.lookup(key, guard, &self.clock, is_match, answer)
     }
 
     /// The same for several keys, [`TOGETHER`](super::index::TOGETHER) at most, side by side; `tell` is given the answers in
@@ -40,8 +40,8 @@ impl<T> Table<T> {
         is_match: impl FnMut(usize, &T) -> Result<bool, E>,
         mut tell: impl FnMut(Option<&'g T>),
     ) -> Result<(), E> {
-        let reading = |state| self.clock.reading_for(state);
-        self.index.lookup_together(keys, guard, reading, is_match, |hit| tell(hit.map(Hit::entry)))
+        self.index
+            .lookup_together(keys, guard, &self.clock, is_match, |hit| tell(hit.map(Hit::entry)))
     }
 
     /// The visible entry of `key`, its state, and how long it has to live.
@@ -55,8 +55,7 @@ impl<T> Table<T> {
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<Option<(&'g T, State, Ttl)>, E> {
         loop {
-            let reading = |state| self.clock.reading_for(state);
-            let Some(hit) = self.index.lookup(key, guard, reading, &mut is_match, |hit| hit)?
+            let Some(hit) = self.index.lookup(key, guard, &self.clock, &mut is_match, |hit| hit)?
             else {
                 return Ok(None);
             };

@@ -29,8 +29,8 @@ impl<T> Table<T> {
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<Option<(&'g T, Freshness)>, E> {
         // Fresh: visible still if its deadline were so much earlier.
-        let reading = |state| self.clock.reading_for(state);
-        let Some(hit) = self.index.lookup(key, guard, reading, &mut is_match, |hit| hit)? else {
+        let Some(hit) = self.index.lookup(key, guard, &self.clock, &mut is_match, |hit| hit)?
+        else {
             return Ok(None);
         };
         let state = hit.state();

@@ -1,6 +1,7 @@
 //! How a reader judges an entry that it met: by its state word, and that of its replacement (DESIGN.md, section 4).
 
 use crate::{
+    clock::ClockSource,
     raw::{
         reclaim::guard::Guard,
         slab::{Slab, node::Node},
@@ -31,6 +32,38 @@ impl<'g, T> Hit<'g, T> {
     }
 }
 
+/// What an entry is judged by.
+pub(in crate::raw) trait Reading: Copy {
+    /// Whether an entry in this state is known to be visible without a reading.
+    fn is_before_deadline(self, state: State) -> bool;
+
+    /// A reading to judge this state by.
+    fn reading_for(self, state: State) -> Now;
+}
+
+impl Reading for &ClockSource {
+    #[inline]
+    fn is_before_deadline(self, state: State) -> bool {
+        self.is_before_deadline(state)
+    }
+
+    #[inline]
+    fn reading_for(self, state: State) -> Now {
+        self.reading_for(state)
+    }
+}
+
+/// The same reading for all.
+impl Reading for Now {
+    fn is_before_deadline(self, _: State) -> bool {
+        false
+    }
+
+    fn reading_for(self, _: State) -> Now {
+        self
+    }
+}
+
 /// What one node's state word tells a reader.
 enum Look {
     Visible,
@@ -42,21 +75,36 @@ impl<T> Slab<T> {
     /// Whether the entry that this node, named by a line, stands for is visible: itself, or its
     /// replacement.
     ///
-    /// In line: an entry without a deadline, or visible by the first reading; the rest apart from it.
+    /// In line: an entry without a deadline, or before it by a word that a thread keeps; the rest apart from it.
     #[inline(always)] // as `lookup`
     pub(in crate::raw) fn judge<'g, R>(
         &'g self,
         node: &'g Node<T>,
         guard: &'g Guard,
-        reading: impl Fn(State) -> Now,
+        reading: impl Reading,
         answer: impl Fn(Hit<'g, T>) -> R,
     ) -> Option<R> {
         // Acquire (O2): the fields of the slot that it may name.
         let state = node.state.load(order!(state_judged, Acquire));
-        if state.is_never() || !state.is_terminal() && state.is_visible_at(reading(state)) {
+        if state.is_never() || reading.is_before_deadline(state) {
             return Some(answer(Hit(node)));
         }
-        self.judge_rest(node, state, guard, reading).map(answer)
+        self.judge_mortal(node, state, guard, reading).map(answer)
+    }
+
+    /// The usual one with a deadline: visible by the first reading.
+    #[inline(never)]
+    fn judge_mortal<'g>(
+        &'g self,
+        node: &'g Node<T>,
+        state: State,
+        guard: &'g Guard,
+        reading: impl Reading,
+    ) -> Option<Hit<'g, T>> {
+        if !state.is_terminal() && state.is_visible_at(reading.reading_for(state)) {
+            return Some(Hit(node));
+        }
+        self.judge_rest(node, state, guard, reading)
     }
 
     /// Judges a node that was met in a state that is over, or was not found visible.
@@ -72,17 +120,17 @@ impl<T> Slab<T> {
         node: &'g Node<T>,
         state: State,
         _guard: &'g Guard,
-        reading: impl Fn(State) -> Now,
+        reading: impl Reading,
     ) -> Option<Hit<'g, T>> {
         let (met, life) = (node, node.life());
-        let node = match Self::look(node, state, &reading) {
+        let node = match Self::look(node, state, reading) {
             Look::Visible => node,
             Look::Expired => return None,
             Look::Over(state) => {
                 // Dead: no younger entry of this key was named while this one was.
                 let heir = self.heir(state)?;
                 // Acquire (O2): as above.
-                match Self::look(heir, heir.state.load(order!(heir_judged, Acquire)), &reading) {
+                match Self::look(heir, heir.state.load(order!(heir_judged, Acquire)), reading) {
                     Look::Visible => heir,
                     Look::Expired => return None,
                     Look::Over(state) => match state.destination() {
@@ -109,7 +157,7 @@ impl<T> Slab<T> {
     /// have been renewed or replaced in time, and never have been absent. A word found later than
     /// the reading twice is a renewal that goes on meanwhile.
     #[inline]
-    fn look(node: &Node<T>, mut state: State, reading: impl Fn(State) -> Now) -> Look {
+    fn look(node: &Node<T>, mut state: State, reading: impl Reading) -> Look {
         for _ in 0..2 {
             if state.is_never() {
                 return Look::Visible;
@@ -117,7 +165,7 @@ impl<T> Slab<T> {
             if state.is_terminal() {
                 return Look::Over(state);
             }
-            let reading = reading(state);
+            let reading = reading.reading_for(state);
             if state.is_visible_at(reading) {
                 return Look::Visible;
             }

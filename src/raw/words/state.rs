@@ -97,7 +97,7 @@ impl State {
 
     /// All bits turned over: the earlier the deadline, the larger; and small for "never".
     #[inline]
-    pub(in crate::raw) fn inverted(self) -> u64 {
+    pub(crate) fn inverted(self) -> u64 {
         !self.0
     }
 
@@ -146,6 +146,17 @@ impl Now {
     #[inline]
     pub(crate) fn from_tick(tick: u64) -> Self {
         Self((tick.min(State::MAX_TICK) + State::TICK_OFFSET) << 2 | State::FLAGS)
+    }
+
+    /// All bits turned over: not zero, as there is a last tick.
+    pub(crate) fn inverted(self) -> u64 {
+        !self.0
+    }
+
+    /// The reading whose [`Now::inverted`] this is; `None` for zero.
+    #[inline]
+    pub(crate) fn from_inverted(inverted: u64) -> Option<Self> {
+        (inverted != 0).then_some(Self(!inverted))
     }
 
     /// The state of an entry that is visible for `nanos` more. None at all, at any reading, means
