@@ -2,17 +2,17 @@
 # Claim: in cachebox's `TTLCache` a key that is overwritten gets a new deadline and keeps its old place in the queue.
 # The queue is no longer in the order of deadlines then, and both who rely on it go wrong:
 # - `expire()`, "removes all expired", stops at the first entry that lives, and expired ones behind it stay;
-# - an overwrite by a larger value that needs room evicts the oldest entry, which may be the one just written: the call
-#   returns without an error, the new value is within the limit, and the key is gone.
+# - an overwrite by a larger value that needs room evicts the oldest entry, which may be the one just written: the
+#   call returns without an error, the new value is within the limit, and the key is gone.
 #
-# The guess that was wrong: overwriting a key moves it to the end, as in cachetools' TTLCache, so that one queue serves
-# for both eviction and expiry; and what `insert` accepts can be read back.
+# The guess that was wrong: overwriting a key moves it to the end, as in cachetools' TTLCache, so that one queue
+# serves for both eviction and expiry; and what `insert` accepts can be read back.
 #
 # Why it matters: one key that is refreshed in time keeps the memory of all entries put in after it, whatever their
 # age. And a read after one's own write finds nothing.
 #
-# For our product: deadlines do not depend on an order of insertion here, and nothing is evicted. A test may hold it: one
-# entry renewed again and again at the front, many that expire behind it, one sweep, and only the one is left.
+# For our product: deadlines do not depend on an order of insertion here, and nothing is evicted. A test may hold it:
+# one entry renewed again and again at the front, many that expire behind it, one sweep, and only the one is left.
 set -euo pipefail
 
 dir=$(mktemp -d)

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Claim: coarsetime's `Duration::from_millis` takes what is left beyond whole seconds as 1/1024ths of a second. So
-# `from_millis(999)` is 975 ms, `from_millis(1)` is less than 1 ms and reads back as 0, and from 999 to 1000 the length
-# leaps by 24 ms. The conversion from `std::time::Duration` in the same crate is right.
+# `from_millis(999)` is 975 ms, `from_millis(1)` is less than 1 ms and reads back as 0, and from 999 to 1000 the
+# length leaps by 24 ms. The conversion from `std::time::Duration` in the same crate is right.
 #
-# The guess that was wrong: the type counts 2^-32ths of a second, so the error is below a nanosecond, and `from_millis`
-# agrees with `from(std::time::Duration::from_millis(..))`. "Approximate", in its docs, was taken to mean the clock.
+# The guess that was wrong: the type counts 2^-32ths of a second, so the error is below a nanosecond, and
+# `from_millis` agrees with `from(std::time::Duration::from_millis(..))`. "Approximate", in its docs, was taken to
+# mean the clock.
 #
 # Why it matters: a TTL or a window of less than a second is up to 2.4 % too short, and a test at "just before the
 # deadline" fails for a reason that is in neither the cache nor the clock. A TTL of 1 ms that is handed on by
 # `as_millis` is 0.
 #
-# For our product: TTLs are std's `Duration`, to the nanosecond. Where the guide speaks of clocks of the user's own, it
-# should say to convert coarsetime's by way of std's, from whole seconds or std durations only.
+# For our product: TTLs are std's `Duration`, to the nanosecond. Where the guide speaks of clocks of the user's own,
+# it should say to convert coarsetime's by way of std's, from whole seconds or std durations only.
 set -euo pipefail
 
 dir=$(mktemp -d)

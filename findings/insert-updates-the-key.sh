@@ -8,8 +8,8 @@
 # name, a key that carries more than it compares. What such a map lists then is the last spelling, not the first.
 #
 # For our product: `TtlMap::insert` replaces the key and says so; the Python class keeps the first key, as dict does,
-# and says so. The notes on moving name DashMap and std as keeping it; beside them it should say that papaya replaces it,
-# whatever its docs promise, so that nobody who comes from papaya looks for a difference there.
+# and says so. The notes on moving name DashMap and std as keeping it; beside them it should say that papaya replaces
+# it, whatever its docs promise, so that nobody who comes from papaya looks for a difference there.
 set -euo pipefail
 
 dir=$(mktemp -d)

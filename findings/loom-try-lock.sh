@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Claim: a loom model in which one thread locks and unlocks a `Mutex`, and another calls `try_lock`, has no execution in
-# which `try_lock` fails. The same with `RwLock` and `try_read`. A lock written by hand from an `AtomicBool` fails in one
-# execution, and shuttle finds the failure, too. So a model passes whose `try_lock().unwrap()` panics in real life.
+# Claim: a loom model in which one thread locks and unlocks a `Mutex`, and another calls `try_lock`, has no execution
+# in which `try_lock` fails. The same with `RwLock` and `try_read`. A lock written by hand from an `AtomicBool` fails
+# in one execution, and shuttle finds the failure, too. So a model passes whose `try_lock().unwrap()` panics in real
+# life.
 #
 # The guess that was wrong: loom runs every order of the operations on its types, and an unlock is one of them, so the
 # order lock, `try_lock`, unlock is among them. (An unlock is no point at which loom switches threads.)

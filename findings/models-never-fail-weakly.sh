@@ -2,16 +2,16 @@
 # Claim: neither loom nor shuttle ever lets `compare_exchange_weak` fail on its own. In both it is the strong one. The
 # docs of shuttle's say that it may fail spuriously.
 #
-# The guess that was wrong: that is what the call has in the models for. A spurious failure is one more branch, and both
-# are made for finding the branches that hardware seldom takes.
+# The guess that was wrong: that is what the call has in the models for. A spurious failure is one more branch, and
+# both are made for finding the branches that hardware seldom takes.
 #
-# Why it matters: x86 has no spurious failure either, so code that is tested there and in models has never once run that
-# path. The typical fault is code that takes any failure of the weak call for "another thread was there": it passes
-# every model and fails on ARM.
+# Why it matters: x86 has no spurious failure either, so code that is tested there and in models has never once run
+# that path. The typical fault is code that takes any failure of the weak call for "another thread was there": it
+# passes every model and fails on ARM.
 #
 # For our product: it has two weak calls (src/raw/retire.rs and src/raw/blocks.rs) and all models see them as strong.
-# Either src/sync.rs lets them fail at times in models, with a planted bug that shows it, or DESIGN.md, section 10, names
-# this among what the ladder leaves open.
+# Either src/sync.rs lets them fail at times in models, with a planted bug that shows it, or DESIGN.md, section 10,
+# names this among what the ladder leaves open.
 set -euo pipefail
 
 dir=$(mktemp -d)

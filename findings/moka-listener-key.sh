@@ -9,8 +9,8 @@
 # version, or an interned string beside the part that is compared. A listener that frees what hangs on the key frees
 # that of the new key, which is in use, and leaks that of the old.
 #
-# For our product: `insert` replaces the key here as well. So the listener must be given the old key with the old
-# value; a test should use keys that are equal and not the same. The notes for those who come from moka may say so.
+# For our product: `insert` replaces the key here as well, and the listener is given the old key with the old value.
+# Keep a test with keys that are equal and not the same, and say it in the notes for those who come from moka.
 set -euo pipefail
 
 dir=$(mktemp -d)

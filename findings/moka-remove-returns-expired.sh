@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Claim: in moka, `remove` returns the value of an entry that has expired. A `get` of the same key has just said that
-# nothing is there. `and_compute_with` does both in one call: its closure is shown no entry, and if it then asks for
-# a removal, the result is `Removed` with the expired value.
+# nothing is there. `and_compute_with` does both in one call: its closure is shown no entry, and if it then asks for a
+# removal, the result is `Removed` with the expired value.
 #
 # The guess that was wrong: what `get` does not see, `remove` does not return, so `remove` gives `None`, and the
 # closure that was shown `None` gets `StillNone`.
@@ -11,7 +11,7 @@
 # then needed no more; whoever moves to it needs one.
 #
 # For our product: an expired entry is absent for every operation, `remove` and `compute` too. Say so beside the two
-# calls in the table of moka, and keep a test for it.
+# calls in the table of moka, and keep a test for it (also of `compute` that asks for a removal).
 set -euo pipefail
 
 dir=$(mktemp -d)

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Claim: quick_cache calls `Lifecycle::on_evict` with each value that an insert or a `replace` puts another in the place
-# of, in a cache that is nearly empty. No argument tells it from an eviction. What leaves by `remove`, `retain` or
-# `clear` is told to nobody.
+# Claim: quick_cache calls `Lifecycle::on_evict` with each value that an insert or a `replace` puts another in the
+# place of, in a cache that is nearly empty. No argument tells it from an eviction. What leaves by `remove`, `retain`
+# or `clear` is told to nobody.
 #
-# The guess that was wrong: the hook is for evictions, as its docs say in one line ("evicted" there means evicted). The
-# hook beside it, `before_evict`, says in so many words that replacing a value does not call it, and the two seem a pair.
+# The guess that was wrong: the hook is for evictions, as its docs say in one line ("evicted" there means evicted).
+# The hook beside it, `before_evict`, says in so many words that replacing a value does not call it, and the two seem
+# a pair.
 #
 # Why it matters: a count of evictions by this hook grows with each update, so a cache that is updated much looks too
 # small. A hook that deletes a file named by the key deletes that of the value just written.

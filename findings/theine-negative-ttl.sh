@@ -2,14 +2,15 @@
 # Claim: theine (Python) stores an entry for ever if its TTL is negative. The docs of `set` say that a negative value
 # panics; it is zero that raises. The same docs say that less than a second is rounded up to one; it is not.
 #
-# The guess that was wrong: by the docs, an exception. Without them: an entry that has expired already, as in cachetools
-# and diskcache.
+# The guess that was wrong: by the docs, an exception. Without them: an entry that has expired already, as in
+# cachetools and diskcache.
 #
 # Why it matters: a TTL is often a difference, the token's end less now. For a token that is just over it is negative,
 # and the one entry that must not be served is then the one that never leaves.
 #
-# For our product: a TTL is a `Duration` in Rust and cannot be negative. The Python class takes numbers: a negative one
-# must raise or mean "expired", never "no TTL"; test it, with zero and with a timedelta.
+# For our product: a TTL is a `Duration` in Rust and cannot be negative, and the Python class raises on negative
+# numbers and timedeltas, which its tests hold. Nothing to do but to say it to those who come from theine: code that
+# relied on the entry being stored gets an exception.
 set -euo pipefail
 
 dir=$(mktemp -d)
