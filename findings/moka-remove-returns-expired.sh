@@ -6,9 +6,9 @@
 # The guess that was wrong: what `get` does not see, `remove` does not return, so `remove` gives `None`, and the
 # closure that was shown `None` gets `StillNone`.
 #
-# Why it matters: code that takes a one-time token or a lock by `remove` accepts it after its end, for as long as
-# moka's upkeep has not come by. Whoever moves from such a library may have a check of the time in the value, which is
-# then needed no more; whoever moves to it needs one.
+# Why it matters: code that takes what is there by `remove` is handed a stale value, for as long as moka's upkeep has not
+# come by. Whoever moves from such a library may have a check of the time in the value, which is then needed no more;
+# whoever moves to it needs one.
 #
 # For our product: an expired entry is absent for every operation, `remove` and `compute` too. Say so beside the two
 # calls in the table of moka, and keep a test for it (also of `compute` that asks for a removal).
@@ -33,7 +33,7 @@ use std::{process::exit, thread, time::Duration};
 /// A cache with one entry that has expired. Its upkeep has had no call in which to find that out.
 fn expired() -> Cache<&'static str, u32> {
     let cache = Cache::builder().time_to_live(Duration::from_millis(1)).build();
-    cache.insert("token", 7);
+    cache.insert("key", 7);
     thread::sleep(Duration::from_millis(20)); // or longer
     cache
 }
@@ -43,12 +43,12 @@ fn main() {
     let (mut removed, mut computed) = (None, None);
     for _ in 0..20 {
         let cache = expired();
-        assert_eq!(cache.get("token"), None, "expired, so not readable");
-        removed = removed.or(cache.remove("token"));
+        assert_eq!(cache.get("key"), None, "expired, so not readable");
+        removed = removed.or(cache.remove("key"));
 
         let cache = expired();
         let mut shown = Some(0);
-        let result = cache.entry("token").and_compute_with(|entry| {
+        let result = cache.entry("key").and_compute_with(|entry| {
             shown = entry.map(|entry| entry.into_value());
             Op::Remove
         });
