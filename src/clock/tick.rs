@@ -12,7 +12,7 @@ use super::{Clock, MonotonicClock};
 use crate::{
     build_error::{BuildError, check},
     raw::{Now, WipedWord},
-    sync::{Ordering, ProcessBox, thread},
+    sync::{Ordering, ProcessBox, SettingWord, thread},
 };
 
 /// The system's monotonic clock, read ahead: a thread of its own puts the time into a word every millisecond, or as
@@ -118,10 +118,14 @@ impl TickClock {
     /// One with a thread, if the system starts one.
     fn started(tick: Duration) -> Self {
         let ticker = Arc::new(Ticker { word: WipedWord::new(), tick, process: process::id() });
-        if ticker.word.writable().is_some() {
+        if let Some(word) = ticker.word.writable() {
+            // Before anybody judges by it: what was judged by the exact time must not be judged by an earlier one then.
+            set(word);
             let kept = Arc::downgrade(&ticker);
-            // If there is none, the word stays zero.
-            _ = thread::Builder::new().name("evanesce-tick".into()).spawn(move || keep(&kept));
+            let thread = thread::Builder::new().name("evanesce-tick".into());
+            if thread.spawn(move || keep(&kept)).is_err() {
+                word.store(0, Ordering::Relaxed);
+            }
         }
         Self(ticker)
     }
@@ -135,15 +139,17 @@ impl TickClock {
 /// What the thread does, until all clones are gone.
 fn keep(kept: &Weak<Ticker>) {
     while let Some(ticker) = kept.upgrade() {
-        let now = Now::from_tick(MonotonicClock.now());
-        if let Some(word) = ticker.word.writable() {
-            // Relaxed: it is all there is to know.
-            word.store(now.inverted(), Ordering::Relaxed);
-        }
+        ticker.word.writable().into_iter().for_each(set);
         let tick = ticker.tick;
         drop(ticker);
         thread::park_timeout(tick);
     }
+}
+
+/// Puts the time into a word. One thread at a time, so it never goes back.
+fn set(word: &SettingWord) {
+    // Relaxed: it is all there is to know.
+    word.store(Now::from_tick(MonotonicClock.now()).inverted(), Ordering::Relaxed);
 }
 
 impl Clock for TickClock {
