@@ -6,7 +6,7 @@
 
 use std::{hint::black_box, time::Duration};
 
-use evanesce::{Budget, ManualClock, Pinned, TtlMap};
+use evanesce::{Budget, ManualClock, Pinned, TickClock, TtlMap};
 use foldhash::fast::FixedState;
 use gungraun::{
     Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main,
@@ -18,9 +18,9 @@ type Pin = Pinned<'static, u64, u64, FixedState>;
 const ENTRIES: u64 = 10_000;
 const OPERATIONS: u64 = 1_000;
 
-/// A full map on the system's clock, for `'static`, so that making a pin is not counted.
-fn pinned(ttl: Option<Duration>) -> Pin {
-    let map: &'static Map = Box::leak(Box::new(Map::with_hasher(FixedState::with_seed(7))));
+/// A full map, for `'static`, so that making a pin is not counted.
+fn pinned(map: Map, ttl: Option<Duration>) -> Pin {
+    let map: &'static Map = Box::leak(Box::new(map));
     let mut pinned = map.pin();
     for key in 0..ENTRIES {
         pinned.repin();
@@ -32,12 +32,21 @@ fn pinned(ttl: Option<Duration>) -> Pin {
     pinned
 }
 
+fn on_the_default_clock() -> Map {
+    Map::with_hasher(FixedState::with_seed(7))
+}
+
 fn immortal() -> Pin {
-    pinned(None)
+    pinned(on_the_default_clock(), None)
 }
 
 fn mortal() -> Pin {
-    pinned(Some(Duration::from_secs(3600)))
+    pinned(on_the_default_clock(), Some(Duration::from_secs(3600)))
+}
+
+fn mortal_by_ticks() -> Pin {
+    let options = TtlMap::builder().hasher(FixedState::with_seed(7)).clock(TickClock::shared());
+    pinned(options.build().expect("valid options"), Some(Duration::from_secs(3600)))
 }
 
 /// A map whose entries are all due, or none of them.
@@ -60,56 +69,62 @@ fn limited(instructions: u64) -> LibraryBenchmarkConfig {
     config
 }
 
-#[library_benchmark(config = limited(66_100))]
+#[library_benchmark(config = limited(62_800))]
 #[bench::of_1000(setup = immortal)]
 fn get_hit(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(n * 9))));
 }
 
-#[library_benchmark(config = limited(53_800))]
+#[library_benchmark(config = limited(48_300))]
 #[bench::of_1000(setup = immortal)]
 fn get_miss(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(ENTRIES + n))));
 }
 
-#[library_benchmark(config = limited(161_800))]
+#[library_benchmark(config = limited(133_200))]
 #[bench::of_1000(setup = mortal)]
 fn get_hit_with_deadline(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(n * 9))));
 }
 
-#[library_benchmark(config = limited(394_200))]
+#[library_benchmark(config = limited(68_000))]
+#[bench::of_1000(setup = mortal_by_ticks)]
+fn get_hit_with_deadline_by_ticks(pinned: Pin) {
+    (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(n * 9))));
+}
+
+#[library_benchmark(config = limited(389_900))]
 #[bench::of_1000(setup = immortal)]
 fn insert(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.insert(ENTRIES + n, n)));
 }
 
-#[library_benchmark(config = limited(424_700))]
+#[library_benchmark(config = limited(425_700))]
 #[bench::of_1000(setup = immortal)]
 fn overwrite(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.insert(n * 9, n)));
 }
 
-#[library_benchmark(config = limited(578_500))]
+#[library_benchmark(config = limited(566_200))]
 #[bench::of_1000(setup = immortal)]
 fn update(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.update(n * 9, |value| value + 1)));
 }
 
-#[library_benchmark(config = limited(386_300))]
+#[library_benchmark(config = limited(360_800))]
 #[bench::of_1000(setup = immortal)]
 fn remove(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.remove(&(n * 9))));
 }
 
-#[library_benchmark(config = limited(6_200))]
+#[library_benchmark(config = limited(6_400))]
 #[bench::of_10000(args = (false), setup = on_a_manual_clock)]
 fn sweep_with_nothing_due(map: Map) -> Map {
     map.sweep(Budget::full_pass());
     map
 }
 
-#[library_benchmark(config = limited(5_297_300))]
+#[library_benchmark(config = limited(5_461_400))]
 #[bench::of_10000(args = (true), setup = on_a_manual_clock)]
 fn sweep_with_all_due(map: Map) -> Map {
     map.sweep(Budget::full_pass());
@@ -118,8 +133,8 @@ fn sweep_with_all_due(map: Map) -> Map {
 
 library_benchmark_group!(
     name = operations;
-    benchmarks = get_hit, get_miss, get_hit_with_deadline, insert, overwrite, update, remove,
-        sweep_with_nothing_due, sweep_with_all_due
+    benchmarks = get_hit, get_miss, get_hit_with_deadline, get_hit_with_deadline_by_ticks, insert,
+        overwrite, update, remove, sweep_with_nothing_due, sweep_with_all_due
 );
 
 main!(library_benchmark_groups = operations);

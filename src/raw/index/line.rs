@@ -162,6 +162,20 @@ impl Cells {
     }
 }
 
+impl Cells {
+    /// The first one.
+    #[inline]
+    pub(super) fn first(&self) -> Option<u32> {
+        (self.0 != 0).then(|| self.0.trailing_zeros())
+    }
+
+    /// Those behind the first. Apart from it, for a lookup that found its entry does not need them.
+    #[inline]
+    pub(super) fn rest(self) -> Self {
+        Self(self.0 & self.0.wrapping_sub(1))
+    }
+}
+
 impl Iterator for Cells {
     type Item = u32;
 

@@ -36,7 +36,8 @@ impl<T> Index<T> {
         // SAFETY: the root, under the guard.
         let line: &Line = unsafe { self.lines.root().line_of(key) };
         let presence = line.presence();
-        for number in line.candidates(presence, Fingerprint::of(key)) {
+        let mut candidates = line.candidates(presence, Fingerprint::of(key));
+        while let Some(number) = candidates.first() {
             // Acquire: the entry. A cell without a mark is one whose targets are not born, also in a frozen line.
             let Some(slot) = line.cell(number).load(order!(lookup_cell, Acquire)).plain() else {
                 return self.lookup_whole(key, guard, reading, is_match).map(|hit| hit.map(answer));
@@ -46,6 +47,7 @@ impl<T> Index<T> {
             if is_match(unsafe { node.entry() })? {
                 return Ok(self.slab.judge(node, guard, reading, answer));
             }
+            candidates = candidates.rest();
         }
         if presence.is_more() {
             return self.lookup_whole(key, guard, reading, is_match).map(|hit| hit.map(answer));

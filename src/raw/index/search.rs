@@ -153,7 +153,8 @@ impl<T> Index<T> {
             return self.find_whole(key, turn, is_match);
         }
         let fingerprint = Fingerprint::of(key);
-        for number in line.candidates(presence, fingerprint) {
+        let mut candidates = line.candidates(presence, fingerprint);
+        while let Some(number) = candidates.first() {
             // Acquire: the entry.
             let cell = line.cell(number).load(order!(find_cell, Acquire));
             let Some(slot) = cell.plain() else { return self.find_whole(key, turn, is_match) };
@@ -165,6 +166,7 @@ impl<T> Index<T> {
             if is_match(unsafe { located.node.entry() })? {
                 return Ok(Found::At(located));
             }
+            candidates = candidates.rest();
         }
         Ok(Found::Gap(Gap { array, line, presence, fingerprint }))
     }
