@@ -239,8 +239,10 @@ state_lost    nothing is followed from it: it keeps the clock reading behind it 
 heir_judged   nothing is followed from it: it keeps the clock reading behind it (O7)
 hit_state     nothing is followed from it: it keeps the clock reading behind it (O7)
 retain_state  nothing is followed from it: it keeps the clock reading behind it (O7)
-old_put       an array that is freed too soon is no race that a model sees: its memory is gone with it
-old_taken     an array that is freed too soon is no race that a model sees: its memory is gone with it
+old_put/release an array that is freed too soon is no race that a model sees: its memory is gone with it
+old_put/acquire a hint that is lost costs memory until a sweep comes
+old_taken/acquire an array that is freed too soon is no race that a model sees: its memory is gone with it
+old_taken/release a hint that is lost costs memory until a sweep comes
 ticket_drawn/acquire  two arrays would have to be left at once, by two threads that stall: argued (section 6)
 ticket_drawn/release  two arrays would have to be left at once, by two threads that stall: argued (section 6)
 shares_done     who sees the last share done by it must not have done one: a longer model than loom ends

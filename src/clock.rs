@@ -388,6 +388,15 @@ impl ClockSource {
         self.now()
     }
 
+    /// How long an entry that is visible by `now` has to live: by the exact time, where that is another, and not zero.
+    pub(crate) fn left_of(&self, state: State, now: Now) -> Duration {
+        let exact = match &self.source {
+            Source::Tick(clock) => Now::from_tick(clock.now()),
+            _ => now,
+        };
+        state.remaining(exact).max(Duration::from_nanos(1))
+    }
+
     /// The state of an entry that lives for `ttl` from now. No reading for one that saturates, or of zero.
     pub(crate) fn state_after(&self, ttl: Duration) -> State {
         match nanos(ttl) {

@@ -204,3 +204,36 @@ fn an_entry_expires_on_time_on_the_system_clock() {
         }
     });
 }
+
+#[test]
+fn several_keys_with_deadlines_take_one_reading() {
+    let clock = Counted(ManualClock::new(), Arc::default());
+    let map = TtlMap::<u64, u64>::builder().sweep_per_write(0).clock(clock.clone());
+    let map = map.build().expect("valid options");
+    let pinned = map.pin();
+    for key in 0..15 {
+        pinned.insert_with_ttl(key, key, ns(10 + key));
+    }
+    pinned.insert(15, 15);
+    let keys: [u64; 16] = std::array::from_fn(|n| n as u64);
+    let readings = |expected: u64| {
+        let before = clock.1.load(Relaxed);
+        let found = pinned.get_many(keys.each_ref());
+        assert_eq!(clock.1.load(Relaxed) - before, expected);
+        found.map(|value| value.copied())
+    };
+    assert_eq!(readings(1), keys.map(Some));
+    // Replaced in place, and renewed: no more.
+    pinned.insert_with_ttl(3, 3, ns(20));
+    pinned.set_ttl(&4, ns(30));
+    assert_eq!(readings(1), keys.map(Some));
+    // One has expired: it alone is looked at again, and an expired one takes a reading to be met and one to be told.
+    clock.0.advance(ns(10));
+    let mut expected = keys.map(Some);
+    expected[0] = None;
+    assert_eq!(readings(3), expected);
+    clock.0.advance(ns(100));
+    assert_eq!(readings(31), std::array::from_fn(|n| (n == 15).then_some(15)));
+    map.clear();
+    assert_eq!(readings(0), [None; 16]);
+}

@@ -27,7 +27,8 @@ use crate::{
 /// The delay is mostly some tens of microseconds, and has no bound: where all processors are busy it is what the
 /// scheduler makes of it, and after the process was stopped (`SIGSTOP`, a debugger, a frozen container) the first lookups
 /// may come before the thread. So do not use it where an entry must not be seen after its deadline: a revoked
-/// permission, a lease, a lock, a limit that somebody is billed by.
+/// permission, a lease, a lock, a limit that somebody is billed by. An entry that is given a deadline which has passed is
+/// seen until the next tick as well, and a sweep removes what has expired by the last one.
 ///
 /// # The thread
 ///

@@ -178,8 +178,8 @@ impl Root {
         list: &AtomicPtr<Array>,
         first: *mut Array,
     ) -> Result<(), *mut Array> {
-        // Release: the link and the ticket.
-        let put = order!(old_put, Release);
+        // Release: the link and the ticket. Acquire: the store of the hint by who took the list before.
+        let put = order!(old_put, AcqRel);
         list.compare_exchange(first, self.0, put, Ordering::Relaxed).map(drop)
     }
 

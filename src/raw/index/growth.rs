@@ -238,8 +238,9 @@ impl Lines {
         }
         // First: a ticket that comes meanwhile is not to be lost.
         self.plan.oldest.store(u64::MAX, Ordering::Relaxed);
-        // Takes all: so nobody else looks at one that is freed. Acquire: their links and tickets.
-        let mut next = Root::from_list(old.swap(ptr::null_mut(), order!(old_taken, Acquire)));
+        // Takes all: so nobody else looks at one that is freed. Acquire: their links and tickets. Release: whoever puts
+        // one there behind it lowers the hint behind the store above.
+        let mut next = Root::from_list(old.swap(ptr::null_mut(), order!(old_taken, AcqRel)));
         let mut done = false;
         while let Some(root) = next {
             // SAFETY: taken off the list, so it is ours.

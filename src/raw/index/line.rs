@@ -136,7 +136,7 @@ impl Presence {
         if planted!(publications_not_counted) {
             return self;
         }
-        Self(self.0 & !Self::COUNT | (self.0 + (1 << Self::COUNT_SHIFT)) & Self::COUNT)
+        Self(self.0 & !Self::COUNT | self.0.wrapping_add(1 << Self::COUNT_SHIFT) & Self::COUNT)
     }
 
     /// With an overflow line behind it, or another than before.
@@ -506,6 +506,8 @@ mod tests {
     fn the_count_comes_round_within_its_bits() {
         let last = Presence(Presence::BORN.0 | Presence::COUNT);
         assert_eq!(last.counted(), Presence::BORN);
+        let full = (5..8).fold(last, |presence, cell| presence.with(cell, Fingerprint(0xFF)));
+        assert_eq!(full.counted().0, full.0 & !Presence::COUNT);
     }
 
     #[test]

@@ -4,12 +4,19 @@ use super::{
     Index,
     line::{Cell, Fingerprint, Line, Presence},
 };
+use core::cell;
+
+use smallvec::SmallVec;
+
 use crate::{
     raw::{
         memory::cache::bring,
         reclaim::guard::Guard,
-        slab::judge::{Hit, Reading},
-        words::key::{SlotIndex, SplitKey},
+        slab::judge::{Hit, Later, Reading},
+        words::{
+            key::{SlotIndex, SplitKey},
+            state::State,
+        },
     },
     sync::{order, planted},
 };
@@ -84,8 +91,9 @@ impl<T> Index<T> {
 
     /// Looks up to [`TOGETHER`] keys up, and tells what it found in their order.
     ///
-    /// First all lines, then their cells, then the nodes are brought into the cache, so the misses of all keys
-    /// overlap, which those of one lookup cannot. Then each is looked up by itself, right for an instant of its own.
+    /// First all lines, then the nodes are brought into the cache, so the misses of all keys overlap, which those of one
+    /// lookup cannot. Then each is looked up by itself. One reading of the clock, behind all their states, judges those
+    /// with a deadline; where it does not find one visible, that is looked up anew, with a reading of its own.
     pub(in crate::raw) fn lookup_together<'g, E>(
         &'g self,
         keys: &[SplitKey],
@@ -95,8 +103,24 @@ impl<T> Index<T> {
         mut tell: impl FnMut(Option<Hit<'g, T>>),
     ) -> Result<(), E> {
         self.bring_candidates(keys);
+        let met = &cell::Cell::new(State::NEVER);
+        let mut hits = SmallVec::<[_; TOGETHER]>::new();
+        let mut first = State::NEVER;
         for (i, key) in keys.iter().enumerate() {
-            tell(self.lookup(*key, guard, reading, |entry| is_match(i, entry), |hit| hit)?);
+            met.set(State::NEVER);
+            let later = Later { reading, met };
+            let hit = self.lookup(*key, guard, later, |entry| is_match(i, entry), |hit| hit)?;
+            first = first.earlier(met.get());
+            hits.push((hit, met.get()));
+        }
+        let visible = (!first.is_never()).then(|| reading.reading_for(first));
+        for (i, (hit, state)) in hits.into_iter().enumerate() {
+            let is_judged = hit.is_none() || visible.is_none_or(|now| state.is_visible_at(now));
+            tell(if is_judged {
+                hit
+            } else {
+                self.lookup(keys[i], guard, reading, |entry| is_match(i, entry), |hit| hit)?
+            });
         }
         Ok(())
     }

@@ -37,6 +37,7 @@ impl<'g> Gap<'g> {
         let presence = if planted!(published_from_another_look) {
             let presence = self.line.presence();
             if presence.is_more() || presence.has(number) {
+                reserved.keep(self.line, number);
                 return false;
             }
             presence

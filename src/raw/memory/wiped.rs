@@ -72,6 +72,12 @@ mod imp {
         pub(super) fn new() -> Option<Self> {
             let mut page = MmapMut::map_anon(size_of::<SettingWord>()).ok()?;
             let start = page.as_mut_ptr();
+            // Some emulators say yes to any advice. It is refused for what does not begin a page.
+            // SAFETY: ours, and nothing is in it.
+            let lied = unsafe { madvise(start.wrapping_add(1).cast(), 1, Advice::LinuxWipeOnFork) };
+            if lied.is_ok() {
+                return None;
+            }
             // SAFETY: the page is ours alone, and stays as it is in this process.
             let wiped = unsafe { madvise(start.cast(), page.len(), Advice::LinuxWipeOnFork) };
             wiped.ok()?;

@@ -30,7 +30,7 @@ impl<T> Table<T> {
         self.index.lookup(key, guard, &self.clock, is_match, answer)
     }
 
-    /// The same for several keys, [`TOGETHER`](super::index::TOGETHER) at most, side by side; `tell` is given the answers in
+    /// The same for several keys, [`TOGETHER`](crate::raw::TOGETHER) at most, side by side; `tell` is given the answers in
     /// their order.
     #[inline]
     pub(crate) fn get_together<'g, E>(
@@ -74,6 +74,6 @@ impl<T> Table<T> {
         }
         let reading = self.clock.now();
         (state.is_visible_at(reading) && hit.is_still(state))
-            .then(|| (state, Ttl::Remaining(state.remaining(reading))))
+            .then(|| (state, Ttl::Remaining(self.clock.left_of(state, reading))))
     }
 }

@@ -181,8 +181,8 @@ impl Limbo {
     }
 
     /// Hands over all batches, however full, and begins a grace period behind them: when it is over, they are on the ready
-    /// stack. `None` while such a one goes on already: each costs the collector 2 kB until it is over, so a thread that
-    /// stays pinned must not meet more than one a map.
+    /// stack. `None` while such a one goes on already: each costs the collector 2 kB until it is over, so where a thread
+    /// stays pinned there must not be many. (One more for each array that is switched while a sweep stalls in here.)
     pub(in crate::raw) fn begin_grace(&self, turn: &mut Turn<'_>) -> Option<u64> {
         let before = self.ready.of_sweep.load(Ordering::Relaxed);
         if !self.is_past(before) && !planted!(notes_pile_up) {

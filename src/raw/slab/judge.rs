@@ -1,5 +1,7 @@
 //! How a reader judges an entry that it met: by its state word, and that of its replacement (DESIGN.md, section 4).
 
+use core::cell::Cell;
+
 use crate::{
     clock::ClockSource,
     raw::{
@@ -64,6 +66,32 @@ impl Reading for Now {
     }
 }
 
+/// Puts the judgement of an entry with a deadline off: it passes for visible, and `met` is told the state it was in. That
+/// of a replacement is not put off.
+#[derive(Clone, Copy)]
+pub(in crate::raw) struct Later<'a, R> {
+    pub(in crate::raw) reading: R,
+    pub(in crate::raw) met: &'a Cell<State>,
+}
+
+impl<R: Reading> Reading for Later<'_, R> {
+    #[inline]
+    fn is_before_deadline(self, state: State) -> bool {
+        if self.reading.is_before_deadline(state) {
+            return true;
+        }
+        let is_put_off = !state.is_terminal();
+        if is_put_off {
+            self.met.set(state);
+        }
+        is_put_off
+    }
+
+    fn reading_for(self, state: State) -> Now {
+        self.reading.reading_for(state)
+    }
+}
+
 /// What one node's state word tells a reader.
 enum Look {
     Visible,
@@ -92,7 +120,7 @@ impl<T> Slab<T> {
         self.judge_mortal(node, state, guard, reading).map(answer)
     }
 
-    /// The usual one with a deadline: visible by the first reading.
+    /// The usual ones with a deadline: visible, or expired, by the first reading; as in `look`.
     #[inline(never)]
     fn judge_mortal<'g>(
         &'g self,
@@ -101,13 +129,21 @@ impl<T> Slab<T> {
         guard: &'g Guard,
         reading: impl Reading,
     ) -> Option<Hit<'g, T>> {
-        if !state.is_terminal() && state.is_visible_at(reading.reading_for(state)) {
-            return Some(Hit(node));
+        let mut state = state;
+        if !state.is_terminal() {
+            let now = reading.reading_for(state);
+            if state.is_visible_at(now) {
+                return Some(Hit(node));
+            }
+            state = reload(node);
+            if state.is_due_at(now) || planted!(absence_not_confirmed) {
+                return None;
+            }
         }
         self.judge_rest(node, state, guard, reading)
     }
 
-    /// Judges a node that was met in a state that is over, or was not found visible.
+    /// Judges a node that was met in a state that is over, or was changed while it was judged.
     ///
     /// One step to a replacement is enough. A line named the node at an instant of this lookup; its
     /// replacement was named only after that, was replaced in turn only after that, and by a
@@ -123,14 +159,14 @@ impl<T> Slab<T> {
         reading: impl Reading,
     ) -> Option<Hit<'g, T>> {
         let (met, life) = (node, node.life());
-        let node = match Self::look(node, state, reading) {
+        let node = match Self::look(node, state, reading, 1) {
             Look::Visible => node,
             Look::Expired => return None,
             Look::Over(state) => {
                 // Dead: no younger entry of this key was named while this one was.
                 let heir = self.heir(state)?;
                 // Acquire (O2): as above.
-                match Self::look(heir, heir.state.load(order!(heir_judged, Acquire)), reading) {
+                match Self::look(heir, heir.state.load(order!(heir_judged, Acquire)), reading, 2) {
                     Look::Visible => heir,
                     Look::Expired => return None,
                     Look::Over(state) => match state.destination() {
@@ -150,15 +186,15 @@ impl<T> Slab<T> {
         state.destination().map(|(slot, _)| self.node(slot))
     }
 
-    /// Looks at a state word, loaded by the caller, until it gives an answer: three times at most.
+    /// Looks at a state word, loaded by the caller, until it gives an answer: so many times more at most.
     ///
     /// The word comes first and the clock after it. "Visible" is final. "Expired" is an answer only
     /// if the word, loaded again, is past its deadline by the same reading: otherwise the entry may
     /// have been renewed or replaced in time, and never have been absent. A word found later than
     /// the reading twice is a renewal that goes on meanwhile.
     #[inline]
-    fn look(node: &Node<T>, mut state: State, reading: impl Reading) -> Look {
-        for _ in 0..2 {
+    fn look(node: &Node<T>, mut state: State, reading: impl Reading, times: u32) -> Look {
+        for _ in 0..times {
             if state.is_never() {
                 return Look::Visible;
             }

@@ -85,7 +85,8 @@ impl<T> Table<T> {
             guard.flush();
             let has_passed = grace.is_some_and(|ticket| limbo.is_past(ticket));
             let reclaimed = self.reclaim_due(batches, turn);
-            batches -= reclaimed;
+            // It may take more: what others owe.
+            batches = batches.saturating_sub(reclaimed);
             if batches == 0 || has_passed {
                 return;
             }
@@ -200,7 +201,7 @@ impl<T> Table<T> {
         let Index { lines, limbo, stripes, .. } = &self.index;
         lines.give_back_due(limbo);
         let is_small = lines.capacity() <= SMALL_CAPACITY;
-        let is_first = writes < WRITES_PER_LOOK_WHEN_SMALL && !writes.is_power_of_two();
+        let is_first = (1..WRITES_PER_LOOK_WHEN_SMALL).contains(&writes) && !writes.is_power_of_two();
         if is_first || !is_small && !writes.is_multiple_of(WRITES_PER_LOOK) {
             return;
         }

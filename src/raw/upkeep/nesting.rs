@@ -3,7 +3,7 @@
 //!
 //! Each kind of upkeep of a map goes on once a thread, and of a few maps at a time. So it nests to a limit, however
 //! maps write to each other. Who is refused leaves it: reclaiming to whoever may next
-//! ([`Limbo::owe`](super::retire::Limbo::owe)), sweeping to the sweep that goes on.
+//! ([`Limbo::owe`](crate::raw::reclaim::limbo::Limbo::owe)), sweeping to the sweep that goes on.
 
 use core::cell::Cell;
 
