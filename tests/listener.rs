@@ -6,7 +6,7 @@ mod common;
 use common::nesting::{counted, deepest, on_a_small_stack};
 use common::sites::boom;
 use common::{assert_slots_accounted, builder, exclusive, ns};
-use evanesce::{Budget, Builder, ManualClock, Operation, RemovalCause, TtlMap};
+use evanesce::{Budget, Builder, Compute, ManualClock, Operation, RemovalCause, TtlMap};
 use std::cell::RefCell;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -271,10 +271,10 @@ impl Hash for Spelled {
     }
 }
 
+type Endings<K, V> = mpsc::Receiver<(K, V, RemovalCause)>;
+
 /// A map on a clock that is set by hand, of which writes do not sweep, and what its listener was told.
-fn told_on_a_clock<K, V>(
-    options: Builder<K, V>,
-) -> (TtlMap<K, V>, ManualClock, mpsc::Receiver<(K, V, RemovalCause)>)
+fn told_on_a_clock<K, V>(options: Builder<K, V>) -> (TtlMap<K, V>, ManualClock, Endings<K, V>)
 where
     K: Copy + Send + Sync + 'static,
     V: Copy + Send + Sync + 'static,
@@ -348,15 +348,20 @@ fn an_expired_entry_is_told_as_expired_whoever_set_its_deadline_and_whoever_meet
         let passes: [Act; 4] = [
             |map, key| assert_eq!(map.pin().remove(&key), None),
             |map, key| assert_eq!(map.pin().remove_if(&key, |_, _| true), None),
-            |map, key| _ = map.pin().compute(key, |_| Operation::Remove),
-            |map, key| _ = map.pin().update(key, |_| 2),
+            |map, key| {
+                let pin = map.pin();
+                assert_eq!(pin.compute(key, |_| Operation::Remove), Compute::Unchanged(None));
+            },
+            |map, key| assert_eq!(map.pin().update(key, |_| 2), None),
         ];
         for (n, put) in puts.into_iter().enumerate() {
             for (m, meet) in meets.into_iter().enumerate() {
                 let (map, clock, told) = told_on_a_clock(builder().time_to_live(ns(100)));
                 put(&map, 7);
                 clock.advance(ns(100));
-                passes.iter().for_each(|pass| pass(&map, 7));
+                for pass in passes {
+                    pass(&map, 7);
+                }
                 assert_eq!(told.try_recv().ok(), None, "put {n}: told by what finds nothing");
                 meet(&map, 7);
                 let heard: Vec<_> = told.try_iter().collect();
