@@ -2,7 +2,8 @@
 //!
 //! It shows readers that hold a pin for as long as they run and renew it between requests
 //! ([`Pinned::repin`](evanesce::Pinned::repin)); rules that are swapped whole under them; and overrides that expire
-//! (`insert_with_ttl`), or are kept after all (`persist`). The clock is set by hand.
+//! (`insert_with_ttl`), or are kept after all (`persist`). A program runs it on a
+//! [`TickClock`](evanesce::TickClock); here the clock is set by hand.
 //!
 //! ```text
 //! $ cargo run --release --example flags
@@ -22,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use evanesce::{ManualClock, Pinned, TtlMap};
+use evanesce::{Builder, ManualClock, Pinned, TickClock, TtlMap};
 
 /// Whom a flag is on for. A reader sees one rule or another, never half of each: it is one value, put at once.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,6 +44,13 @@ pub(crate) enum Layer {
 /// The names of flags are in the program's text, so a key is copied and no lookup allocates.
 pub(crate) type Flag = &'static str;
 pub(crate) type Table = TtlMap<(Layer, Flag), Rule>;
+
+/// Options for a table. Flags are read for each request, so an override should cost no look at the system's clock: on a
+/// [`TickClock`] it costs a load. An override may then hold a tick longer than it was told to, which harms nobody; where
+/// it must end at once, [`Flags::end_override`] ends it.
+pub(crate) fn table() -> Builder<(Layer, Flag), Rule> {
+    Table::builder().clock(TickClock::shared())
+}
 
 pub(crate) struct Flags {
     pub(crate) table: Table,
@@ -125,7 +133,8 @@ fn serve(flags: &Flags, start: &Barrier, stop: &AtomicBool) -> u64 {
 fn main() -> Result<(), evanesce::BuildError> {
     const MINUTE: Duration = Duration::from_secs(60);
     let clock = ManualClock::new();
-    let flags = Flags::new(Table::builder().clock(clock.clone()).build()?);
+    // Ten minutes are to pass at once: so by hand, in the place of the table's own clock.
+    let flags = Flags::new(table().clock(clock.clone()).build()?);
     let rule = |version, percent, why: &str| Rule { version, percent, why: why.to_owned() };
     let show = |what: &str| {
         let reader = flags.reader();

@@ -167,9 +167,9 @@ impl<K, V, S> Builder<K, V, S> {
         self
     }
 
-    /// Sets the clock. Default: [`MonotonicClock`](crate::MonotonicClock). A map with another never asks the system
-    /// for the time (but for [`Budget::time`](crate::Budget::time)), so it works where
-    /// [`Instant`](std::time::Instant) does not.
+    /// Sets the clock. Default: [`MonotonicClock`](crate::MonotonicClock). With another the map asks the system for the
+    /// time only where that clock does, as [`TickClock`](crate::TickClock) does (and for
+    /// [`Budget::time`](crate::Budget::time)); so it works where [`Instant`](std::time::Instant) does not.
     ///
     /// # Examples
     ///

@@ -289,8 +289,8 @@ impl Add<Duration> for Deadline {
 }
 
 impl From<Instant> for Deadline {
-    /// The same point on a [`MonotonicClock`]; it means nothing on another clock. An instant from
-    /// before the clock's origin has passed.
+    /// The same point on a [`MonotonicClock`] or a [`TickClock`]; it means nothing on another clock. An instant
+    /// from before the clock's origin has passed.
     fn from(at: Instant) -> Self {
         Self(nanos(at.saturating_duration_since(MonotonicClock::origin().0)))
     }

@@ -13,7 +13,8 @@ use crate::sync::{per_thread, planted};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum RemovalCause {
-    /// Its deadline had passed: found by a sweep, or by a write that put another entry in its place.
+    /// Its deadline had passed: found by a sweep, by [`clear`](crate::TtlMap::clear), or by a write that put another
+    /// entry in its place.
     Expired,
     /// It was removed, by [`remove`](crate::Pinned::remove) and its kin, [`clear`](crate::TtlMap::clear) or
     /// [`retain`](crate::TtlMap::retain).

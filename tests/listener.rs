@@ -1,14 +1,16 @@
-//! A listener may call its map, or another: it is not called within itself, and is told of each end once.
+//! A listener may call its map, or another: it is not called within itself, and is told of each end once, with the
+//! pair that ended and the cause.
 
 mod common;
 
 use common::nesting::{counted, deepest, on_a_small_stack};
 use common::sites::boom;
 use common::{assert_slots_accounted, builder, exclusive, ns};
-use evanesce::{Budget, ManualClock, RemovalCause, TtlMap};
+use evanesce::{Budget, Builder, Compute, ManualClock, Operation, RemovalCause, TtlMap};
 use std::cell::RefCell;
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak, mpsc};
 use std::thread;
 
 type Map = TtlMap<u64, u64>;
@@ -248,5 +250,123 @@ fn the_end_of_a_thread_may_tell_a_listener() {
         thread::spawn(ends).join().expect("no panic");
         told.assert_each_once();
         assert_eq!(map.len(), 1_000);
+    });
+}
+
+/// A key that carries a word which is not compared.
+#[derive(Clone, Copy, Debug)]
+struct Spelled(u64, &'static str);
+
+impl PartialEq for Spelled {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Spelled {}
+
+impl Hash for Spelled {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+type Endings<K, V> = mpsc::Receiver<(K, V, RemovalCause)>;
+
+/// A map on a clock that is set by hand, of which writes do not sweep, and what its listener was told.
+fn told_on_a_clock<K, V>(options: Builder<K, V>) -> (TtlMap<K, V>, ManualClock, Endings<K, V>)
+where
+    K: Copy + Send + Sync + 'static,
+    V: Copy + Send + Sync + 'static,
+{
+    let (clock, (tell, told)) = (ManualClock::new(), mpsc::channel());
+    let options = options
+        .clock(clock.clone())
+        .sweep_per_write(0)
+        .eviction_listener(move |key, value, cause| _ = tell.send((*key, *value, cause)));
+    (options.build().expect("valid options"), clock, told)
+}
+
+/// Each write that puts an equal key that is not the same. moka's listener gets the old value with the new key
+/// (findings/moka-listener-key.sh), so that what hangs on the old one is lost.
+#[test]
+fn where_an_equal_key_takes_its_place_the_old_key_is_told() {
+    exclusive(|| {
+        use RemovalCause::{Expired, Explicit, Replaced};
+        type Write = fn(&TtlMap<Spelled, u64>, Spelled);
+        let writes: [Write; 6] = [
+            |map, key| _ = map.pin().insert(key, 2),
+            |map, key| _ = map.pin().insert_with_ttl(key, 2, ns(100)),
+            |map, key| _ = map.pin().compute(key, |_| Operation::Insert(2)),
+            |map, key| _ = map.pin().update(key, |_| 2),
+            |map, key| _ = map.pin().update_or_insert_with(key, |_| 2, || 2),
+            |map, key| _ = map.pin().replace_if(key, 2, |_| true),
+        ];
+        let tuple = |(key, value, cause): (Spelled, u64, _)| (key.1, value, cause);
+        for (n, write) in writes.into_iter().enumerate() {
+            let (map, clock, told) = told_on_a_clock(builder());
+            let heard = || told.try_iter().map(tuple).collect::<Vec<_>>();
+            map.insert(Spelled(1, "old"), 1);
+            write(&map, Spelled(1, "new"));
+            assert_eq!(heard(), [("old", 1, Replaced)], "write {n}");
+            // What is looked up by is not told, but the key that is there.
+            assert!(map.remove(&Spelled(1, "asked")));
+            assert_eq!(heard(), [("new", 2, Explicit)], "write {n}");
+            map.insert_with_ttl(Spelled(1, "old"), 1, ns(1));
+            clock.advance(ns(1));
+            write(&map, Spelled(1, "new"));
+            map.sweep(Budget::full_pass());
+            assert_eq!(heard(), [("old", 1, Expired)], "write {n}");
+        }
+    });
+}
+
+/// In moka the cause hangs on how the deadline was set (findings/moka-expiry-says-replaced.sh).
+#[test]
+fn an_expired_entry_is_told_as_expired_whoever_set_its_deadline_and_whoever_meets_it() {
+    exclusive(|| {
+        type Act = fn(&Map, u64);
+        let puts: [Act; 4] = [
+            |map, key| _ = map.insert(key, 1), // the map's default
+            |map, key| _ = map.insert_with_ttl(key, 1, ns(100)),
+            |map, key| _ = map.pin().insert_with_deadline(key, 1, map.now() + ns(100)),
+            |map, key| {
+                let pin = map.pin();
+                pin.insert_with_ttl(key, 1, ns(200));
+                assert!(pin.set_ttl(&key, ns(100)));
+            },
+        ];
+        let meets: [Act; 6] = [
+            |map, key| _ = map.insert(key, 2),
+            |map, key| assert_eq!(map.pin().try_insert(key, 2), Ok(&2)),
+            |map, key| _ = map.pin().compute(key, |_| Operation::Insert(2)),
+            |map, key| _ = map.pin().get_or_insert_with(key, || 2),
+            |map, _| map.clear(),
+            |map, _| _ = map.sweep(Budget::full_pass()),
+        ];
+        // These find no entry and end none.
+        let passes: [Act; 4] = [
+            |map, key| assert_eq!(map.pin().remove(&key), None),
+            |map, key| assert_eq!(map.pin().remove_if(&key, |_, _| true), None),
+            |map, key| {
+                let pin = map.pin();
+                assert_eq!(pin.compute(key, |_| Operation::Remove), Compute::Unchanged(None));
+            },
+            |map, key| assert_eq!(map.pin().update(key, |_| 2), None),
+        ];
+        for (n, put) in puts.into_iter().enumerate() {
+            for (m, meet) in meets.into_iter().enumerate() {
+                let (map, clock, told) = told_on_a_clock(builder().time_to_live(ns(100)));
+                put(&map, 7);
+                clock.advance(ns(100));
+                for pass in passes {
+                    pass(&map, 7);
+                }
+                assert_eq!(told.try_recv().ok(), None, "put {n}: told by what finds nothing");
+                meet(&map, 7);
+                let heard: Vec<_> = told.try_iter().collect();
+                assert_eq!(heard, [(7, 1, RemovalCause::Expired)], "put {n}, met by {m}");
+            }
+        }
     });
 }

@@ -55,6 +55,39 @@ fn full_pass_removes_all_that_is_due_and_reports_the_longest_lag() {
     });
 }
 
+/// Deadlines are in no queue. In cachebox an overwritten key keeps its place in one, and all behind it wait
+/// (findings/cachebox-ttl-queue.sh).
+#[test]
+fn a_first_entry_that_is_overwritten_or_renewed_holds_back_none_behind_it() {
+    type Keep = fn(&TtlMap<u64, u64>);
+    let keeps: [Keep; 6] = [
+        |map| _ = map.insert_with_ttl(0, 1, ns(100)),
+        |map| _ = map.insert(0, 1), // for good
+        |map| assert!(map.pin().set_ttl(&0, ns(100))),
+        |map| assert!(map.pin().extend_ttl(&0, ns(100))),
+        |map| assert!(map.pin().persist(&0)),
+        |map| {
+            let pin = map.pin();
+            assert!(pin.set_ttl(&0, ns(100)) && pin.update(0, |value| value + 1).is_some());
+        },
+    ];
+    exclusive(move || {
+        for (n, keep) in keeps.into_iter().enumerate() {
+            for others in [1, 63, 64, 1000] {
+                let (map, clock) = unswept();
+                (0..=others).for_each(|key| _ = map.insert_with_ttl(key, 0, ns(10)));
+                for _ in 0..5 {
+                    keep(&map);
+                }
+                clock.advance(ns(10));
+                let report = map.sweep(Budget::full_pass());
+                assert_eq!(report.removed as u64, others, "keep {n}: {report:?}");
+                assert_eq!((map.len(), map.contains_key(&0)), (1, true), "keep {n}");
+            }
+        }
+    });
+}
+
 #[test]
 fn sweeps_of_n_entries_examine_no_more_and_get_round() {
     exclusive(|| {

@@ -3,7 +3,7 @@
 //! It shows a map that async handlers share, which hold no pin over an `.await`; renewal by
 //! [`Pinned::set_ttl`](evanesce::Pinned::set_ttl) on use; and a [`Sweeper`](evanesce::Sweeper) that clears
 //! abandoned sessions away. As it stands it is its own client, on the loopback, with a clock set by hand. With
-//! `--serve` it goes on by the system's clock until it is stopped; `--port N` listens at that port.
+//! `--serve` it goes on by a [`TickClock`](evanesce::TickClock) until it is stopped; `--port N` listens at that port.
 //!
 //! ```text
 //! $ cargo run --release --example sessions

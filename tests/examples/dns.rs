@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use evanesce::ManualClock;
 
-use crate::examples::dns::{Answer, Cache, Kind, Record, Resolver};
+use crate::examples::dns::{Answer, Kind, Record, Resolver, cache};
 use crate::{NANOSECOND, SECOND, nearly, prints_its_sample};
 
 /// A resolver whose upstream knows one record, and counts how often it is asked.
@@ -24,7 +24,7 @@ impl World {
     }
 
     fn resolver(&self) -> Resolver<impl Fn(&str, Kind) -> Record> {
-        let cache = Cache::builder().clock(self.clock.clone()).build().expect("valid options");
+        let cache = cache().clock(self.clock.clone()).build().expect("valid options");
         Resolver::new(cache, |_: &str, _| {
             self.asked.set(self.asked.get() + 1);
             self.clock.advance(self.takes.get());

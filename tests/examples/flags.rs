@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use evanesce::{Budget, ManualClock};
 
-use crate::examples::flags::{Flags, Rule, Table};
+use crate::examples::flags::{Flags, Rule, table};
 use crate::{NANOSECOND, PATIENCE, SECOND, in_time, nearly, on_a_clock, prints_its_sample};
 
 fn flags() -> (Flags, ManualClock) {
-    let (table, clock) = on_a_clock(Table::builder());
+    let (table, clock) = on_a_clock(table());
     (Flags::new(table), clock)
 }
 
@@ -64,7 +64,7 @@ fn an_override_that_has_ended_cannot_be_kept() {
 
 #[test]
 fn a_published_rule_stays_although_the_table_has_a_default_ttl() {
-    let (table, clock) = on_a_clock(Table::builder().time_to_live(SECOND));
+    let (table, clock) = on_a_clock(table().time_to_live(SECOND));
     let flags = Flags::new(table);
     flags.publish("flag", rule(1, 100));
     clock.advance(1_000_000 * SECOND);
