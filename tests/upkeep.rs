@@ -177,3 +177,37 @@ fn drops_that_sweep_do_not_nest() {
         assert_eq!((deepest(), map.len()), (1, 0));
     });
 }
+
+/// A value whose drop writes to its map.
+struct Writes(Weak<TtlMap<u64, Writes>>);
+
+impl Drop for Writes {
+    fn drop(&mut self) {
+        if let Some(map) = self.0.upgrade() {
+            map.insert(0, Self(Weak::new()));
+        }
+    }
+}
+
+/// Each batch has one slot in a map of so few. What a `Drop` may not reclaim itself is reclaimed beside what the sweep came
+/// for, and once that was subtracted from a budget that had less.
+#[test]
+fn a_sweep_that_reclaims_what_others_owe_goes_on() {
+    exclusive(|| {
+        let map: Arc<TtlMap<u64, Writes>> =
+            Arc::new(builder().max_slots(100).sweep_per_write(0).build().expect("valid options"));
+        for sweep in [Budget::entries(1), Budget::full_pass()] {
+            let held = map.pin();
+            for key in 1..40 {
+                map.insert(key, Writes(Arc::downgrade(&map)));
+                map.remove(&key);
+            }
+            drop(held);
+            for _ in 0..20 {
+                map.sweep(sweep);
+            }
+            settle(&map);
+            assert_eq!((map.len(), map.stats().pending_reclaim), (1, 0));
+        }
+    });
+}

@@ -1,8 +1,7 @@
 //! The shape of lines at rest, checked. For tests and models only.
 
 use super::{Index, line::Line};
-use crate::{
-    raw::words::key::SplitKey,raw::reclaim::guard::Guard, sync::Ordering};
+use crate::{raw::reclaim::guard::Guard, raw::words::key::SplitKey, sync::Ordering};
 
 impl<T> Index<T> {
     /// Panics if a cell names a slot and is not present: nobody would get it back; or one of a key of another line.
@@ -15,7 +14,8 @@ impl<T> Index<T> {
                 let presence = line.presence();
                 for number in presence.cells() {
                     let cell = line.cell(number).load(Ordering::Relaxed);
-                    let slot = cell.slot().unwrap_or_else(|| unreachable!("a present cell names one"));
+                    let slot =
+                        cell.slot().unwrap_or_else(|| unreachable!("a present cell names one"));
                     let key = SplitKey::of_node(self.slab.key(slot));
                     assert_eq!(root.index_of(key), index, "{slot:?} is in the line of another key");
                 }

@@ -201,7 +201,8 @@ impl<T> Table<T> {
         let Index { lines, limbo, stripes, .. } = &self.index;
         lines.give_back_due(limbo);
         let is_small = lines.capacity() <= SMALL_CAPACITY;
-        let is_first = (1..WRITES_PER_LOOK_WHEN_SMALL).contains(&writes) && !writes.is_power_of_two();
+        let is_first =
+            (1..WRITES_PER_LOOK_WHEN_SMALL).contains(&writes) && !writes.is_power_of_two();
         if is_first || !is_small && !writes.is_multiple_of(WRITES_PER_LOOK) {
             return;
         }
