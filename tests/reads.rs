@@ -220,7 +220,7 @@ fn several_keys_with_deadlines_take_one_reading() {
         let before = clock.1.load(Relaxed);
         let found = pinned.get_many(keys.each_ref());
         assert_eq!(clock.1.load(Relaxed) - before, expected);
-        found.map(|value| value.copied())
+        found.map(Option::<&u64>::copied)
     };
     assert_eq!(readings(1), keys.map(Some));
     // Replaced in place, and renewed: no more.

@@ -115,7 +115,7 @@ impl Lines {
     pub(in crate::raw) fn is_busy(&self, _guard: &Guard) -> bool {
         // SAFETY: the root, under the guard.
         let next = unsafe { self.root().next() };
-        next.is_some() || !self.plan.old.load(Ordering::Relaxed).is_null()
+        next.is_some() || self.has_old()
     }
 
     /// Whether entries are being moved: then there is a share for a write.
@@ -219,6 +219,11 @@ impl Lines {
             }
         }
         self.plan.oldest.fetch_min(ticket, Ordering::Relaxed);
+    }
+
+    /// Whether an old array waits, for its grace period or for the rest of its memory to go back.
+    pub(in crate::raw) fn has_old(&self) -> bool {
+        !self.plan.old.load(Ordering::Relaxed).is_null()
     }
 
     /// Gives a piece of an old array back if the time of one has come, as far as is known.

@@ -209,6 +209,10 @@ impl<T> Table<T> {
         let entries = stripes.entries();
         lines.grow(entries, WRITES_PER_LOOK_WHEN_SMALL, turn.guard);
         if writes.is_multiple_of(WRITES_PER_LOOK) && !MODEL {
+            if lines.has_old() {
+                // Where nothing else is retired, nobody else lets the collector go on.
+                turn.guard.flush();
+            }
             limbo.seal_idle((writes / WRITES_PER_LOOK) as usize, turn);
             if writes.is_multiple_of(WRITES_PER_TRIM) {
                 self.trim_some(entries, turn);
