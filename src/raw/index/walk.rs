@@ -17,10 +17,10 @@ use crate::{
 };
 
 /// Slots that a walk brings into the cache side by side: those of some lines, until there are about so many.
-const SLOTS_AT_ONCE: usize = 48;
+const SLOTS_AT_ONCE: usize = 80;
 
 /// The slots of some lines; in place, but for those of long chains.
-type Slots = SmallVec<[SlotIndex; 64]>;
+type Slots = SmallVec<[SlotIndex; 96]>;
 
 /// Some neighbouring keys, by their upper halves: those of a line of an array that was the root once.
 #[derive(Clone, Copy)]
