@@ -46,7 +46,7 @@ pub(super) fn measure(run: &Run) -> Result<Results, Stop> {
 
     let brief = filled_by(&maps, middle, |name| driven(name, Way::Briefly))?;
     let all: Vec<u64> = keys(0..middle);
-    row.case(BRIEF_CASE, &brief, &draws(middle), &all, OF_BRIEF)?;
+    row.case("hit, 100k, deadline near", &brief, &draws(middle), &all, OF_BRIEF)?;
     drop(brief);
 
     let many = filled_by(&maps, n, |name| driven(name, Way::Many))?;
@@ -64,8 +64,6 @@ pub(super) fn measure(run: &Run) -> Result<Results, Stop> {
     row.case("String, Zipf, one thread", &filled(&maps, n)?, &texts, &[], OF_1M)?;
     Ok(vec![("R5", row.measured)])
 }
-
-const BRIEF_CASE: &str = "hit, 100k, deadline near";
 
 /// The row as far as it is measured.
 struct Row<'a> {
@@ -119,11 +117,11 @@ impl<'a> Row<'a> {
 }
 
 const NOTES: [&str; 4] = [
-    "In brackets, the ratio is that of evanesce+ttl. `extra` is what the first needs more than evanesce, which has \
-     no deadlines, in the same round.",
+    "In brackets is the ratio of evanesce+ttl to a peer. `extra` is how many nanoseconds one of ours takes more than \
+     evanesce, which has no deadlines, in the same round.",
     "`+ttl` judges by the exact time (evanesce only where the coarse one does not do), `+ticks` by a word that a \
-     thread sets every millisecond: evanesce's `TickClock`, or quanta's `Upkeep`. moka has a `time_to_live`; papaya \
-     and dashmap keep the deadline in the value.",
+     thread sets every millisecond: evanesce's `TickClock`, or quanta's `Upkeep`. Both threads run in all passes. \
+     moka has a `time_to_live`; papaya and dashmap keep the deadline in the value.",
     "Deadlines are an hour away. In the case of near ones those of ours are so near that the exact time must be read, \
      and all entries are put again before each pass; what a peer does is the same however near they are.",
     "In `get_many` ours are asked for many keys at once, the others one by one. The clock reading is one \
