@@ -264,15 +264,17 @@ impl Case {
     }
 }
 
-/// Whether an entrant is neither ours nor the limit without synchronisation nor an idle thread.
+/// Whether an entrant is a map of others, and not the limit without synchronisation.
 fn is_peer(entrant: &str) -> bool {
-    !is_ours(entrant) && ![STD, IDLE, PUBLISHED].contains(&entrant)
+    !is_ours(entrant) && ![STD, IDLE, CLOCK, PUBLISHED].contains(&entrant)
 }
 
 /// The entrant that is a figure of the origin's description, from another machine.
 pub(crate) const PUBLISHED: &str = "published, on another machine";
 /// The entrant that only reads the clock.
 pub(crate) const IDLE: &str = "idle thread";
+/// The figure that is one reading of the clock.
+pub(crate) const CLOCK: &str = "clock reading";
 
 impl Curve {
     pub(crate) fn new(chart: &str, entrant: &str, points: Vec<[f64; 2]>) -> Self {

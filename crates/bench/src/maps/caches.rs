@@ -2,14 +2,16 @@
 //!
 //! * `quick_cache`: `get`, which marks the entry as used; `peek` would not, but a cache that is only
 //!   peeked at is none.
-//! * moka: `get`, `insert`, `remove` of the synchronous cache, without a limit of entries.
+//! * moka: `get`, `insert`, `remove` of the synchronous cache, without a limit of entries. With
+//!   deadlines, by its `time_to_live`.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use quick_cache::sync::DefaultLifecycle;
 use quick_cache::{OptionsBuilder, UnitWeighter};
 
-use super::{Hasher, Map, Peer, Reader, Writer, hasher};
+use super::{HOUR, Hasher, Map, Peer, Reader, Writer, hasher};
 use crate::keys::Key;
 
 /// Of each weight 1: more than any row puts.
@@ -29,6 +31,11 @@ pub(super) fn quick_cache<K: Key>() -> Box<dyn Peer<K>> {
 
 pub(super) fn moka<K: Key>() -> Box<dyn Peer<K>> {
     Box::new(moka::sync::Cache::<K, u64>::builder().build_with_hasher(hasher()))
+}
+
+pub(super) fn moka_ttl<K: Key>() -> Box<dyn Peer<K>> {
+    let builder = moka::sync::Cache::<K, u64>::builder().time_to_live(Duration::from_secs(HOUR));
+    Box::new(builder.build_with_hasher(hasher()))
 }
 
 type QuickCache<K> = quick_cache::sync::Cache<K, u64, UnitWeighter, Hasher>;

@@ -12,6 +12,7 @@ mod caches;
 mod evanesce;
 mod expiring;
 mod peers;
+mod stored;
 mod walks;
 
 use std::hint::black_box;
@@ -33,9 +34,11 @@ pub(crate) const RENEW: usize = 64;
 pub(crate) const EVANESCE: &str = "evanesce";
 /// evanesce with a deadline, an hour away, on each entry.
 pub(crate) const EVANESCE_TTL: &str = "evanesce+ttl";
+/// The same, but the time is a word that a thread sets every millisecond.
+pub(crate) const EVANESCE_TICKS: &str = "evanesce+ticks";
 /// evanesce, asked for [`MANY`] keys at once.
 pub(crate) const EVANESCE_MANY: &str = "evanesce get_many";
-/// The older build of the same three, where there is one.
+/// The older build of these (it has no `+ticks`), where there is one.
 pub(crate) const BEFORE: &str = "before";
 pub(crate) const BEFORE_TTL: &str = "before+ttl";
 pub(crate) const BEFORE_MANY: &str = "before get_many";
@@ -47,11 +50,34 @@ pub(crate) const QUICK_CACHE: &str = "quick_cache";
 pub(crate) const MOKA: &str = "moka";
 pub(crate) const RW_LOCK: &str = "RwLock<HashMap>";
 pub(crate) const ARC_SWAP: &str = "ArcSwap<HashMap>";
+/// Peers with a deadline, an hour away, on each entry; each lookup reads the exact time.
+pub(crate) const PAPAYA_TTL: &str = "papaya+ttl";
+pub(crate) const DASHMAP_TTL: &str = "dashmap+ttl";
+pub(crate) const MOKA_TTL: &str = "moka+ttl";
+/// The same, but the time is a word that a thread sets every millisecond.
+pub(crate) const PAPAYA_TICKS: &str = "papaya+ticks";
+pub(crate) const DASHMAP_TICKS: &str = "dashmap+ticks";
 /// Not synchronised: the limit, not a peer.
 pub(crate) const STD: &str = "std HashMap";
 
 /// How many keys `get_many` is given at once.
 pub(crate) const MANY: usize = 16;
+
+/// The seconds to a deadline that shall not come in any run.
+const HOUR: u64 = 3_600;
+/// The seconds to one that does not come in a pass, but is so near that evanesce's default clock is read exactly.
+pub(crate) const BRIEF: u64 = 3;
+
+/// How a map of ours is driven.
+#[derive(Clone, Copy)]
+pub(crate) enum Way {
+    /// Asked for one key at a time. Deadlines, where there are some, are an hour away.
+    Usual,
+    /// Asked for [`MANY`] keys at once.
+    Many,
+    /// Deadlines are [`BRIEF`] seconds away.
+    Briefly,
+}
 
 /// Those that take part where maps are read.
 pub(crate) fn read() -> Vec<&'static str> {
@@ -98,21 +124,35 @@ pub(crate) fn is_ours(entrant: &str) -> bool {
 /// An empty map to which no capacity was given.
 pub(crate) fn new<K: Key>(name: &str) -> Box<dyn Peer<K>> {
     match name {
-        EVANESCE => evanesce::entrants::plain(),
-        EVANESCE_TTL => evanesce::entrants::with_ttl(),
-        EVANESCE_MANY => evanesce::entrants::many(),
+        EVANESCE_MANY => driven(EVANESCE, Way::Many),
+        BEFORE_MANY => driven(BEFORE, Way::Many),
+        _ => driven(name, Way::Usual),
+    }
+}
+
+/// The same, driven in this way if it is ours.
+pub(crate) fn driven<K: Key>(name: &str, way: Way) -> Box<dyn Peer<K>> {
+    use self::evanesce::{entrants, ticking};
+
+    match name {
+        EVANESCE => entrants::immortal(entrants::fresh(), way),
+        EVANESCE_TTL => entrants::mortal(entrants::fresh(), way),
+        EVANESCE_TICKS => entrants::mortal(ticking(), way),
         #[cfg(feature = "before")]
-        BEFORE => before::entrants::plain(),
+        BEFORE => before::entrants::immortal(before::entrants::fresh(), way),
         #[cfg(feature = "before")]
-        BEFORE_TTL => before::entrants::with_ttl(),
-        #[cfg(feature = "before")]
-        BEFORE_MANY => before::entrants::many(),
-        PAPAYA => peers::papaya(),
-        DASHMAP => peers::dashmap(),
+        BEFORE_TTL => before::entrants::mortal(before::entrants::fresh(), way),
+        PAPAYA => peers::papaya::<K, u64>(),
+        PAPAYA_TTL => peers::papaya::<K, (u64, Instant)>(),
+        PAPAYA_TICKS => peers::papaya::<K, (u64, quanta::Instant)>(),
+        DASHMAP => peers::dashmap::<K, u64>(),
+        DASHMAP_TTL => peers::dashmap::<K, (u64, Instant)>(),
+        DASHMAP_TICKS => peers::dashmap::<K, (u64, quanta::Instant)>(),
         SCC_MAP => peers::scc_map(),
         SCC_INDEX => peers::scc_index(),
         QUICK_CACHE => caches::quick_cache(),
         MOKA => caches::moka(),
+        MOKA_TTL => caches::moka_ttl(),
         RW_LOCK => peers::rw_lock(),
         ARC_SWAP => peers::arc_swap(),
         STD => peers::std(),

@@ -1,7 +1,7 @@
 //! The peers that are maps, each driven in the fastest way its documentation gives.
 //!
 //! * papaya: one pin for a batch; `insert` and `remove` through it.
-//! * dashmap: `get`, whose guard lives for the copy of the value.
+//! * dashmap: `get`, whose guard lives for the copy of what is kept, and not for a look at the time.
 //! * scc `HashMap`: `read_sync` and `upsert_sync`. scc `HashIndex`: `peek` under one held guard, which
 //!   takes no lock; a write is an `entry_sync`, since there is no upsert.
 //! * `RwLock<HashMap>`: the lock of std, taken once an operation.
@@ -9,6 +9,8 @@
 //!   held `Guard` would be faster, but never see a write). A write copies the map, so a batch is one
 //!   write, and the map takes part only where maps are read.
 //! * std: a lock taken once a **batch**: nothing is synchronised within it.
+//!
+//! papaya and dashmap keep the number alone, or with its deadline: `stored.rs` says how.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -18,15 +20,16 @@ use arc_swap::{ArcSwap, Cache};
 use dashmap::DashMap;
 use scc::hash_index::Entry;
 
+use super::stored::Stored;
 use super::{Hasher, Map, Peer, Reader, Writer, hasher};
 use crate::keys::Key;
 
-pub(super) fn papaya<K: Key>() -> Box<dyn Peer<K>> {
-    Box::new(papaya::HashMap::<K, u64, _>::with_hasher(hasher()))
+pub(super) fn papaya<K: Key, V: Stored>() -> Box<dyn Peer<K>> {
+    Box::new(PapayaMap::<K, V>::with_hasher(hasher()))
 }
 
-pub(super) fn dashmap<K: Key>() -> Box<dyn Peer<K>> {
-    Box::new(DashMap::<K, u64, _>::with_hasher(hasher()))
+pub(super) fn dashmap<K: Key, V: Stored>() -> Box<dyn Peer<K>> {
+    Box::new(DashMap::<K, V, _>::with_hasher(hasher()))
 }
 
 pub(super) fn scc_map<K: Key>() -> Box<dyn Peer<K>> {
@@ -50,14 +53,14 @@ pub(super) fn std<K: Key>() -> Box<dyn Peer<K>> {
 }
 
 type StdMap<K> = HashMap<K, u64, Hasher>;
-type PapayaMap<K> = papaya::HashMap<K, u64, Hasher>;
+type PapayaMap<K, V> = papaya::HashMap<K, V, Hasher>;
 
-struct PapayaPin<'m, K> {
-    map: &'m PapayaMap<K>,
-    pin: papaya::HashMapRef<'m, K, u64, Hasher, papaya::LocalGuard<'m>>,
+struct PapayaPin<'m, K, V> {
+    map: &'m PapayaMap<K, V>,
+    pin: papaya::HashMapRef<'m, K, V, Hasher, papaya::LocalGuard<'m>>,
 }
 
-impl<K: Key> PapayaPin<'_, K> {
+impl<K: Key, V: Stored> PapayaPin<'_, K, V> {
     #[inline(always)]
     fn renewed(self) -> Self {
         let map = self.map;
@@ -66,7 +69,7 @@ impl<K: Key> PapayaPin<'_, K> {
     }
 }
 
-impl<K: Key> Map<K> for PapayaMap<K> {
+impl<K: Key, V: Stored> Map<K> for PapayaMap<K, V> {
     fn reader(&self) -> impl Reader<K> {
         PapayaPin { map: self, pin: self.pin() }
     }
@@ -76,10 +79,10 @@ impl<K: Key> Map<K> for PapayaMap<K> {
     }
 }
 
-impl<K: Key> Reader<K> for PapayaPin<'_, K> {
+impl<K: Key, V: Stored> Reader<K> for PapayaPin<'_, K, V> {
     #[inline(always)]
     fn get(&mut self, key: &K::Query) -> Option<u64> {
-        self.pin.get(key).copied()
+        self.pin.get(key)?.get()
     }
 
     #[inline(always)]
@@ -88,10 +91,10 @@ impl<K: Key> Reader<K> for PapayaPin<'_, K> {
     }
 }
 
-impl<K: Key> Writer<K> for PapayaPin<'_, K> {
+impl<K: Key, V: Stored> Writer<K> for PapayaPin<'_, K, V> {
     #[inline(always)]
     fn insert(&mut self, key: K, value: u64) {
-        black_box(self.pin.insert(key, value));
+        black_box(self.pin.insert(key, V::new(value)));
     }
 
     #[inline(always)]
@@ -105,7 +108,7 @@ impl<K: Key> Writer<K> for PapayaPin<'_, K> {
     }
 }
 
-impl<K: Key> Map<K> for DashMap<K, u64, Hasher> {
+impl<K: Key, V: Stored> Map<K> for DashMap<K, V, Hasher> {
     fn reader(&self) -> impl Reader<K> {
         self
     }
@@ -115,17 +118,18 @@ impl<K: Key> Map<K> for DashMap<K, u64, Hasher> {
     }
 }
 
-impl<K: Key> Reader<K> for &DashMap<K, u64, Hasher> {
+impl<K: Key, V: Stored> Reader<K> for &DashMap<K, V, Hasher> {
     #[inline(always)]
     fn get(&mut self, key: &K::Query) -> Option<u64> {
-        DashMap::get(self, key).map(|value| *value)
+        let stored = DashMap::get(self, key).map(|stored| *stored);
+        stored?.get()
     }
 }
 
-impl<K: Key> Writer<K> for &DashMap<K, u64, Hasher> {
+impl<K: Key, V: Stored> Writer<K> for &DashMap<K, V, Hasher> {
     #[inline(always)]
     fn insert(&mut self, key: K, value: u64) {
-        black_box(DashMap::insert(self, key, value));
+        black_box(DashMap::insert(self, key, V::new(value)));
     }
 
     #[inline(always)]

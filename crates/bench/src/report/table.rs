@@ -6,7 +6,7 @@ use super::charts::Chart;
 use crate::maps::{EVANESCE, is_ours, newer};
 use crate::measure::{median, ratios};
 use crate::options::Mode;
-use crate::results::{Case, Figures, IDLE, Outcome, PUBLISHED, Status, Verdict};
+use crate::results::{CLOCK, Case, Figures, IDLE, Outcome, PUBLISHED, Status, Verdict};
 
 const READING: &str = "\
 A ratio is the median of the ratios within a round, in brackets their quartiles; quartiles on both
@@ -213,7 +213,7 @@ fn cell(case: &Case, entrant: &str) -> String {
 /// Whether a ratio to it means anything.
 fn is_compared(figures: &Figures) -> bool {
     let entrant = figures.entrant.as_str();
-    (!is_ours(entrant) || newer(entrant).is_some()) && entrant != IDLE && entrant != PUBLISHED
+    (!is_ours(entrant) || newer(entrant).is_some()) && ![IDLE, CLOCK, PUBLISHED].contains(&entrant)
 }
 
 /// A figure in its unit; times that are long for nanoseconds bring their own.

@@ -1,5 +1,6 @@
 //! The rows: what each is called, how long it takes, and what measures it.
 
+mod deadlines;
 pub(crate) mod footprint;
 pub(crate) mod growth;
 mod lags;
@@ -54,7 +55,7 @@ pub(crate) const ALL: &[Row] = &[
     row(&["R2"], "Hit, 1M and 4M entries, uniform, one and two threads", [150, 40], reads::large),
     row(&["R3"], "Hit, Zipf 0.99 over 1M entries, one and two threads", [40, 8], reads::unequal),
     row(&["R4"], "get_many of 16, 1M entries, uniform", [15, 4], reads::many),
-    row(&["R5"], "Hit with a deadline on each entry", [25, 5], reads::mortal),
+    row(&["R5"], "Hit with a deadline on each entry", [120, 20], deadlines::measure),
     row(&["R6"], "Miss, 1k to 1M entries", [30, 8], reads::misses),
     row(&["R7"], "Hit with string keys of 16 to 32 bytes, Zipf over 1M", [110, 20], reads::strings),
     row(&["W1", "W2"], "Inserts from 0 to 8M, no capacity given", [420, 15], growth::measure),
@@ -143,9 +144,18 @@ impl Measured {
 
 /// Maps with the first `n` keys, put by one thread without a capacity given.
 fn filled<K: Key>(names: &[&str], n: usize) -> Result<Vec<Box<dyn Peer<K>>>, Stop> {
+    filled_by(names, n, maps::new)
+}
+
+/// The same with maps that `new` makes.
+fn filled_by<K: Key>(
+    names: &[&str],
+    n: usize,
+    new: impl Fn(&str) -> Box<dyn Peer<K>>,
+) -> Result<Vec<Box<dyn Peer<K>>>, Stop> {
     let present: Vec<K> = keys(0..n);
     let fill = |name: &&str| {
-        let map = maps::new::<K>(name);
+        let map = new(name);
         map.insert(&present);
         holds(&*map, name, &present)?;
         Ok(map)

@@ -1,4 +1,4 @@
-//! R1 to R7: lookups under one held guard, in a stream of independent ones.
+//! R1 to R4, R6 and R7: lookups under one held guard, in a stream of independent ones.
 //!
 //! Time a lookup in a stream, not the latency of one alone. The order is computed before the clock
 //! starts, and an eighth of it warms the caches, which hold the map of the pass before.
@@ -12,8 +12,8 @@ use super::{Aim, filled};
 use crate::child::{Results, Run, Stop};
 use crate::keys::{Hot, Key, Rng, keys, zipf};
 use crate::maps::{
-    self, BEFORE, DASHMAP, EVANESCE, EVANESCE_MANY, EVANESCE_TTL, MANY, MOKA, PAPAYA, Peer,
-    SCC_INDEX, SCC_MAP, entrants,
+    self, BEFORE, DASHMAP, EVANESCE, EVANESCE_MANY, MANY, MOKA, PAPAYA, Peer, SCC_INDEX, SCC_MAP,
+    entrants,
 };
 use crate::measure::{interleave, per};
 use crate::results::{Against, Case, Measured, Target};
@@ -154,66 +154,6 @@ pub(super) fn many(run: &Run) -> Result<Results, Stop> {
     Ok(vec![("R4", measured)])
 }
 
-/// R5.
-pub(super) fn mortal(run: &Run) -> Result<Results, Stop> {
-    let entrants = entrants(&[EVANESCE, EVANESCE_TTL]);
-    let count = count(run);
-    let mut measured = Measured::default();
-    described(run, &mut measured);
-    measured.note(
-        "`extra` is evanesce+ttl less evanesce in the same round; the reading is one `Instant::now()` \
-         in a stream of them, measured in the same round.",
-    );
-    run.expect(5 * run.rounds() * (entrants.len() + 1));
-    for (n, name) in [(1_000, "hit, 1k"), (run.pick(100_000, 100_000, 1_000), "hit, 100k")] {
-        let maps = filled::<u64>(&entrants, n)?;
-        extra(run, &mut measured, name, &entrants, &maps, &[Rng::new(1).draws(n, count)])?;
-    }
-    let n = million(run);
-    let maps = filled::<u64>(&entrants, n)?;
-    extra(run, &mut measured, "hit, 1M uniform", &entrants, &maps, &[Rng::new(1).draws(n, count)])?;
-    let orders = [zipf(n, count, Hot::Scattered, 1), zipf(n, count, Hot::Scattered, 2)];
-    extra(run, &mut measured, "Zipf, one thread", &entrants, &maps, &orders[..1])?;
-    extra(run, &mut measured, "Zipf, two threads", &entrants, &maps, &orders)?;
-    Ok(vec![("R5", measured)])
-}
-
-const READING: &str = "clock reading";
-
-fn extra(
-    run: &Run,
-    measured: &mut Measured,
-    name: &str,
-    entrants: &[&'static str],
-    maps: &[Box<dyn Peer<u64>>],
-    orders: &[Vec<u64>],
-) -> Result<(), Stop> {
-    let entrants: Vec<&str> = entrants.iter().copied().chain([READING]).collect();
-    let passes = interleave(run, name, &entrants, run.rounds(), |_, who| {
-        Ok(Some(match maps.get(who) {
-            Some(map) => {
-                map.get(&orders[0][..orders[0].len() / 8]);
-                by_many(&**map, orders)
-            }
-            None => readings(orders[0].len()),
-        }))
-    })?;
-    let case = Case::new(name, "ns", &entrants, &passes, |ns| *ns);
-    let rounds = |entrant| case.of(entrant).map_or(&[][..], |figures| &figures.rounds);
-    let rounds = rounds(EVANESCE).iter().zip(rounds(EVANESCE_TTL)).zip(rounds(READING));
-    let above: Vec<f64> =
-        rounds.clone().map(|((plain, mortal), reading)| mortal - plain - reading).collect();
-    let share: Vec<f64> =
-        rounds.map(|((plain, mortal), reading)| (mortal - plain) / reading).collect();
-    let must = Target::must(1.0);
-    measured.verdicts.extend([
-        must.judge(name, EVANESCE_TTL, READING, "extra less a reading, ns", &above),
-        Target::aim(0.5).judge(name, EVANESCE_TTL, READING, "extra / a reading", &share),
-    ]);
-    measured.add(case, &[]);
-    Ok(())
-}
-
 /// The nanoseconds of one reading of the clock, in a stream of them.
 pub(super) fn readings(count: usize) -> f64 {
     let start = Instant::now();
@@ -324,25 +264,36 @@ fn looked_up_by_many<K: Key>(
 ) -> Result<Case, Stop> {
     let passes = interleave(run, name, entrants, run.rounds(), |_, who| {
         maps[who].get(&orders[0][..orders[0].len() / 8]);
-        Ok(Some(by_many(&*maps[who], orders)))
+        by_many(name, entrants[who], &*maps[who], orders).map(Some)
     })?;
     Ok(Case::new(name, "ns", entrants, &passes, |ns| *ns))
 }
 
-/// The nanoseconds a lookup takes each of some threads that begin together, on average.
-pub(super) fn by_many<K: Key>(map: &dyn Peer<K>, orders: &[Vec<K>]) -> f64 {
+/// The nanoseconds a lookup takes each of some threads that begin together, on average. All are hits.
+pub(super) fn by_many<K: Key>(
+    name: &str,
+    who: &str,
+    map: &dyn Peer<K>,
+    orders: &[Vec<K>],
+) -> Result<f64, Stop> {
     let ready = Barrier::new(orders.len());
     let one = |order: &[K]| {
         ready.wait();
         let start = Instant::now();
-        black_box(map.get(order));
-        per(start, order.len())
+        let hits = map.get(order);
+        (hits, per(start, order.len()))
     };
-    thread::scope(|scope| {
+    let (hits, spent) = thread::scope(|scope| {
         let (own, others) = orders.split_first().expect("there is a thread");
         let others: Vec<_> = others.iter().map(|order| scope.spawn(|| one(order))).collect();
         let own = one(own);
         let others = others.into_iter().map(|thread| thread.join().expect("a reader panicked"));
-        others.fold(own, |sum, ns| sum + ns) / orders.len() as f64
-    })
+        others.fold(own, |(hits, spent), (more, ns)| (hits + more, spent + ns))
+    });
+    let all: usize = orders.iter().map(Vec::len).sum();
+    if hits == all {
+        Ok(spent / orders.len() as f64)
+    } else {
+        Err(Stop::Fail(format!("{name}: {who} found {hits} of {all}")))
+    }
 }

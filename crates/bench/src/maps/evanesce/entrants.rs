@@ -1,4 +1,4 @@
-//! evanesce: plain, with a deadline on each entry, with `get_many`, and with a sweeper or swept by hand.
+//! evanesce: without and with deadlines, asked for one key or many, and with a sweeper or swept by hand.
 //!
 //! `super::library` is the build that is driven: that of the checkout, or the older one.
 
@@ -10,45 +10,53 @@ use super::library::{Budget, Deadline, Pinned, Sweeper, TtlMap};
 use crate::keys::{Key, key};
 use crate::maps::expiring::{Expiring, Pass, SWEEP_INTERVAL, Sweepable};
 use crate::maps::walks::{Walked, read_all};
-use crate::maps::{Hasher, MANY, Map, Peer, RENEW, Reader, Writer, hasher, one_by_one};
+use crate::maps::{
+    BRIEF, HOUR, Hasher, MANY, Map, Peer, RENEW, Reader, Way, Writer, hasher, one_by_one,
+};
 
-/// The deadline of `evanesce+ttl`: far enough not to come in any run.
-const TTL: Duration = Duration::from_secs(3600);
+/// A map, shared with whoever sweeps it.
+pub(crate) type Shared<K> = Arc<TtlMap<K, u64, Hasher>>;
 
-pub(crate) fn plain<K: Key>() -> Box<dyn Peer<K>> {
-    Box::new(Evanesce::<K, false, false>(fresh()))
-}
-
-pub(crate) fn with_ttl<K: Key>() -> Box<dyn Peer<K>> {
-    Box::new(Evanesce::<K, true, false>(fresh()))
-}
-
-pub(crate) fn many<K: Key>() -> Box<dyn Peer<K>> {
-    Box::new(Evanesce::<K, false, true>(fresh()))
-}
-
-fn fresh<K>() -> Arc<TtlMap<K, u64, Hasher>> {
+/// An empty map with all defaults.
+pub(crate) fn fresh<K>() -> Shared<K> {
     Arc::new(TtlMap::with_hasher(hasher()))
 }
 
-/// A map, shared with a sweeper where there is one.
-struct Evanesce<K, const MORTAL: bool, const BATCHED: bool>(Arc<TtlMap<K, u64, Hasher>>);
-
-type Plain<K> = Evanesce<K, false, false>;
-
-struct Pin<'m, K, const MORTAL: bool, const BATCHED: bool>(Pinned<'m, K, u64, Hasher>);
-
-impl<K: Key, const M: bool, const B: bool> Map<K> for Evanesce<K, M, B> {
-    fn reader(&self) -> impl Reader<K> {
-        Pin::<K, M, B>(self.0.pin())
-    }
-
-    fn writer(&self) -> impl Writer<K> {
-        Pin::<K, M, B>(self.0.pin())
+/// Without deadlines.
+pub(crate) fn immortal<K: Key>(map: Shared<K>, way: Way) -> Box<dyn Peer<K>> {
+    match way {
+        Way::Many => Box::new(Evanesce::<K, 0, true>(map)),
+        Way::Usual | Way::Briefly => Box::new(Evanesce::<K, 0, false>(map)),
     }
 }
 
-impl<K: Key, const MORTAL: bool, const BATCHED: bool> Reader<K> for Pin<'_, K, MORTAL, BATCHED> {
+/// With a deadline on each entry.
+pub(crate) fn mortal<K: Key>(map: Shared<K>, way: Way) -> Box<dyn Peer<K>> {
+    match way {
+        Way::Usual => Box::new(Evanesce::<K, HOUR, false>(map)),
+        Way::Many => Box::new(Evanesce::<K, HOUR, true>(map)),
+        Way::Briefly => Box::new(Evanesce::<K, BRIEF, false>(map)),
+    }
+}
+
+/// A map whose entries are put for so many seconds, or for ever where that is 0.
+struct Evanesce<K, const SECONDS: u64, const BATCHED: bool>(Shared<K>);
+
+type Plain<K> = Evanesce<K, 0, false>;
+
+struct Pin<'m, K, const SECONDS: u64, const BATCHED: bool>(Pinned<'m, K, u64, Hasher>);
+
+impl<K: Key, const S: u64, const B: bool> Map<K> for Evanesce<K, S, B> {
+    fn reader(&self) -> impl Reader<K> {
+        Pin::<K, S, B>(self.0.pin())
+    }
+
+    fn writer(&self) -> impl Writer<K> {
+        Pin::<K, S, B>(self.0.pin())
+    }
+}
+
+impl<K: Key, const SECONDS: u64, const BATCHED: bool> Reader<K> for Pin<'_, K, SECONDS, BATCHED> {
     #[inline(always)]
     fn get(&mut self, key: &K::Query) -> Option<u64> {
         self.0.get(key).copied()
@@ -89,11 +97,11 @@ fn evanesce_get_many<'p, K: Key>(
     pinned.get_many_into(keys.iter().map(Key::query), values);
 }
 
-impl<K: Key, const MORTAL: bool, const BATCHED: bool> Writer<K> for Pin<'_, K, MORTAL, BATCHED> {
+impl<K: Key, const SECONDS: u64, const BATCHED: bool> Writer<K> for Pin<'_, K, SECONDS, BATCHED> {
     #[inline(always)]
     fn insert(&mut self, key: K, value: u64) {
-        if MORTAL {
-            black_box(self.0.insert_with_ttl(key, value, TTL));
+        if SECONDS > 0 {
+            black_box(self.0.insert_with_ttl(key, value, Duration::from_secs(SECONDS)));
         } else {
             black_box(self.0.insert(key, value));
         }
@@ -123,7 +131,7 @@ struct Swept {
 
 impl Swept {
     fn new() -> Self {
-        let map = Arc::new(TtlMap::with_hasher(hasher()));
+        let map = fresh();
         let sweeper = Sweeper::spawn(&map, SWEEP_INTERVAL, Budget::full_pass());
         Self { plain: Evanesce(map), _sweeper: sweeper.expect("the system starts a thread") }
     }
@@ -178,7 +186,7 @@ impl Expiring for Swept {
 
 /// A map that is walked over.
 pub(crate) fn walked() -> Box<dyn Walked> {
-    Box::new(Evanesce::<u64, false, false>(fresh()))
+    Box::new(Evanesce::<u64, 0, false>(fresh()))
 }
 
 impl Walked for Plain<u64> {
