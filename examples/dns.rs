@@ -101,9 +101,9 @@ impl fmt::Display for Answer {
 
 pub(crate) type Cache = TtlMap<Question, Option<String>>;
 
-/// Options for a cache, on the default clock, which is exact: the time left is handed on, and who gets it counts from
-/// there. By a `TickClock` it would be reckoned from the last tick, so now and then a second too many, and each cache on
-/// the way could add one. Nor would much be won: beside a packet from the network a look at the clock is nothing.
+/// Options for a cache, on the default clock, which is exact: an answer is not to be handed on after its time, not even by
+/// a tick, since each cache on the way could add one. Nor would much be won: beside a packet from the network a look at
+/// the clock is nothing.
 pub(crate) fn cache() -> Builder<Question, Option<String>> {
     Cache::builder()
 }
