@@ -3,8 +3,8 @@
 use crate::{
     listener::RemovalCause,
     raw::{
-        index::Found,
-        reclaim::guard::Guard,
+        index::{Found, Located},
+        reclaim::{guard::Guard, stripe::Turn},
         table::Table,
         words::{
             key::SplitKey,
@@ -20,7 +20,31 @@ impl<T> Table<T> {
         &'g self,
         key: SplitKey,
         guard: &'g Guard,
+        is_match: impl FnMut(&T) -> Result<bool, E>,
+    ) -> Result<Option<&'g T>, E> {
+        self.remove_asking(key, guard, is_match, None::<fn(&T) -> bool>)
+    }
+
+    /// The same, if `is_expected` accepts it.
+    ///
+    /// `is_expected` runs again, and in no turn, as `decide` does in [`compute`](Table::compute).
+    pub(crate) fn remove_if<'g, E>(
+        &'g self,
+        key: SplitKey,
+        guard: &'g Guard,
+        is_match: impl FnMut(&T) -> Result<bool, E>,
+        is_expected: impl FnMut(&T) -> bool,
+    ) -> Result<Option<&'g T>, E> {
+        self.remove_asking(key, guard, is_match, Some(is_expected))
+    }
+
+    #[inline]
+    fn remove_asking<'g, E>(
+        &'g self,
+        key: SplitKey,
+        guard: &'g Guard,
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
+        mut is_expected: Option<impl FnMut(&T) -> bool>,
     ) -> Result<Option<&'g T>, E> {
         let turn = &mut self.turn(guard);
         loop {
@@ -31,12 +55,35 @@ impl<T> Table<T> {
                 if old.confirm_expired() {
                     return Ok(None);
                 }
-            } else if old.advance(State::DEAD) {
-                self.end(&old, RemovalCause::Explicit, turn);
-                self.after_write(turn);
+                continue;
+            }
+            let is_removed = if let Some(is_expected) = &mut is_expected {
+                turn.leave();
+                if !is_expected(old.entry()) {
+                    return Ok(None);
+                }
+                self.remove_seen(&mut old, turn)
+            } else {
+                self.remove_judged(&mut old, turn)
+            };
+            if is_removed {
                 return Ok(Some(old.entry()));
             }
         }
+    }
+
+    /// Removes an entry that was judged visible; false if its state has changed since.
+    pub(super) fn remove_judged<'g>(
+        &'g self,
+        old: &mut Located<'g, T>,
+        turn: &mut Turn<'g>,
+    ) -> bool {
+        let is_removed = old.advance(State::DEAD);
+        if is_removed {
+            self.end(old, RemovalCause::Explicit, turn);
+            self.after_write(turn);
+        }
+        is_removed
     }
 
     /// Gives the visible entry of a key the deadline that `change` makes of the one it has; false if there is

@@ -1,7 +1,6 @@
 //! Read-modify-write of one key: look, decide, and change the state word once from what was looked at.
 
 use crate::{
-    listener::RemovalCause,
     raw::{
         index::{Found, Located},
         ops::{
@@ -111,43 +110,10 @@ impl<K, V> Table<(K, V)> {
 }
 
 impl<T> Table<T> {
-    /// Removes the visible entry of a key, if `is_expected` accepts it, and returns it.
-    ///
-    /// `is_expected` runs again, and in no turn, as `decide` does in [`compute`](Table::compute).
-    pub(crate) fn remove_if<'g, E>(
-        &'g self,
-        key: SplitKey,
-        guard: &'g Guard,
-        mut is_match: impl FnMut(&T) -> Result<bool, E>,
-        mut is_expected: impl FnMut(&T) -> bool,
-    ) -> Result<Option<&'g T>, E> {
-        let turn = &mut self.turn(guard);
-        loop {
-            let Found::At(mut old) = self.index.find_entry(key, turn, &mut is_match)? else {
-                return Ok(None);
-            };
-            if !self.is_visible(old.state) {
-                if old.confirm_expired() {
-                    return Ok(None);
-                }
-                continue;
-            }
-            turn.leave();
-            if !is_expected(old.entry()) {
-                return Ok(None);
-            }
-            if self.remove_seen(&mut old, turn) {
-                return Ok(Some(old.entry()));
-            }
-        }
-    }
-
     /// Removes an entry that was seen visible, as long as it is that one, renewed or not, and visible.
-    fn remove_seen<'g>(&'g self, old: &mut Located<'g, T>, turn: &mut Turn<'g>) -> bool {
+    pub(super) fn remove_seen<'g>(&'g self, old: &mut Located<'g, T>, turn: &mut Turn<'g>) -> bool {
         while self.is_still(old, true) {
-            if old.advance(State::DEAD) {
-                self.end(old, RemovalCause::Explicit, turn);
-                self.after_write(turn);
+            if self.remove_judged(old, turn) {
                 return true;
             }
         }
