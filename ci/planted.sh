@@ -209,6 +209,7 @@ presence_met       racy_46_replace_vs_growth
 presence_changed   racy_46_replace_vs_growth
 second_look        lines_get_vs_two_drafts_in_the_cell
 lookup_cell        racy_06_replace_vs_get_never_none
+first_cell         racy_34_get_many_vs_insert_and_replace
 settle_cell        lines_get_vs_a_draft_in_the_cell
 settle_cell_again  lines_get_vs_a_cell_that_comes_back_to_the_key
 find_cell          racy_07_replace_vs_replace_last_one_stays

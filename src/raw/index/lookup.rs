@@ -12,7 +12,10 @@ use crate::{
     raw::{
         memory::cache::bring,
         reclaim::guard::Guard,
-        slab::judge::{Hit, Later, Reading},
+        slab::{
+            judge::{Hit, Later, Reading},
+            node::Node,
+        },
         words::{
             key::{SlotIndex, SplitKey},
             state::State,
@@ -92,8 +95,9 @@ impl<T> Index<T> {
     /// Looks up to [`TOGETHER`] keys up, and tells what it found in their order.
     ///
     /// First all lines, then the nodes are brought into the cache, so the misses of all keys overlap, which those of one
-    /// lookup cannot. Then each is looked up by itself. One reading of the clock, behind all their states, judges those
-    /// with a deadline; where it does not find one visible, that is looked up anew, with a reading of its own.
+    /// lookup cannot; each lookup is done up to its first candidate then, and goes on from there. One reading of the clock,
+    /// behind all their states, judges those with a deadline; where it does not find one visible, that is looked up anew,
+    /// with a reading of its own.
     pub(in crate::raw) fn lookup_together<'g, E>(
         &'g self,
         keys: &[SplitKey],
@@ -102,20 +106,28 @@ impl<T> Index<T> {
         mut is_match: impl FnMut(usize, &T) -> Result<bool, E>,
         mut tell: impl FnMut(Option<Hit<'g, T>>),
     ) -> Result<(), E> {
-        self.bring_candidates(keys);
         let met = &cell::Cell::new(State::NEVER);
         let mut hits = SmallVec::<[_; TOGETHER]>::new();
-        let mut first = State::NEVER;
-        for (i, key) in keys.iter().enumerate() {
+        let mut earliest = State::NEVER;
+        for (i, first) in self.first_candidates(keys, guard).into_iter().enumerate() {
             met.set(State::NEVER);
             let later = Later { reading, met };
-            let hit = self.lookup(*key, guard, later, |entry| is_match(i, entry), |hit| hit)?;
-            first = first.earlier(met.get());
+            let hit = match first {
+                First::None => None,
+                // SAFETY: I4: a cell that was present named it, under the guard.
+                First::Node(node) if is_match(i, unsafe { node.entry() })? => {
+                    self.slab.judge(node, guard, later, |hit| hit)
+                }
+                First::Node(_) | First::Unknown => {
+                    self.lookup(keys[i], guard, later, |entry| is_match(i, entry), |hit| hit)?
+                }
+            };
+            earliest = earliest.earlier(met.get());
             hits.push((hit, met.get()));
         }
-        let visible = (!first.is_never()).then(|| reading.reading_for(first));
+        let now = (!earliest.is_never()).then(|| reading.reading_for(earliest));
         for (i, (hit, state)) in hits.into_iter().enumerate() {
-            let is_judged = hit.is_none() || visible.is_none_or(|now| state.is_visible_at(now));
+            let is_judged = hit.is_none() || now.is_none_or(|now| state.is_visible_at(now));
             tell(if is_judged {
                 hit
             } else {
@@ -125,21 +137,33 @@ impl<T> Index<T> {
         Ok(())
     }
 
-    /// Brings what a lookup of some keys comes to first into the cache, side by side.
-    fn bring_candidates(&self, keys: &[SplitKey]) {
+    /// What lookups of some keys meet first, on its way into the cache, side by side.
+    fn first_candidates<'g>(
+        &'g self,
+        keys: &[SplitKey],
+        _guard: &'g Guard,
+    ) -> SmallVec<[First<'g, T>; TOGETHER]> {
         let root = self.lines.root();
-        // SAFETY: the root, under the caller's guard.
-        let line = |key: &SplitKey| unsafe { root.line_of(*key) };
+        // SAFETY: the root, under the guard.
+        let line = |key: &SplitKey| -> &'g Line { unsafe { root.line_of(*key) } };
         for key in keys {
-            bring::<Line>(line(key));
+            bring(line(key));
         }
-        for key in keys {
-            let line: &Line = line(key);
-            let first = line.candidates(line.presence(), Fingerprint::of(*key)).next();
-            if let Some(slot) = first.and_then(|number| line.cell(number).slot_to_bring()) {
-                self.slab.node(slot).bring();
-            }
-        }
+        let first = |key| {
+            let line = line(key);
+            let presence = line.presence();
+            let Some(number) = line.candidates(presence, Fingerprint::of(*key)).first() else {
+                return if presence.is_more() { First::Unknown } else { First::None };
+            };
+            // Acquire: the entry, and the chunk of its slot, which may be a new one.
+            let cell = line.cell(number).load(order!(first_cell, Acquire));
+            cell.plain().map_or(First::Unknown, |slot| {
+                let node = self.slab.node(slot);
+                node.bring();
+                First::Node(node)
+            })
+        };
+        keys.iter().map(first).collect()
     }
 
     /// Brings the lines of the nodes in some slots into the cache, side by side.
@@ -177,6 +201,14 @@ impl<T> Index<T> {
         }
         View { array, line, presence }
     }
+}
+
+/// What a lookup meets first, if that is a usual case.
+enum First<'g, T> {
+    /// Nothing: the key is absent.
+    None,
+    Node(&'g Node<T>),
+    Unknown,
 }
 
 /// A line, its array, and what it said.
