@@ -830,7 +830,7 @@ race!(
     }
 );
 
-/// What a writer finds there.
+// A second key comes into a line and goes.
 race!(
     racy_35b_remove_vs_insert_behind,
     3,
@@ -846,7 +846,7 @@ race!(
     }
 );
 
-/// What a writer makes the predecessor lead to, when it has taken a node out.
+// What comes into a line while another key leaves it stays.
 race!(
     racy_35c_remove_and_get_vs_insert_behind,
     3,
@@ -864,7 +864,7 @@ race!(
     }
 );
 
-/// Not the first look finds the replacement, but the second.
+// Not the first look finds the replacement, but the second.
 race!(
     racy_27c_replace_vs_get_of_an_expired_key,
     5,

@@ -29,7 +29,7 @@ const KEY: SplitKey = SplitKey::of_node(0x1000_0000);
 const HALF: SplitKey = SplitKey::of_node(0x3000_0000);
 
 fn table() -> Arc<Entries> {
-    let clock = ClockSource::Custom(Arc::new(ManualClock::new()));
+    let clock = ClockSource::of(ManualClock::new());
     Arc::new(Table::new(4, 7, PageSize::Usual, 0, clock, Listener::NONE))
 }
 
