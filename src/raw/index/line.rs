@@ -21,7 +21,8 @@ pub(super) const CELLS: u32 = LAST_CELL - FIRST_CELL + 1;
 pub(super) struct Line {
     presence: AtomicU64,
     fingerprints: AtomicU64,
-    _spare: [u32; FIRST_CELL as usize - 4],
+    /// Means nothing; see [`Line::write_first`].
+    spare: [AtomicU32; FIRST_CELL as usize - 4],
     cells: [AtomicU32; CELLS as usize],
 }
 
@@ -34,7 +35,7 @@ unsafe impl Zeroed for Line {
         Self {
             presence: AtomicU64::new(0),
             fingerprints: AtomicU64::new(0),
-            _spare: Default::default(),
+            spare: core::array::from_fn(|_| AtomicU32::new(0)),
             cells: core::array::from_fn(|_| AtomicU32::new(0)),
         }
     }
@@ -259,6 +260,16 @@ impl Cell {
 }
 
 impl Line {
+    /// Writes to the line, and changes nothing. To be called where it is going to be written to but read first: a page that
+    /// was only read so far is the system's page of zeros, and the first write to that has all processors told.
+    #[inline]
+    pub(super) fn write_first(&self) {
+        if !MODEL {
+            // Relaxed: nobody reads it.
+            self.spare[0].store(0, Ordering::Relaxed);
+        }
+    }
+
     #[inline]
     pub(super) fn presence(&self) -> Presence {
         // Acquire: the cells, the fingerprints and the entries behind them.

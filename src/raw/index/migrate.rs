@@ -153,6 +153,8 @@ impl<T> Index<T> {
         let targets = group.targets.0..group.targets.0 + group.targets.1;
         // SAFETY: as above; there are so many lines.
         let target = |index| unsafe { new.line(index) };
+        // The targets of a group are in one page.
+        target(targets.start).write_first();
         let is_born = |index| target(index).presence().is_born();
         // Before any look into a node: a slot that a source names may be free long since.
         if is_born(targets.start) && (planted!(born_test_of_one_target) || is_born(targets.end - 1))
