@@ -35,6 +35,14 @@ impl<T> OnceBox<T> {
         Self { value, filled, like: PhantomData }
     }
 
+    /// One with this in it.
+    pub(crate) fn holding(value: Box<T>) -> Self {
+        let empty = Self::new();
+        // Relaxed: nobody else has it.
+        empty.value.store(Box::into_raw(value), Ordering::Relaxed);
+        empty
+    }
+
     #[inline]
     pub(crate) fn get(&self) -> Option<&T> {
         #[cfg(any(loom, shuttle))]
@@ -51,6 +59,31 @@ impl<T> OnceBox<T> {
     #[inline]
     pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
         self.get().unwrap_or_else(|| self.put(make()))
+    }
+
+    /// What it holds, to be changed.
+    pub(crate) fn get_mut(&mut self) -> Option<&mut T> {
+        #[cfg(any(loom, shuttle))]
+        if let Some(filled) = &mut self.filled {
+            return Some(filled);
+        }
+        // Relaxed: `&mut self`.
+        let value = self.value.load(Ordering::Relaxed);
+        // SAFETY: from `into_raw`, and `&mut self` is the only use.
+        unsafe { value.as_mut() }
+    }
+
+    /// Takes out what it holds.
+    pub(crate) fn take(&mut self) -> Option<Box<T>> {
+        #[cfg(any(loom, shuttle))]
+        if let Some(filled) = self.filled.take() {
+            return Some(filled);
+        }
+        // Relaxed, both: `&mut self`.
+        let value = self.value.load(Ordering::Relaxed);
+        self.value.store(ptr::null_mut(), Ordering::Relaxed);
+        // SAFETY: if it is not null it is from `into_raw`, and nobody else has it any more.
+        (!value.is_null()).then(|| unsafe { Box::from_raw(value) })
     }
 
     /// Puts a value there, unless there is one; returns the one that is there then.
@@ -80,12 +113,7 @@ impl<T> OnceBox<T> {
 
 impl<T> Drop for OnceBox<T> {
     fn drop(&mut self) {
-        // Relaxed: `&mut self`.
-        let value = self.value.load(Ordering::Relaxed);
-        if !value.is_null() {
-            // SAFETY: from `into_raw`, and `&mut self` is the last use.
-            drop(unsafe { Box::from_raw(value) });
-        }
+        drop(self.take());
     }
 }
 

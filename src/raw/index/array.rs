@@ -183,6 +183,17 @@ impl Root {
         list.compare_exchange(first, self.0, put, Ordering::Relaxed).map(drop)
     }
 
+    /// Frees a chunk of its overflow lines; false if there is none.
+    ///
+    /// # Safety
+    ///
+    /// - It is the caller's, and nobody uses it any more, but to free it.
+    pub(super) unsafe fn free_chunk(self) -> bool {
+        // SAFETY: as the caller says.
+        let array = unsafe { &mut *self.address() };
+        array.overflow.get_mut().is_some_and(|overflow| overflow.lines.free_chunk())
+    }
+
     /// Frees it.
     ///
     /// # Safety

@@ -274,6 +274,10 @@ impl Lines {
                     );
                 };
                 self.put_old(root, ticket);
+            // SAFETY: ours, and after its grace period.
+            } else if unsafe { root.free_chunk() } {
+                // One call of the system at a time: where other threads run, each tells all processors.
+                self.put_old(root, ticket);
             } else {
                 let left = array.bytes_told.load(Ordering::Relaxed) - pieces as usize * piece_bytes;
                 self.plan.old_bytes.fetch_sub(left, Ordering::Relaxed);

@@ -135,6 +135,16 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
         iter::successors(self.owned.get(), |owned| owned.next.get())
     }
 
+    /// Frees one of its chunks, for somebody who frees it chunk by chunk; false if there is none. Its elements are gone.
+    pub(in crate::raw) fn free_chunk(&mut self) -> bool {
+        let Some(mut owned) = self.owned.take() else { return false };
+        self.chunks[owned.chunk] = AtomicPtr::new(ptr::null_mut());
+        if let Some(next) = owned.next.take() {
+            self.owned = OnceBox::holding(next);
+        }
+        true
+    }
+
     /// Gives the memory of `len` elements from `number` back to the system, as far as it fills whole pages of a
     /// mapped chunk; returns how many bytes that was. They stay usable, and read as zeros or as what they were.
     ///

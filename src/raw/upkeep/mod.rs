@@ -199,7 +199,6 @@ impl<T> Table<T> {
     #[cold]
     fn look<'g>(&'g self, writes: u32, turn: &mut Turn<'g>) {
         let Index { lines, limbo, stripes, .. } = &self.index;
-        lines.give_back_due(limbo);
         let is_small = lines.capacity() <= SMALL_CAPACITY;
         let is_first =
             (1..WRITES_PER_LOOK_WHEN_SMALL).contains(&writes) && !writes.is_power_of_two();
@@ -208,11 +207,17 @@ impl<T> Table<T> {
         }
         let entries = stripes.entries();
         lines.grow(entries, WRITES_PER_LOOK_WHEN_SMALL, turn.guard);
-        if writes.is_multiple_of(WRITES_PER_LOOK) && !MODEL {
-            if lines.has_old() {
+        if !writes.is_multiple_of(WRITES_PER_LOOK) {
+            return;
+        }
+        if lines.has_old() {
+            if !MODEL {
                 // Where nothing else is retired, nobody else lets the collector go on.
                 turn.guard.flush();
             }
+            lines.give_back_due(limbo);
+        }
+        if !MODEL {
             limbo.seal_idle((writes / WRITES_PER_LOOK) as usize, turn);
             if writes.is_multiple_of(WRITES_PER_TRIM) {
                 self.trim_some(entries, turn);
