@@ -120,7 +120,7 @@ impl<T> Slab<T> {
         self.judge_mortal(node, state, guard, reading).map(answer)
     }
 
-    /// The usual ones with a deadline: visible, or expired, by the first reading; as in `look`.
+    /// The usual one with a deadline: visible by the first reading.
     #[inline(never)]
     fn judge_mortal<'g>(
         &'g self,
@@ -129,16 +129,29 @@ impl<T> Slab<T> {
         guard: &'g Guard,
         reading: impl Reading,
     ) -> Option<Hit<'g, T>> {
-        let mut state = state;
-        if !state.is_terminal() {
-            let now = reading.reading_for(state);
-            if state.is_visible_at(now) {
-                return Some(Hit(node));
-            }
-            state = reload(node);
-            if state.is_due_at(now) || planted!(absence_not_confirmed) {
-                return None;
-            }
+        if state.is_terminal() {
+            return self.judge_rest(node, state, guard, reading);
+        }
+        let now = reading.reading_for(state);
+        if state.is_visible_at(now) {
+            return Some(Hit(node));
+        }
+        self.judge_late(node, now, guard, reading)
+    }
+
+    /// Confirms that an entry has expired which was past its deadline by a reading, as in `look`; or judges it anew.
+    #[cold]
+    #[inline(never)]
+    fn judge_late<'g>(
+        &'g self,
+        node: &'g Node<T>,
+        now: Now,
+        guard: &'g Guard,
+        reading: impl Reading,
+    ) -> Option<Hit<'g, T>> {
+        let state = reload(node);
+        if state.is_due_at(now) || planted!(absence_not_confirmed) {
+            return None;
         }
         self.judge_rest(node, state, guard, reading)
     }
