@@ -9,9 +9,8 @@
 # that path. The typical fault is code that takes any failure of the weak call for "another thread was there": it
 # passes every model and fails on ARM.
 #
-# For our product: it has two weak calls (src/raw/reclaim/limbo.rs and src/raw/memory/blocks.rs) and all models see them as strong.
-# Either src/sync.rs lets them fail at times in models, with a planted bug that shows it, or DESIGN.md, section 10,
-# names this among what the ladder leaves open.
+# For our product: it has two weak calls (src/raw/reclaim/limbo.rs and src/raw/memory/blocks.rs), and all models see
+# them as strong. Both loops were read for it, and DESIGN.md, section 10, names it among what the ladder leaves open.
 set -euo pipefail
 
 dir=$(mktemp -d)
