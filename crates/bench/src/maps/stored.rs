@@ -102,7 +102,7 @@ mod tests {
         NOW.set(Duration::from_secs(5));
         let stored = <(u64, Duration)>::new(7);
         assert_eq!(stored.get(), Some(7));
-        NOW.set(Duration::from_secs(5 + HOUR) - Duration::from_nanos(1));
+        NOW.set(Duration::new(4 + HOUR, 999_999_999));
         assert_eq!(stored.get(), Some(7));
         NOW.set(Duration::from_secs(5 + HOUR));
         assert_eq!(stored.get(), None);
