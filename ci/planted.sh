@@ -182,7 +182,7 @@ batch_met          limbo_pop_vs_push
 batch_met_again    limbo_pop_vs_push
 batches_freed      racy_16_drop_of_the_map_with_work_deferred
 ticket_noted       limbo_ticket_vs_a_guard_from_before
-ticket_seen        limbo_ticket_vs_a_guard_from_before
+ticket_seen        limbo_grace_vs_the_last_guard
 chunk_put          tokens_first_of_a_chunk_vs_forget
 chunk_met          tokens_first_of_a_chunk_vs_forget
 chunk_there        racy_32_first_inserts_of_a_map_of_three
