@@ -796,7 +796,7 @@ fn racy_32_first_inserts_of_a_map_of_three() {
 race!(
     racy_34_get_many_vs_insert_and_replace,
     3,
-    386,
+    380,
     World::new(),
     |w: &World| {
         w.insert(B, 1);
