@@ -9,8 +9,9 @@ use crate::{
     listener::{Listener, RemovalCause},
     map::TtlMap,
     policy::{Live, Policy},
-    raw::{MAX_SLOTS, PageSize, Table},
+    raw::{MAX_SLOTS, PageSize, Setup, Table},
     stats::Lookups,
+    weigher::Weigher,
 };
 
 /// Options for a new [`TtlMap`], from [`TtlMap::builder`].
@@ -42,6 +43,7 @@ pub struct Builder<K, V, S = RandomState> {
     max_slots: usize,
     page_size: PageSize,
     listener: Listener<(K, V)>,
+    weigher: Weigher<(K, V)>,
     record_stats: bool,
 }
 
@@ -55,6 +57,7 @@ impl<K, V, S> Builder<K, V, S> {
             max_slots: MAX_SLOTS as usize,
             page_size: PageSize::Usual,
             listener: Listener::NONE,
+            weigher: Weigher::NONE,
             record_stats: false,
         }
     }
@@ -95,9 +98,20 @@ impl<K, V, S> Builder<K, V, S> {
             max_slots,
             page_size,
             listener,
+            weigher,
             record_stats,
         } = self;
-        Builder { capacity, hasher, policy, clock, max_slots, page_size, listener, record_stats }
+        Builder {
+            capacity,
+            hasher,
+            policy,
+            clock,
+            max_slots,
+            page_size,
+            listener,
+            weigher,
+            record_stats,
+        }
     }
 
     /// Sets the time to live of entries that are put without one. Default: they never expire.
@@ -215,6 +229,79 @@ impl<K, V, S> Builder<K, V, S> {
         self
     }
 
+    /// Sets how many entries there may be: 1 to the map's slots. Default: as many as there are slots. It can be changed
+    /// in use ([`Policy::max_entries`](crate::Policy::max_entries)) on a map that was built with it.
+    ///
+    /// A write that takes the map past it ends another entry, and returns when it is kept again: so with *n* threads
+    /// that write there are never more than *n* entries above it. Expired entries go first; then those that were not
+    /// used since they came, and of the others those that were not used for longest (S3-FIFO, Yang and others 2023, on
+    /// a CLOCK). The listener is told of [`RemovalCause::Size`]. What it puts itself is above the maximum until
+    /// later writes have made up for it.
+    ///
+    /// Lookups stay wait-free, and count uses: one that finds an entry stores a byte beside it, unless that has been
+    /// used three times since it was last passed over. That is a use: `get` and all whose names begin so, `view` and
+    /// `contains_key`, and an entry put in its place; not `iter` and its kin. A map with a maximum takes three bytes a slot more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::<u32, u32>::builder().max_entries(100).build()?;
+    /// (0..1000).for_each(|n| _ = map.insert(n, n));
+    /// assert_eq!((map.len(), map.get_cloned(&999)), (100, Some(999)));
+    /// assert_eq!(map.stats().evicted_total, 900);
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
+    #[doc(alias = "max_capacity")]
+    pub fn max_entries(mut self, entries: usize) -> Self {
+        self.policy.max_entries = Some(entries);
+        self
+    }
+
+    /// Sets what all entries may weigh together, by the [`weigher`](Self::weigher): 1 to 2^62. Default: anything. It can
+    /// be changed in use ([`Policy::max_weight`](crate::Policy::max_weight)) on a map that was built with it. Otherwise
+    /// as [`max_entries`](Self::max_entries), which it excludes.
+    ///
+    /// An entry that alone weighs more is refused: the call that puts it panics, and changes nothing.
+    /// [`TtlMap::weigh`] tells beforehand. One that weighs nothing is never ended for the sake of others.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pages = evanesce::TtlMap::<u32, String>::builder()
+    ///     .max_weight(1_000)
+    ///     .weigher(|_, page| page.len() as u32)
+    ///     .build()?;
+    /// (0..100).for_each(|n| _ = pages.insert(n, "x".repeat(100)));
+    /// assert_eq!((pages.len(), pages.stats().weight), (10, 1_000));
+    /// let refused = pages.weigh(&(1, "x".repeat(1_001))).unwrap_err();
+    /// assert_eq!(refused.to_string(), "an entry weighs 1001, but all of the map may weigh at most 1000");
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
+    pub fn max_weight(mut self, weight: u64) -> Self {
+        self.policy.max_weight = Some(weight);
+        self
+    }
+
+    /// Sets the function that weighs entries, for [`max_weight`](Self::max_weight).
+    ///
+    /// It is asked once when an entry is put, or again where other threads write to the same key, before anything is
+    /// changed; what it said last counts until the entry ends, whatever it would say then. If it panics, nothing is
+    /// changed. It may call the map.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let options = evanesce::TtlMap::<u32, Vec<u8>>::builder().max_weight(1 << 20);
+    /// let blobs = options.weigher(|_, blob| blob.len().try_into().unwrap_or(u32::MAX)).build()?;
+    /// blobs.insert(1, vec![0; 1000]);
+    /// assert_eq!(blobs.stats().weight, 1000);
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
+    pub fn weigher(mut self, weigher: impl Fn(&K, &V) -> u32 + Send + Sync + 'static) -> Self {
+        self.weigher = Weigher::new(move |(key, value): &(K, V)| weigher(key, value));
+        self
+    }
+
     /// Sets whether the system is asked to put large tables on huge pages (Linux: `madvise` with `MADV_HUGEPAGE`;
     /// elsewhere, and where the system has none, it makes no difference). Default: no.
     ///
@@ -317,17 +404,20 @@ impl<K, V, S> Builder<K, V, S> {
         let max_slots = check("max_slots", self.max_slots, 1, MAX_SLOTS as usize)?;
         let capacity = check("capacity", self.capacity, 0, self.max_slots)?;
         let policy = self.policy.checked()?;
-        let sweep_per_write = policy.sweep_per_write as u32;
-        // No range goes beyond 32 bits.
-        let table = Table::new(
+        check("max_entries", policy.max_entries.unwrap_or(1), 1, max_slots)?;
+        let limit = policy.first_limit(self.weigher.is_some())?;
+        let table = Table::new(Setup {
             capacity,
-            max_slots as u32,
-            self.page_size,
-            sweep_per_write,
-            self.clock.unwrap_or_else(ClockSource::monotonic),
-            self.listener,
-        );
-        let lookups = Lookups::new(self.record_stats);
+            // No range goes beyond 32 bits.
+            max_slots: max_slots as u32,
+            page_size: self.page_size,
+            sweep_per_write: policy.sweep_per_write as u32,
+            clock: self.clock.unwrap_or_else(ClockSource::monotonic),
+            listener: self.listener,
+            limit,
+            weigher: self.weigher,
+        });
+        let lookups = Lookups::new(self.record_stats, limit.is_some());
         Ok(TtlMap { table, hasher: self.hasher, policy: Live::new(policy), lookups })
     }
 }
@@ -341,6 +431,7 @@ impl<K, V, S> fmt::Debug for Builder<K, V, S> {
             .field("max_slots", &self.max_slots)
             .field("page_size", &self.page_size)
             .field("eviction_listener", &self.listener)
+            .field("weigher", &self.weigher)
             .field("record_stats", &self.record_stats)
             .finish_non_exhaustive()
     }

@@ -15,6 +15,7 @@ mod set;
 mod stats;
 mod sweep;
 mod sync;
+mod weigher;
 
 pub use build_error::BuildError;
 pub use builder::Builder;
@@ -28,6 +29,7 @@ pub use raw::RefreshToken;
 pub use set::{PinnedSet, TtlSet};
 pub use stats::Stats;
 pub use sweep::{Budget, SweepReport, Sweeper};
+pub use weigher::TooHeavyError;
 
 #[doc(no_inline)]
 pub use equivalent::Equivalent;

@@ -22,6 +22,9 @@ pub enum RemovalCause {
     /// Another entry took its place, by [`insert`](crate::Pinned::insert), [`update`](crate::Pinned::update) and
     /// their kin.
     Replaced,
+    /// It had to go since the map was full: past its [`max_entries`](crate::Builder::max_entries) or
+    /// [`max_weight`](crate::Builder::max_weight).
+    Size,
 }
 
 /// The map's listener, if it has one.

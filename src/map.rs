@@ -13,15 +13,15 @@ use core::time::Duration;
 use equivalent::Equivalent;
 
 use crate::{
-    build_error::BuildError,
+    build_error::{BuildError, check},
     builder::Builder,
     clock::{ClockSource, Deadline},
-    listener::Listener,
     pinned::Pinned,
     policy::{Live, Policy},
-    raw::{self, MAX_SLOTS, PageSize, Position, State, Table},
+    raw::{self, MAX_SLOTS, Position, Setup, State, Table},
     stats::{Lookups, Stats},
     sweep::{Budget, SweepReport},
+    weigher::TooHeavyError,
 };
 
 /// A lock-free concurrent hash map whose entries can expire.
@@ -100,19 +100,13 @@ impl<K, V, S> TtlMap<K, V, S> {
     /// Creates an empty map that hashes with `hasher`, laid out for `capacity` entries.
     #[must_use]
     pub fn with_capacity_and_hasher(capacity: usize, hasher: S) -> Self {
-        let capacity = capacity.min(MAX_SLOTS as usize);
-        let clock = ClockSource::monotonic();
         let policy = Policy::default();
-        let sweep_per_write = policy.sweep_per_write as u32;
-        let table = Table::new(
-            capacity,
-            MAX_SLOTS,
-            PageSize::Usual,
-            sweep_per_write,
-            clock,
-            Listener::NONE,
-        );
-        Self { table, hasher, policy: Live::new(policy), lookups: Lookups::new(false) }
+        let table = Table::new(Setup {
+            capacity: capacity.min(MAX_SLOTS as usize),
+            sweep_per_write: policy.sweep_per_write as u32,
+            ..Setup::new(ClockSource::monotonic())
+        });
+        Self { table, hasher, policy: Live::new(policy), lookups: Lookups::NONE }
     }
 
     /// Pins the current thread and returns the view through which entries are read and written.
@@ -377,11 +371,13 @@ impl<K, V, S> TtlMap<K, V, S> {
     }
 
     /// Changes what the map does by itself, from now on: the default TTL and its jitter for entries that are put
-    /// later, and how much each write sweeps. Reads do not look at it.
+    /// later, how much each write sweeps, and the maximum of a map that has one. Reads do not look at it. What is
+    /// above a lower maximum goes before this returns.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if a value is out of its range; nothing is changed then.
+    /// [`BuildError`] if a value is out of its range, or if there is a maximum that the map was not built with; nothing
+    /// is changed then.
     ///
     /// # Examples
     ///
@@ -402,8 +398,14 @@ impl<K, V, S> TtlMap<K, V, S> {
     /// ```
     pub fn set_policy(&self, policy: Policy) -> Result<(), BuildError> {
         let policy = policy.checked()?;
+        check("max_entries", policy.max_entries.unwrap_or(1), 1, self.max_slots())?;
+        let limit = policy.next_limit(self.table.limit())?;
         self.table.set_sweep_per_write(policy.sweep_per_write as u32);
         self.policy.set(policy);
+        if let Some(limit) = limit {
+            self.table.set_limit(limit);
+            self.table.shrink_to_bound();
+        }
         Ok(())
     }
 
@@ -421,6 +423,32 @@ impl<K, V, S> TtlMap<K, V, S> {
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats::of(&self.table.figures(), &self.lookups)
+    }
+
+    /// Returns what an entry would weigh, by the map's [weigher](Builder::weigher); 1 without one.
+    ///
+    /// # Errors
+    ///
+    /// [`TooHeavyError`] if that is more than all of the map may weigh: a call that puts this entry would panic.
+    ///
+    /// # Panics
+    ///
+    /// If the weigher panics.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let options = evanesce::TtlMap::<u32, String>::builder().max_weight(1_000);
+    /// let pages = options.weigher(|_, page| page.len() as u32).build()?;
+    /// let entry = (1, "x".repeat(2_000));
+    /// match pages.weigh(&entry) {
+    ///     Ok(_) => _ = pages.insert(entry.0, entry.1),
+    ///     Err(too_heavy) => assert_eq!((too_heavy.weight, too_heavy.most), (2_000, 1_000)),
+    /// }
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
+    pub fn weigh(&self, entry: &(K, V)) -> Result<u32, TooHeavyError> {
+        self.table.weigh(entry)
     }
 
     /// Returns how many slots the map may have, for entries and for what waits for reclamation.
@@ -588,7 +616,7 @@ where
             table: self.table.like(self.len()),
             hasher: self.hasher.clone(),
             policy: Live::new(self.policy()),
-            lookups: Lookups::new(self.lookups.are_recorded()),
+            lookups: self.lookups.like(),
         };
         self.all_entries(&mut map.pin(), |pinned, (key, value), deadline| {
             pinned.insert_with_deadline(key.clone(), value.clone(), deadline);

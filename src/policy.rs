@@ -6,9 +6,9 @@ use std::hash::{BuildHasher, RandomState};
 use arc_swap::ArcSwap;
 
 use crate::{
-    build_error::{BuildError, check},
+    build_error::{BuildError, check, refuse_if},
     clock::nanos,
-    raw::State,
+    raw::{Limit, State},
     sync::{Ordering, SettingWord, per_thread},
 };
 
@@ -20,7 +20,10 @@ pub(crate) const SWEEP_PER_WRITE: usize = 4;
 /// The largest useful value: at 1,024 a write looks at some kilobytes of slots.
 const MAX_SWEEP_PER_WRITE: usize = 1024;
 
-/// What a map does by itself: the default TTL, and how much writes sweep.
+/// What a map may weigh at most: sums of weights stay far from the end of their words.
+const MAX_WEIGHT: u64 = 1 << 62;
+
+/// What a map does by itself: the default TTL, how much writes sweep, and how much there may be.
 ///
 /// From [`TtlMap::policy`](crate::TtlMap::policy), to be changed and given to
 /// [`TtlMap::set_policy`](crate::TtlMap::set_policy). Other threads see the old one or the new one, whole.
@@ -36,12 +39,24 @@ pub struct Policy {
     /// How many slots each write checks for expired entries, on average: 0 to 1,024. With 0 only
     /// [`TtlMap::sweep`](crate::TtlMap::sweep) and a [`Sweeper`](crate::Sweeper) give their memory back.
     pub sweep_per_write: usize,
+    /// How many entries there may be: 1 to the map's slots; `None`: as many as there are slots. Only for a map that was
+    /// [built](crate::Builder::max_entries) with a maximum of entries.
+    pub max_entries: Option<usize>,
+    /// What all entries may weigh together: 1 to 2^62; `None`: anything. Only for a map that was
+    /// [built](crate::Builder::max_weight) with a maximum weight.
+    pub max_weight: Option<u64>,
 }
 
 impl Default for Policy {
-    /// No time to live, no jitter, four slots a write.
+    /// No time to live, no jitter, four slots a write, no maximum.
     fn default() -> Self {
-        Self { time_to_live: None, ttl_jitter: 0.0, sweep_per_write: SWEEP_PER_WRITE }
+        Self {
+            time_to_live: None,
+            ttl_jitter: 0.0,
+            sweep_per_write: SWEEP_PER_WRITE,
+            max_entries: None,
+            max_weight: None,
+        }
     }
 }
 
@@ -50,7 +65,34 @@ impl Policy {
     pub(crate) fn checked(self) -> Result<Self, BuildError> {
         check("sweep_per_write", self.sweep_per_write, 0, MAX_SWEEP_PER_WRITE)?;
         check("ttl_jitter", self.ttl_jitter, 0.0, 1.0)?;
+        check("max_weight", self.max_weight.unwrap_or(1), 1, MAX_WEIGHT)?;
         Ok(self)
+    }
+
+    /// The limit of a map that is being built with this policy, with a weigher or without.
+    pub(crate) fn first_limit(&self, is_weighed: bool) -> Result<Option<Limit>, BuildError> {
+        let (entries, weight) = (self.max_entries, self.max_weight);
+        refuse_if(entries.is_some() && weight.is_some(), "max_weight", "so is max_entries")?;
+        refuse_if(weight.is_some() && !is_weighed, "max_weight", "no weigher")?;
+        refuse_if(is_weighed && weight.is_none(), "weigher", "no max_weight")?;
+        let entries = entries.map(|most| Limit::Entries(most as u64));
+        Ok(entries.or(weight.map(Limit::Weight)))
+    }
+
+    /// The limit by this policy of a map that has had this one.
+    pub(crate) fn next_limit(&self, limit: Option<Limit>) -> Result<Option<Limit>, BuildError> {
+        let (entries, weight) = (self.max_entries, self.max_weight);
+        let (by_entries, by_weight) = match limit {
+            Some(Limit::Entries(_)) => (true, false),
+            Some(Limit::Weight(_)) => (false, true),
+            None => (false, false),
+        };
+        refuse_if(entries.is_some() && !by_entries, "max_entries", "the map was built without it")?;
+        refuse_if(weight.is_some() && !by_weight, "max_weight", "the map was built without it")?;
+        Ok(limit.map(|limit| match limit {
+            Limit::Entries(_) => Limit::Entries(entries.map_or(MAX_WEIGHT, |most| most as u64)),
+            Limit::Weight(_) => Limit::Weight(weight.unwrap_or(MAX_WEIGHT)),
+        }))
     }
 
     /// A time to live for one more entry.

@@ -21,6 +21,11 @@ pub struct Stats {
     pub expired_unswept: usize,
     /// Entries that sweeps have removed, those of writes included.
     pub swept_total: u64,
+    /// Entries that had to go since the map was full. Zero unless it has a [maximum](crate::Builder::max_entries).
+    pub evicted_total: u64,
+    /// What all entries weigh together, each 1 without a [weigher](crate::Builder::weigher). Zero unless the map has a
+    /// maximum.
+    pub weight: u64,
     /// The longest time that passed between an entry's deadline and its removal by a sweep.
     pub max_lag: Duration,
     /// Removed entries whose keys and values are not dropped yet, since a pinned thread may see
@@ -48,6 +53,8 @@ impl Stats {
             len: figures.entries,
             expired_unswept: figures.expired_unswept,
             swept_total: figures.swept_total,
+            evicted_total: figures.evicted_total,
+            weight: figures.weight,
             max_lag: figures.max_lag,
             pending_reclaim: figures.pending,
             slots: figures.slots,
@@ -60,8 +67,14 @@ impl Stats {
     }
 }
 
-/// How lookups ended, if the map is to know: counted by stripes, so that readers do not share a line.
-pub(crate) struct Lookups(Option<Box<Stripes>>);
+/// What lookups leave behind, if the map is to know: how they ended, counted by stripes, so that readers do not share a
+/// line; or, in the table, which entries were used.
+pub(crate) struct Lookups(Option<Box<Traces>>);
+
+struct Traces {
+    /// Empty where only uses are counted.
+    counts: Stripes,
+}
 
 /// One for each of the threads that read at a time; a power of two of them.
 struct Stripes(Box<[CachePadded<Counts>]>);
@@ -72,26 +85,42 @@ struct Counts {
 }
 
 impl Lookups {
-    pub(crate) fn new(are_recorded: bool) -> Self {
+    pub(crate) const NONE: Self = Self(None);
+
+    /// Whether their ends are recorded, and whether the table counts uses.
+    pub(crate) fn new(are_recorded: bool, are_uses_counted: bool) -> Self {
         let counts = || Counts { hits: AtomicU64::new(0), misses: AtomicU64::new(0) };
-        let stripes = || Stripes((0..chain_count()).map(|_| counts().into()).collect());
-        Self(are_recorded.then(|| stripes().into()))
+        let len = if are_recorded { chain_count() } else { 0 };
+        let stripes = || Stripes((0..len).map(|_| counts().into()).collect());
+        let traces = are_recorded || are_uses_counted;
+        Self(traces.then(|| Traces { counts: stripes() }.into()))
     }
 
-    pub(crate) fn are_recorded(&self) -> bool {
+    /// The same with counts of its own.
+    pub(crate) fn like(&self) -> Self {
+        Self::new(self.are_recorded(), self.leave_traces())
+    }
+
+    /// Whether a lookup has more to do than to find the entry.
+    #[inline]
+    pub(crate) fn leave_traces(&self) -> bool {
         self.0.is_some()
+    }
+
+    fn are_recorded(&self) -> bool {
+        self.0.as_ref().is_some_and(|traces| !traces.counts.0.is_empty())
     }
 
     /// Counts a lookup. Where nothing is recorded it is one comparison.
     #[inline]
     pub(crate) fn count(&self, is_hit: bool) {
-        if let Some(stripes) = &self.0 {
-            stripes.count(is_hit);
+        if let Some(traces) = &self.0 {
+            traces.counts.count(is_hit);
         }
     }
 
     fn totals(&self) -> (u64, u64) {
-        let stripes = self.0.iter().flat_map(|stripes| &stripes.0);
+        let stripes = self.0.iter().flat_map(|traces| &traces.counts.0);
         stripes.fold((0, 0), |(hits, misses), counts| {
             let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
             (hits + load(&counts.hits), misses + load(&counts.misses))
@@ -99,14 +128,15 @@ impl Lookups {
     }
 
     fn bytes(&self) -> usize {
-        self.0.as_ref().map_or(0, |stripes| size_of::<Stripes>() + size_of_val(&*stripes.0))
+        self.0.as_ref().map_or(0, |traces| size_of::<Traces>() + size_of_val(&*traces.counts.0))
     }
 }
 
 impl Stripes {
     #[inline(never)]
     fn count(&self, is_hit: bool) {
-        let counts = &self.0[thread_number() & (self.0.len() - 1)];
+        let Some(last) = self.0.len().checked_sub(1) else { return };
+        let counts = &self.0[thread_number() & last];
         // Relaxed: only the sums mean anything.
         (if is_hit { &counts.hits } else { &counts.misses }).fetch_add(1, Ordering::Relaxed);
     }

@@ -37,10 +37,10 @@ impl<K, V, S> Pinned<'_, K, V, S> {
         mut is_match: impl FnMut(&K) -> Result<bool, E>,
     ) -> Result<Option<&V>, E> {
         let key = SplitKey::from_hash(hash);
-        let found =
-            self.map.table.get(key, &self.guard, |(key, _)| is_match(key), |(_, value)| value)?;
+        let is_match = |(key, _): &(K, V)| is_match(key);
+        let found = self.map.table.get_and_count_use(key, &self.guard, is_match)?;
         self.map.lookups.count(found.is_some());
-        Ok(found)
+        Ok(found.map(|(_, value)| value))
     }
 
     /// Returns the entry of the key with this hash that `is_match` accepts, as [`Pinned::get_entry`]; the hash as for

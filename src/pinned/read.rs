@@ -106,26 +106,28 @@ where
         self.look_up(key, |(key, value)| (key, value))
     }
 
-    #[inline]
+    #[inline(always)] // as `lookup`
     fn look_up<'p, Q, R>(&'p self, key: &Q, answer: impl Fn(&'p (K, V)) -> R) -> Option<R>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        if self.map.lookups.are_recorded() {
+        if self.map.lookups.leave_traces() {
             return self.look_up_and_count(key, answer);
         }
         infallible(self.map.table.get(self.split_key(key), &self.guard, matches(key), answer))
     }
 
     #[cold]
+    #[inline(never)]
     fn look_up_and_count<'p, Q, R>(&'p self, key: &Q, answer: impl Fn(&'p (K, V)) -> R) -> Option<R>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let found = self.map.table.get(self.split_key(key), &self.guard, matches(key), answer);
+        let table = &self.map.table;
+        let found = table.get_and_count_use(self.split_key(key), &self.guard, matches(key));
         let found = infallible(found);
         self.map.lookups.count(found.is_some());
-        found
+        found.map(answer)
     }
 
     /// Returns the entry of `key`, with its deadline and the time it has left; `None` if the key is absent or

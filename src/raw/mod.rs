@@ -44,6 +44,8 @@ mod memory;
 
 mod reclaim;
 
+mod bound;
+
 #[allow(unsafe_code)] // owns entries, and hands them out
 mod slab;
 
@@ -56,6 +58,7 @@ mod upkeep;
 
 mod ops;
 
+pub(crate) use bound::Limit;
 pub(crate) use index::{Position, TOGETHER};
 pub(crate) use memory::{pages::PageSize, wiped::WipedWord};
 pub(crate) use ops::{
@@ -69,7 +72,7 @@ pub(crate) use reclaim::{
     stripe::{chain_count, thread_number},
 };
 pub use slab::tokens::RefreshToken;
-pub(crate) use table::Table;
+pub(crate) use table::{Setup, Table};
 pub(crate) use upkeep::Figures;
 pub(crate) use words::{
     key::SplitKey,

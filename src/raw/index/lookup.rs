@@ -13,7 +13,7 @@ use crate::{
         memory::cache::bring,
         reclaim::guard::Guard,
         slab::{
-            judge::{Hit, Later, Reading},
+            judge::{Hit, Later, Place, Reading},
             node::Node,
         },
         words::{
@@ -35,13 +35,13 @@ impl<T> Index<T> {
     /// Wait-free: this is the usual case, in which all candidates are plain cells of a line by itself; for any
     /// other the whole lookup is done out of line, once.
     #[inline(always)] // a call costs a hit a seventh of its instructions
-    pub(in crate::raw) fn lookup<'g, R, E>(
+    pub(in crate::raw) fn lookup<'g, R, E, P: Place>(
         &'g self,
         key: SplitKey,
         guard: &'g Guard,
         reading: impl Reading,
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
-        answer: impl Fn(Hit<'g, T>) -> R,
+        answer: impl Fn(Hit<'g, T, P>) -> R,
     ) -> Result<Option<R>, E> {
         // SAFETY: the root, under the guard.
         let line: &Line = unsafe { self.lines.root().line_of(key) };
@@ -55,7 +55,7 @@ impl<T> Index<T> {
             let node = self.slab.node(slot);
             // SAFETY: I4: a cell that was present named it, under the guard.
             if is_match(unsafe { node.entry() })? {
-                return Ok(self.slab.judge(node, guard, reading, answer));
+                return Ok(self.slab.judge(P::of(slot), node, guard, reading, answer));
             }
             candidates = candidates.rest();
         }
@@ -68,13 +68,13 @@ impl<T> Index<T> {
     /// The whole lookup: over a frozen line to its target, along a chain, with cells that are drafts.
     #[cold]
     #[inline(never)]
-    pub(super) fn lookup_whole<'g, E>(
+    pub(super) fn lookup_whole<'g, E, P: Place>(
         &'g self,
         key: SplitKey,
         guard: &'g Guard,
         reading: impl Reading,
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
-    ) -> Result<Option<Hit<'g, T>>, E> {
+    ) -> Result<Option<Hit<'g, T, P>>, E> {
         let View { array, mut line, mut presence } = self.view(key, guard);
         loop {
             for number in line.candidates(presence, Fingerprint::of(key)) {
@@ -82,7 +82,7 @@ impl<T> Index<T> {
                 let node = self.slab.node(slot);
                 // SAFETY: I4: a cell that was present named it, under the guard.
                 if is_match(unsafe { node.entry() })? {
-                    return Ok(self.slab.judge(node, guard, reading, |hit| hit));
+                    return Ok(self.slab.judge(P::of(slot), node, guard, reading, |hit| hit));
                 }
             }
             let Some(next) = presence.chained() else { return Ok(None) };
@@ -98,13 +98,13 @@ impl<T> Index<T> {
     /// lookup cannot; each lookup is done up to its first candidate then, and goes on from there. One reading of the clock,
     /// behind all their states, judges those with a deadline; where it does not find one visible, that is looked up anew,
     /// with a reading of its own.
-    pub(in crate::raw) fn lookup_together<'g, E>(
+    pub(in crate::raw) fn lookup_together<'g, E, P: Place>(
         &'g self,
         keys: &[SplitKey],
         guard: &'g Guard,
         reading: impl Reading,
         mut is_match: impl FnMut(usize, &T) -> Result<bool, E>,
-        mut tell: impl FnMut(Option<Hit<'g, T>>),
+        mut tell: impl FnMut(Option<Hit<'g, T, P>>),
     ) -> Result<(), E> {
         let met = &cell::Cell::new(State::NEVER);
         let mut hits = SmallVec::<[_; TOGETHER]>::new();
@@ -115,10 +115,10 @@ impl<T> Index<T> {
             let hit = match first {
                 First::None => None,
                 // SAFETY: I4: a cell that was present named it, under the guard.
-                First::Node(node) if is_match(i, unsafe { node.entry() })? => {
-                    self.slab.judge(node, guard, later, |hit| hit)
+                First::Node(slot, node) if is_match(i, unsafe { node.entry() })? => {
+                    self.slab.judge(P::of(slot), node, guard, later, |hit| hit)
                 }
-                First::Node(_) | First::Unknown => {
+                First::Node(..) | First::Unknown => {
                     self.lookup(keys[i], guard, later, |entry| is_match(i, entry), |hit| hit)?
                 }
             };
@@ -160,7 +160,7 @@ impl<T> Index<T> {
             cell.plain().map_or(First::Unknown, |slot| {
                 let node = self.slab.node(slot);
                 node.bring();
-                First::Node(node)
+                First::Node(slot, node)
             })
         };
         keys.iter().map(first).collect()
@@ -207,7 +207,7 @@ impl<T> Index<T> {
 enum First<'g, T> {
     /// Nothing: the key is absent.
     None,
-    Node(&'g Node<T>),
+    Node(SlotIndex, &'g Node<T>),
     Unknown,
 }
 

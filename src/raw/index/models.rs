@@ -11,12 +11,10 @@ use loom::thread;
 use super::*;
 use crate::{
     clock::{ClockSource, ManualClock},
-    listener::Listener,
     raw::{
-        memory::pages::PageSize,
         ops::draft::{Draft, Waiting},
         reclaim::{guard, guard::Guard},
-        table::Table,
+        table::{Setup, Table},
         words::key::SplitKey,
     },
 };
@@ -30,7 +28,7 @@ const HALF: SplitKey = SplitKey::of_node(0x3000_0000);
 
 fn table() -> Arc<Entries> {
     let clock = ClockSource::of(ManualClock::new());
-    Arc::new(Table::new(4, 7, PageSize::Usual, 0, clock, Listener::NONE))
+    Arc::new(Table::new(Setup { capacity: 4, max_slots: 7, ..Setup::new(clock) }))
 }
 
 fn insert(table: &Entries, key: u32, number: u32) {

@@ -5,15 +5,16 @@ use core::convert::Infallible;
 use super::*;
 use crate::{
     clock::ClockSource,
-    listener::Listener,
     raw::{
-        memory::pages::PageSize, ops::draft::Waiting, reclaim::guard, table::Table,
+        ops::draft::Waiting,
+        reclaim::guard,
+        table::{Setup, Table},
         words::key::SplitKey,
     },
 };
 
 fn table() -> Table<(u64, ())> {
-    Table::new(0, 1 << 20, PageSize::Usual, 0, ClockSource::monotonic(), Listener::NONE)
+    Table::new(Setup { max_slots: 1 << 20, ..Setup::new(ClockSource::monotonic()) })
 }
 
 fn insert(table: &Table<(u64, ())>, hash: u64, entry: u64) {

@@ -57,7 +57,7 @@ impl<T> Index<T> {
     ) -> Option<Hit<'g, T>> {
         loop {
             while let Some(slot) = walk.slots.pop() {
-                let hit = self.slab.judge(self.slab.node(slot), guard, reading, |hit| hit);
+                let hit = self.slab.judge((), self.slab.node(slot), guard, reading, |hit| hit);
                 if hit.is_some() {
                     return hit;
                 }

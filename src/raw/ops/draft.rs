@@ -130,6 +130,13 @@ impl<'g, 'w, K, V> Draft<'g, 'w, K, V> {
         }
     }
 
+    /// The entry, which is in a slot.
+    pub(in crate::raw) fn entry(&self) -> &(K, V) {
+        let Some(slot) = self.slot else { unreachable!("a draft is placed before it is weighed") };
+        // SAFETY: `place` filled the slot, which is ours until `publish`.
+        unsafe { self.index.slab.node(slot).entry() }
+    }
+
     /// Puts the entry into a slot, if it is not in one, by means of `take`; sets its state.
     /// Nobody else sees it before the slot is published.
     #[inline]

@@ -8,7 +8,10 @@ use crate::{
         ops::draft::{Draft, Waiting},
         reclaim::{guard::Guard, stripe::Turn},
         table::Table,
-        words::{key::SplitKey, state::State},
+        words::{
+            key::{SlotIndex, SplitKey},
+            state::State,
+        },
     },
     sync::planted,
 };
@@ -101,12 +104,18 @@ impl<K, V> Table<(K, V)> {
         turn: &mut Turn<'g>,
     ) -> Option<&'g (K, V)> {
         let slot = draft.place(key.node_key(), state, || self.take_slot(turn));
+        if self.is_bounded() {
+            self.enter_bound(draft, slot, None, turn);
+        }
         if !gap.append(slot, draft.reserved()) {
             return None;
         }
         let entry = draft.publish(turn.guard);
         self.note_deadline(slot, state);
         turn.count_entries(1);
+        if self.is_bounded() {
+            self.count_in_bound(slot, turn);
+        }
         self.after_write(turn);
         Some(entry)
     }
@@ -124,6 +133,9 @@ impl<K, V> Table<(K, V)> {
         turn: &mut Turn<'g>,
     ) -> Option<&'g (K, V)> {
         let slot = draft.place(key.node_key(), state, || self.take_slot(turn));
+        if self.is_bounded() {
+            self.enter_bound(draft, slot, Some(old.slot()), turn);
+        }
         let moved = State::moved(slot, visible);
         if !old.advance(if planted!(replace_by_remove) { State::DEAD } else { moved }) {
             return None;
@@ -132,7 +144,33 @@ impl<K, V> Table<(K, V)> {
         self.note_deadline(slot, state);
         old.take_off(&self.index, turn);
         self.tell(old, if visible { RemovalCause::Replaced } else { RemovalCause::Expired }, turn);
+        if self.is_bounded() {
+            // After the old one has left: as long as weights stay the same, the sum is at no time above what is there.
+            self.count_in_bound(slot, turn);
+        }
         self.after_write(turn);
         Some(entry)
+    }
+
+    /// Enters a draft, which is in this slot, with the map's bound, before it is published. The weigher is the user's
+    /// code, so it runs in no turn; it may panic, and the draft goes back to its owner then.
+    #[cold]
+    #[inline(never)]
+    fn enter_bound<'g>(
+        &'g self,
+        draft: &Draft<'g, '_, K, V>,
+        slot: SlotIndex,
+        old: Option<SlotIndex>,
+        turn: &mut Turn<'g>,
+    ) {
+        let Some(bound) = self.bound() else { return };
+        let weight = if self.weigher.is_some() {
+            turn.leave();
+            self.weigh(draft.entry()).unwrap_or_else(|refused| panic!("evanesce: {refused}"))
+        } else {
+            1
+        };
+        let slab = &self.index.slab;
+        bound.enter(slot, slab.key(slot), old, weight, slab.room());
     }
 }

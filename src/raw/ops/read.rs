@@ -6,7 +6,10 @@ use crate::{
         reclaim::guard::Guard,
         slab::judge::Hit,
         table::Table,
-        words::{key::SplitKey, state::State},
+        words::{
+            key::{SlotIndex, SplitKey},
+            state::State,
+        },
     },
     sync::planted,
 };
@@ -30,6 +33,28 @@ impl<T> Table<T> {
         self.index.lookup(key, guard, &self.clock, is_match, answer)
     }
 
+    /// The same, and counts a use of the entry, if the map is bounded.
+    pub(crate) fn get_and_count_use<'g, E>(
+        &'g self,
+        key: SplitKey,
+        guard: &'g Guard,
+        is_match: impl FnMut(&T) -> Result<bool, E>,
+    ) -> Result<Option<&'g T>, E> {
+        let answer = |hit: Hit<'g, T, SlotIndex>| {
+            self.count_use(&hit);
+            hit.entry()
+        };
+        self.index.lookup(key, guard, &self.clock, is_match, answer)
+    }
+
+    /// Counts a use of an entry that was found, if the map is bounded.
+    #[inline]
+    pub(in crate::raw) fn count_use(&self, hit: &Hit<'_, T, SlotIndex>) {
+        if let Some(bound) = self.bound() {
+            bound.count_use(hit.slot());
+        }
+    }
+
     /// The same for several keys, [`TOGETHER`](crate::raw::TOGETHER) at most, side by side; `tell` is given the answers in
     /// their order.
     #[inline]
@@ -40,8 +65,17 @@ impl<T> Table<T> {
         is_match: impl FnMut(usize, &T) -> Result<bool, E>,
         mut tell: impl FnMut(Option<&'g T>),
     ) -> Result<(), E> {
-        self.index
-            .lookup_together(keys, guard, &self.clock, is_match, |hit| tell(hit.map(Hit::entry)))
+        if self.bound().is_none() {
+            let tell = |hit: Option<Hit<'g, T>>| tell(hit.map(Hit::entry));
+            return self.index.lookup_together(keys, guard, &self.clock, is_match, tell);
+        }
+        let tell = |hit: Option<Hit<'g, T, SlotIndex>>| {
+            tell(hit.map(|hit| {
+                self.count_use(&hit);
+                hit.entry()
+            }));
+        };
+        self.index.lookup_together(keys, guard, &self.clock, is_match, tell)
     }
 
     /// The visible entry of `key`, its state, and how long it has to live.
@@ -55,10 +89,11 @@ impl<T> Table<T> {
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<Option<(&'g T, State, Ttl)>, E> {
         loop {
-            let Some(hit) = self.index.lookup(key, guard, &self.clock, &mut is_match, |hit| hit)?
-            else {
+            let hit = |hit: Hit<'g, T, SlotIndex>| hit;
+            let Some(hit) = self.index.lookup(key, guard, &self.clock, &mut is_match, hit)? else {
                 return Ok(None);
             };
+            self.count_use(&hit);
             if let Some((state, ttl)) = self.time_left(&hit) {
                 return Ok(Some((hit.entry(), state, ttl)));
             }
@@ -67,7 +102,7 @@ impl<T> Table<T> {
 
     /// The state of an entry that was visible, and how long it has to live; `None` if it is over, or was
     /// changed while the clock was read.
-    pub(in crate::raw) fn time_left(&self, hit: &Hit<'_, T>) -> Option<(State, Ttl)> {
+    pub(in crate::raw) fn time_left<P>(&self, hit: &Hit<'_, T, P>) -> Option<(State, Ttl)> {
         let state = hit.state();
         if state.is_never() {
             return Some((state, Ttl::Never));

@@ -1,8 +1,12 @@
 //! Early refresh: of the callers that find an entry near its deadline, one gets the token.
 
 use crate::raw::{
-    index::Found, ops::compute::Met, reclaim::guard::Guard, slab::tokens::RefreshToken,
-    table::Table, words::key::SplitKey,
+    index::Found,
+    ops::compute::Met,
+    reclaim::guard::Guard,
+    slab::{judge::Hit, tokens::RefreshToken},
+    table::Table,
+    words::key::{SlotIndex, SplitKey},
 };
 
 /// What [`Table::get_or_refresh`] found: an entry and how it stands with it.
@@ -29,10 +33,11 @@ impl<T> Table<T> {
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<Option<(&'g T, Freshness)>, E> {
         // Fresh: visible still if its deadline were so much earlier.
-        let Some(hit) = self.index.lookup(key, guard, &self.clock, &mut is_match, |hit| hit)?
-        else {
+        let hit = |hit: Hit<'g, T, SlotIndex>| hit;
+        let Some(hit) = self.index.lookup(key, guard, &self.clock, &mut is_match, hit)? else {
             return Ok(None);
         };
+        self.count_use(&hit);
         let state = hit.state();
         if !state.is_terminal() && self.is_visible(state.earlier_by(early)) {
             return Ok(Some((hit.entry(), Freshness::Fresh)));

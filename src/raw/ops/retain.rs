@@ -126,7 +126,7 @@ impl<T> Table<T> {
                 } else {
                     self.index.tidy(slot, turn);
                 }
-                if self.listener.is_some() {
+                if self.tells_of_ends {
                     let cause =
                         if visible { RemovalCause::Explicit } else { RemovalCause::Expired };
                     self.tell_of(slot, cause, turn);

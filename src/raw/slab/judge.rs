@@ -7,30 +7,61 @@ use crate::{
     raw::{
         reclaim::guard::Guard,
         slab::{Slab, node::Node},
-        words::state::{Now, State},
+        words::{
+            key::SlotIndex,
+            state::{Now, State},
+        },
     },
     sync::{fence, order, planted},
 };
 
-/// An entry that a lookup found visible.
-pub(in crate::raw) struct Hit<'g, T>(&'g Node<T>);
+/// An entry that a lookup found visible, and the slot where it is, for who wants that: then `P` is [`SlotIndex`].
+pub(in crate::raw) struct Hit<'g, T, P = ()> {
+    node: &'g Node<T>,
+    place: P,
+}
 
-impl<'g, T> Hit<'g, T> {
+/// What a lookup keeps of the slot that it met: all, or nothing, which costs nothing.
+pub(in crate::raw) trait Place: Copy {
+    fn of(slot: SlotIndex) -> Self;
+}
+
+impl Place for () {
+    #[inline]
+    fn of(_: SlotIndex) -> Self {}
+}
+
+impl Place for SlotIndex {
+    #[inline]
+    fn of(slot: SlotIndex) -> Self {
+        slot
+    }
+}
+
+impl<T> Hit<'_, T, SlotIndex> {
+    /// Where the entry is.
+    #[inline]
+    pub(in crate::raw) fn slot(&self) -> SlotIndex {
+        self.place
+    }
+}
+
+impl<'g, T, P> Hit<'g, T, P> {
     #[inline]
     pub(in crate::raw) fn entry(self) -> &'g T {
         // SAFETY: I4: a line named it, or what it replaced, under a guard for `'g`.
-        unsafe { self.0.entry() }
+        unsafe { self.node.entry() }
     }
 
     /// The state it is in now.
     pub(in crate::raw) fn state(&self) -> State {
         // Acquire (O2), like every load of a state that is judged.
-        self.0.state.load(order!(hit_state, Acquire))
+        self.node.state.load(order!(hit_state, Acquire))
     }
 
     /// Whether it is in this state, behind a clock reading.
     pub(in crate::raw) fn is_still(&self, state: State) -> bool {
-        reload(self.0) == state
+        reload(self.node) == state
     }
 }
 
@@ -105,55 +136,56 @@ impl<T> Slab<T> {
     ///
     /// In line: an entry without a deadline, or before it by a word that a thread keeps; the rest apart from it.
     #[inline(always)] // as `lookup`
-    pub(in crate::raw) fn judge<'g, R>(
+    pub(in crate::raw) fn judge<'g, R, P: Place>(
         &'g self,
+        place: P,
         node: &'g Node<T>,
         guard: &'g Guard,
         reading: impl Reading,
-        answer: impl Fn(Hit<'g, T>) -> R,
+        answer: impl Fn(Hit<'g, T, P>) -> R,
     ) -> Option<R> {
         // Acquire (O2): the fields of the slot that it may name.
         let state = node.state.load(order!(state_judged, Acquire));
         if state.is_never() || reading.is_before_deadline(state) {
-            return Some(answer(Hit(node)));
+            return Some(answer(Hit { node, place }));
         }
-        self.judge_mortal(node, state, guard, reading).map(answer)
+        self.judge_mortal(Hit { node, place }, state, guard, reading).map(answer)
     }
 
     /// The usual one with a deadline: visible by the first reading.
     #[inline(never)]
-    fn judge_mortal<'g>(
+    fn judge_mortal<'g, P: Place>(
         &'g self,
-        node: &'g Node<T>,
+        met: Hit<'g, T, P>,
         state: State,
         guard: &'g Guard,
         reading: impl Reading,
-    ) -> Option<Hit<'g, T>> {
+    ) -> Option<Hit<'g, T, P>> {
         if state.is_terminal() {
-            return self.judge_rest(node, state, guard, reading);
+            return self.judge_rest(met, state, guard, reading);
         }
         let now = reading.reading_for(state);
         if state.is_visible_at(now) {
-            return Some(Hit(node));
+            return Some(met);
         }
-        self.judge_late(node, now, guard, reading)
+        self.judge_late(met, now, guard, reading)
     }
 
     /// Confirms that an entry has expired which was past its deadline by a reading, as in `look`; or judges it anew.
     #[cold]
     #[inline(never)]
-    fn judge_late<'g>(
+    fn judge_late<'g, P: Place>(
         &'g self,
-        node: &'g Node<T>,
+        met: Hit<'g, T, P>,
         now: Now,
         guard: &'g Guard,
         reading: impl Reading,
-    ) -> Option<Hit<'g, T>> {
-        let state = reload(node);
+    ) -> Option<Hit<'g, T, P>> {
+        let state = reload(met.node);
         if state.is_due_at(now) || planted!(absence_not_confirmed) {
             return None;
         }
-        self.judge_rest(node, state, guard, reading)
+        self.judge_rest(met, state, guard, reading)
     }
 
     /// Judges a node that was met in a state that is over, or was changed while it was judged.
@@ -164,22 +196,24 @@ impl<T> Slab<T> {
     /// writer found is an answer for an instant of this lookup (I3).
     #[cold]
     #[inline(never)]
-    fn judge_rest<'g>(
+    fn judge_rest<'g, P: Place>(
         &'g self,
-        node: &'g Node<T>,
+        met: Hit<'g, T, P>,
         state: State,
         _guard: &'g Guard,
         reading: impl Reading,
-    ) -> Option<Hit<'g, T>> {
-        let (met, life) = (node, node.life());
-        let node = match Self::look(node, state, reading, 1) {
-            Look::Visible => node,
+    ) -> Option<Hit<'g, T, P>> {
+        let (node, life) = (met.node, met.node.life());
+        let hit = match Self::look(node, state, reading, 1) {
+            Look::Visible => met,
             Look::Expired => return None,
             Look::Over(state) => {
                 // Dead: no younger entry of this key was named while this one was.
-                let heir = self.heir(state)?;
+                let (slot, _) = state.destination()?;
+                let heir = Hit { node: self.node(slot), place: P::of(slot) };
                 // Acquire (O2): as above.
-                match Self::look(heir, heir.state.load(order!(heir_judged, Acquire)), reading, 2) {
+                let state = heir.node.state.load(order!(heir_judged, Acquire));
+                match Self::look(heir.node, state, reading, 2) {
                     Look::Visible => heir,
                     Look::Expired => return None,
                     Look::Over(state) => match state.destination() {
@@ -189,14 +223,8 @@ impl<T> Slab<T> {
                 }
             }
         };
-        debug_assert_eq!(met.life(), life, "I4: a node was recycled under a guard");
-        Some(Hit(node))
-    }
-
-    /// The replacement that a state names.
-    #[inline]
-    pub(in crate::raw) fn heir(&self, state: State) -> Option<&Node<T>> {
-        state.destination().map(|(slot, _)| self.node(slot))
+        debug_assert_eq!(node.life(), life, "I4: a node was recycled under a guard");
+        Some(hit)
     }
 
     /// Looks at a state word, loaded by the caller, until it gives an answer: so many times more at most.

@@ -7,6 +7,7 @@
 
 use crate::{
     raw::{
+        bound::{Bound, Limit, Room},
         memory::{
             blocks::{Blocks, Stretch},
             cache::bring,
@@ -45,6 +46,8 @@ pub(in crate::raw) struct Slab<T> {
     keys: OnceBox<Chunked<NodeKey, SlotNumbers>>,
     pub(in crate::raw) blocks: Blocks,
     pub(in crate::raw) tokens: Tokens,
+    /// How much may be in the map, if that is bounded.
+    pub(in crate::raw) bound: Option<Box<Bound>>,
     /// How many slots a magazine holds at most, and a stripe takes from a block at once.
     magazine_slots: u32,
     page_size: PageSize,
@@ -69,13 +72,20 @@ impl<T> Slab<T> {
             page_size,
             blocks: Blocks::new(max_slots, size_of::<Node<T>>()),
             tokens: Tokens::new(),
+            bound: None,
             magazine_slots: per_stripe.clamp(1, MAGAZINE_SLOTS),
         }
     }
 
-    /// Which pages it asks for.
-    pub(in crate::raw) fn page_size(&self) -> PageSize {
-        self.page_size
+    /// The same with a bound to what may be in the map.
+    pub(in crate::raw) fn with_limit(mut self, limit: Option<Limit>) -> Self {
+        self.bound = limit.map(|limit| Bound::new(limit).into());
+        self
+    }
+
+    /// How large it is so far.
+    pub(in crate::raw) fn room(&self) -> Room {
+        Room { slots: self.blocks.slots(), page_size: self.page_size }
     }
 
     /// The node in a slot that was handed out: every index in a cell or a state word, in a batch,
@@ -165,7 +175,11 @@ impl<T> Slab<T> {
         let handed_out = self.blocks.slots() as usize * size_of::<Node<T>>();
         let with_keys = if self.blocks.are_apart() { 0 } else { self.unused_slots() };
         let keys = (self.blocks.slots() as usize - with_keys) * size_of::<NodeKey>();
-        handed_out.saturating_sub(not_in_use) + keys + self.blocks.bytes() + self.tokens.bytes()
+        handed_out.saturating_sub(not_in_use)
+            + keys
+            + self.blocks.bytes()
+            + self.tokens.bytes()
+            + self.bound.as_ref().map_or(0, |bound| bound.bytes())
     }
 
     /// Takes a free slot. Lock-free, the allocation of a chunk apart; no user code.
@@ -252,6 +266,9 @@ impl<T> Slab<T> {
     /// - The slot is filled, was never published, and is emptied this once.
     /// - `read` moves the entry out of where it is told.
     pub(in crate::raw) unsafe fn take_out(&self, slot: SlotIndex, read: impl FnOnce(*const T)) {
+        if let Some(bound) = &self.bound {
+            bound.leave(slot, false);
+        }
         // SAFETY: filled and never published, as the caller says.
         unsafe { self.node(slot).move_out(read) };
     }

@@ -8,6 +8,7 @@ use crate::{
     clock::ClockSource,
     listener::{Listener, RemovalCause},
     raw::{
+        bound::{Bound, Limit},
         index::{Index, Lines, Located},
         memory::pages::PageSize,
         reclaim::{
@@ -17,9 +18,14 @@ use crate::{
         },
         slab::{Slab, judge},
         table::sweep_state::{SweepRate, Sweeping},
-        words::{key::SlotIndex, numbers::block_of, state::State},
+        words::{
+            key::SlotIndex,
+            numbers::{MAX_SLOTS, block_of},
+            state::State,
+        },
     },
     sync::{AtomicBool, Ordering},
+    weigher::{TooHeavyError, Weigher},
 };
 
 #[cfg(any(test, loom, shuttle))]
@@ -35,17 +41,43 @@ pub(crate) struct Table<T> {
     pub(in crate::raw) has_deadlines: AtomicBool,
     pub(in crate::raw) sweeping: Box<Sweeping>,
     pub(in crate::raw) listener: Listener<T>,
+    pub(in crate::raw) weigher: Weigher<T>,
+    /// Whether anybody is to know of the end of an entry: the bound, or the listener.
+    pub(in crate::raw) tells_of_ends: bool,
+}
+
+/// How a table is to be.
+pub(crate) struct Setup<T> {
+    /// For how many entries the index is laid out.
+    pub(crate) capacity: usize,
+    pub(crate) max_slots: u32,
+    pub(crate) page_size: PageSize,
+    pub(crate) sweep_per_write: u32,
+    pub(crate) clock: ClockSource,
+    pub(crate) listener: Listener<T>,
+    pub(crate) limit: Option<Limit>,
+    pub(crate) weigher: Weigher<T>,
+}
+
+impl<T> Setup<T> {
+    /// As wide as can be, and nobody told.
+    pub(crate) fn new(clock: ClockSource) -> Self {
+        Self {
+            capacity: 0,
+            max_slots: MAX_SLOTS,
+            page_size: PageSize::Usual,
+            sweep_per_write: 0,
+            clock,
+            listener: Listener::NONE,
+            limit: None,
+            weigher: Weigher::NONE,
+        }
+    }
 }
 
 impl<T> Table<T> {
-    pub(crate) fn new(
-        capacity: usize,
-        max_slots: u32,
-        page_size: PageSize,
-        sweep_per_write: u32,
-        clock: ClockSource,
-        listener: Listener<T>,
-    ) -> Self {
+    pub(crate) fn new(setup: Setup<T>) -> Self {
+        let Setup { capacity, max_slots, page_size, .. } = setup;
         let stripes = Stripes::new();
         // A stripe has up to so many in each of its magazine, its block and its batch: an eighth of the slots at
         // most while up to 16 threads write.
@@ -53,24 +85,61 @@ impl<T> Table<T> {
         Self {
             index: Index {
                 lines: Lines::with_capacity(capacity, page_size),
-                slab: Slab::new(max_slots, per_stripe, page_size),
+                slab: Slab::new(max_slots, per_stripe, page_size).with_limit(setup.limit),
                 limbo: Limbo::new(per_stripe),
                 stripes,
             },
-            clock,
-            sweep_rate: SweepRate::new(sweep_per_write),
+            clock: setup.clock,
+            sweep_rate: SweepRate::new(setup.sweep_per_write),
             has_deadlines: AtomicBool::new(false),
             sweeping: Box::new(Sweeping::new()),
-            listener,
+            tells_of_ends: setup.limit.is_some() || setup.listener.is_some(),
+            listener: setup.listener,
+            weigher: setup.weigher,
         }
     }
 
-    /// An empty table with the same options, clock and listener, laid out for so many entries.
+    /// An empty table set up in the same way, but laid out for so many entries.
     pub(crate) fn like(&self, capacity: usize) -> Self {
-        let (max_slots, sweep_per_write) = (self.max_slots(), self.sweep_rate.per_write());
-        let (clock, listener) = (self.clock.clone(), self.listener.clone());
-        let page_size = self.index.slab.page_size();
-        Self::new(capacity, max_slots, page_size, sweep_per_write, clock, listener)
+        Self::new(Setup {
+            capacity,
+            max_slots: self.max_slots(),
+            page_size: self.index.slab.room().page_size,
+            sweep_per_write: self.sweep_rate.per_write(),
+            clock: self.clock.clone(),
+            listener: self.listener.clone(),
+            limit: self.limit(),
+            weigher: self.weigher.clone(),
+        })
+    }
+
+    /// What may be in it, if that is limited.
+    pub(crate) fn limit(&self) -> Option<Limit> {
+        self.bound().map(Bound::limit)
+    }
+
+    /// Changes the limit of a table that has one, by one of its kind.
+    pub(crate) fn set_limit(&self, limit: Limit) {
+        if let Some(bound) = self.bound() {
+            bound.set_limit(limit);
+        }
+    }
+
+    /// What an entry would weigh.
+    pub(crate) fn weigh(&self, entry: &T) -> Result<u32, TooHeavyError> {
+        self.weigher.weigh(entry, self.bound().map_or(u64::MAX, Bound::most))
+    }
+
+    /// Whether what may be in it is limited.
+    #[inline]
+    pub(in crate::raw) fn is_bounded(&self) -> bool {
+        self.bound().is_some()
+    }
+
+    /// What may be in it, and how full it is, if that is limited.
+    #[inline]
+    pub(in crate::raw) fn bound(&self) -> Option<&Bound> {
+        self.index.slab.bound.as_deref()
     }
 
     /// Sets how many slots a write sweeps, on average.
@@ -136,7 +205,7 @@ impl<T> Table<T> {
         self.tell(old, cause, turn);
     }
 
-    /// Tells the listener that our step has ended an entry.
+    /// Tells the bound and the listener that our step has ended an entry.
     #[inline]
     pub(in crate::raw) fn tell<'g>(
         &'g self,
@@ -144,23 +213,37 @@ impl<T> Table<T> {
         cause: RemovalCause,
         turn: &mut Turn<'g>,
     ) {
-        if self.listener.is_some() {
+        if self.tells_of_ends {
             self.tell_of(old.slot(), cause, turn);
         }
     }
 
-    /// The same of the entry in a slot. In no turn: it is the user's code.
+    /// The same of the entry in a slot. The listener in no turn: it is the user's code.
+    #[cold]
+    #[inline(never)]
     pub(in crate::raw) fn tell_of<'g>(
         &'g self,
         slot: SlotIndex,
         cause: RemovalCause,
         turn: &mut Turn<'g>,
     ) {
-        turn.leave();
-        let guard = turn.guard;
-        // Met under this guard; or by the listener, under a later one of this thread.
-        let entry = |slot| judge::entry(self.index.slab.node(SlotIndex(slot)), guard);
-        self.listener.tell(self.address(), slot.0, cause, entry);
+        if let Some(bound) = self.bound() {
+            bound.leave(slot, true);
+        }
+        if self.listener.is_some() {
+            turn.leave();
+            let guard = turn.guard;
+            // Met under this guard; or by the listener, under a later one of this thread.
+            let entry = |slot| judge::entry(self.index.slab.node(SlotIndex(slot)), guard);
+            self.listener.tell(self.address(), slot.0, cause, entry);
+        }
+    }
+
+    /// Whether any entry ever had a deadline.
+    #[inline]
+    pub(in crate::raw) fn has_deadlines(&self) -> bool {
+        // Relaxed: a write that misses it does not sweep this time.
+        self.has_deadlines.load(Ordering::Relaxed)
     }
 
     /// Notes the deadline of an entry that was published in a slot, so that sweeps come to it.
@@ -169,8 +252,7 @@ impl<T> Table<T> {
             return;
         }
         self.index.slab.blocks.note(block_of(slot), state);
-        // Relaxed: a write that misses it does not sweep this time.
-        if !self.has_deadlines.load(Ordering::Relaxed) {
+        if !self.has_deadlines() {
             self.has_deadlines.store(true, Ordering::Relaxed);
         }
     }

@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use crate::{
     raw::{
+        bound::Bound,
         index::Index,
         reclaim::{guard, stripe::Turn},
         slab::Full,
@@ -17,6 +18,7 @@ use crate::{
     sync::{MODEL, Ordering, yield_now},
 };
 
+mod evicting;
 mod nesting;
 mod shrink;
 mod sweeping;
@@ -58,6 +60,8 @@ pub(crate) struct Figures {
     pub(crate) entries: usize,
     pub(crate) expired_unswept: usize,
     pub(crate) swept_total: u64,
+    pub(crate) evicted_total: u64,
+    pub(crate) weight: u64,
     pub(crate) max_lag: Duration,
     pub(crate) pending: usize,
     pub(crate) slots: usize,
@@ -116,6 +120,8 @@ impl<T> Table<T> {
             entries: stripes.entries(),
             expired_unswept: taken.filter(is_due).count(),
             swept_total: self.sweeping.removed.load(Ordering::Relaxed),
+            evicted_total: self.bound().map_or(0, Bound::evicted),
+            weight: self.bound().map_or(0, Bound::used),
             max_lag: Duration::from_nanos(self.sweeping.max_lag_nanos.load(Ordering::Relaxed)),
             pending: stripes.pending(),
             slots: slab.blocks.slots() as usize,
@@ -182,7 +188,7 @@ impl<T> Table<T> {
             self.index.help(turn);
         }
         if let Some(slots) = self.sweep_rate.at(writes)
-            && self.has_deadlines.load(Ordering::Relaxed)
+            && self.has_deadlines()
         {
             self.sweep_aside(slots, turn);
         }

@@ -6,10 +6,10 @@ use std::sync::mpsc::channel;
 use super::*;
 use crate::{
     clock::ClockSource,
-    listener::Listener,
     raw::{
         memory::pages::PageSize,
         ops::draft::Waiting,
+        table::Setup,
         words::{
             key::SplitKey,
             numbers::{BlockNumbers, block_of},
@@ -24,7 +24,7 @@ const SLOTS: u32 = 2100;
 
 fn table() -> Arc<Table<(u64, ())>> {
     let (page_size, clock) = (PageSize::Usual, ClockSource::monotonic());
-    Arc::new(Table::new(0, SLOTS, page_size, 0, clock, Listener::NONE))
+    Arc::new(Table::new(Setup { max_slots: SLOTS, page_size, ..Setup::new(clock) }))
 }
 
 fn insert(table: &Table<(u64, ())>, n: u64) {

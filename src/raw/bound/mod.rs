@@ -1,0 +1,213 @@
+//! A map's maximum size: how much is in it, and which entries are to go (DESIGN.md, section 9).
+//!
+//! The policy is S3-FIFO's (Yang, Zhang, Qiu, Yue and Rashmi, 2023) on a CLOCK: what is new is on probation, an
+//! eighth of the map; what was used meanwhile stays, and goes round; and a key that comes back soon after it had to go
+//! from its probation (the *ghost* knows) is not put on probation again. Queues are bitmaps over the slots, each with a *hand* that goes
+//! round: so no list is kept, and a lookup has no more to do than to count a use beside the slot.
+//!
+//! Nothing here decides about an entry: that does its state word. What is kept here are hints, but for the sums.
+
+#[allow(unsafe_code)] // words that start as zeros
+mod ghost;
+mod hand;
+#[allow(unsafe_code)] // words that start as zeros
+mod residents;
+
+use crossbeam_utils::CachePadded;
+
+pub(in crate::raw) use residents::Queue;
+
+use crate::{
+    raw::{
+        bound::{ghost::Ghost, hand::Hand, residents::Residents},
+        memory::pages::PageSize,
+        words::{key::SlotIndex, numbers::MAX_SLOTS},
+    },
+    sync::{AtomicU64, Ordering, SettingWord},
+};
+
+/// The share of a full map that is on probation: an eighth. (From a tenth to a sixth it makes little difference.)
+const PROBATION_SHARE: u64 = 8;
+
+/// Uses that bring an entry off its probation.
+const USES_TO_STAY: u8 = 2;
+
+/// What a map may hold. The largest: none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Limit {
+    Entries(u64),
+    Weight(u64),
+}
+
+impl Limit {
+    fn value(self) -> u64 {
+        let (Self::Entries(most) | Self::Weight(most)) = self;
+        most
+    }
+}
+
+/// The memory of the slab beside which this stands.
+#[derive(Clone, Copy)]
+pub(in crate::raw) struct Room {
+    /// How many slots there are so far.
+    pub(in crate::raw) slots: u32,
+    pub(in crate::raw) page_size: PageSize,
+}
+
+pub(in crate::raw) struct Bound {
+    limit: SettingWord,
+    is_by_weight: bool,
+    /// The weight of all entries, those included that are not published yet and those that are over and not taken off.
+    /// A sum of changes, in whatever order they come: below zero for a moment.
+    used: CachePadded<AtomicU64>,
+    evicted: AtomicU64,
+    residents: Residents,
+    ghost: Ghost,
+    /// Over the entries on probation, and over the others.
+    hands: [Hand; 2],
+}
+
+impl Bound {
+    pub(in crate::raw) fn new(limit: Limit) -> Self {
+        let is_by_weight = matches!(limit, Limit::Weight(_));
+        Self {
+            limit: SettingWord::new(limit.value()),
+            is_by_weight,
+            used: CachePadded::new(AtomicU64::new(0)),
+            evicted: AtomicU64::new(0),
+            residents: Residents::new(is_by_weight),
+            ghost: Ghost::new(),
+            hands: [Hand::new(), Hand::new()],
+        }
+    }
+
+    pub(in crate::raw) fn limit(&self) -> Limit {
+        // Relaxed, like every look at it: a write that misses a change keeps the bound from before.
+        let limit = self.limit.load(Ordering::Relaxed);
+        if self.is_by_weight { Limit::Weight(limit) } else { Limit::Entries(limit) }
+    }
+
+    /// Changes the limit, by one of its kind.
+    pub(in crate::raw) fn set_limit(&self, limit: Limit) {
+        debug_assert_eq!(matches!(limit, Limit::Weight(_)), self.is_by_weight);
+        self.limit.store(limit.value(), Ordering::Relaxed);
+    }
+
+    /// The most that an entry may weigh.
+    pub(in crate::raw) fn most(&self) -> u64 {
+        self.limit().value()
+    }
+
+    /// The weight of all entries. May be off while writers run.
+    pub(in crate::raw) fn used(&self) -> u64 {
+        let used = self.used.load(Ordering::Relaxed);
+        if used.cast_signed() < 0 { 0 } else { used }
+    }
+
+    /// How many entries had to go.
+    pub(in crate::raw) fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::raw) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.residents.bytes() + self.ghost.bytes()
+    }
+
+    /// By how much the map is past its limit.
+    #[inline]
+    pub(in crate::raw) fn excess(&self) -> u64 {
+        self.used().saturating_sub(self.limit.load(Ordering::Relaxed))
+    }
+
+    // What writers tell. An entry is entered before it is published, so whoever ends it finds it entered.
+
+    /// Enters the entry in this slot, which is not published: a new one, or one that is to take the place of that in
+    /// `old`, and then is where that is, used once more. Entering it again, for another try, changes it.
+    pub(in crate::raw) fn enter(
+        &self,
+        slot: SlotIndex,
+        key: u32,
+        old: Option<SlotIndex>,
+        weight: u32,
+        room: Room,
+    ) {
+        let (queue, uses) = match old {
+            Some(old) => (self.residents.queue(old), self.residents.uses(old) + 1),
+            None if self.ghost.take(key, self.ghost_len(room)) => (Queue::Main, 0),
+            None => (Queue::Probation, 0),
+        };
+        self.residents.put(slot, queue, uses, weight, room.page_size);
+    }
+
+    /// The entry in this slot, which was entered, was published.
+    pub(in crate::raw) fn count(&self, slot: SlotIndex) {
+        // Relaxed, like each change of the sum: it says nothing about the entries.
+        self.used.fetch_add(self.residents.weight(slot).into(), Ordering::Relaxed);
+    }
+
+    /// The entry in this slot, which was entered, has ended by our step, or will never be published.
+    pub(in crate::raw) fn leave(&self, slot: SlotIndex, was_published: bool) {
+        let weight = self.residents.take(slot);
+        if was_published {
+            self.used.fetch_sub(weight.into(), Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a use of the entry in this slot. One relaxed store, while it has not been used as often as counts.
+    #[inline]
+    pub(in crate::raw) fn count_use(&self, slot: SlotIndex) {
+        self.residents.count_use(slot);
+    }
+
+    // What who looks for one to go asks.
+
+    /// The next entry that may have to go: of those on probation if they are more than their share, and if the hand has not
+    /// passed the one yet which is not to go, perhaps the only one. `None` if it went over so many blocks and there was
+    /// none.
+    pub(in crate::raw) fn next_candidate(
+        &self,
+        blocks: u32,
+        is_new_passed: bool,
+    ) -> Option<(SlotIndex, Queue)> {
+        let is_full = self.residents.on_probation() > self.used() / PROBATION_SHARE;
+        let first = if is_full && !is_new_passed { Queue::Probation } else { Queue::Main };
+        [first, first.other()].into_iter().find_map(|queue| {
+            let slot = self.hands[queue as usize].next(|n| self.residents.of(n, queue), blocks)?;
+            Some((slot, queue))
+        })
+    }
+
+    /// Whether a candidate stays for what it was used. It has used that up then.
+    pub(in crate::raw) fn spares(&self, slot: SlotIndex, queue: Queue) -> bool {
+        let uses = self.residents.uses(slot);
+        match queue {
+            Queue::Probation if uses >= USES_TO_STAY => self.residents.promote(slot),
+            Queue::Main if uses > 0 => self.residents.set_uses(slot, uses - 1),
+            _ => return false,
+        }
+        true
+    }
+
+    /// The weight of the entry in this slot, as it was entered.
+    pub(in crate::raw) fn weight(&self, slot: SlotIndex) -> u32 {
+        self.residents.weight(slot)
+    }
+
+    /// An entry of this key had to go. Of those that had stayed the ghost knows nothing: where keys come round in a loop
+    /// that is a little longer than the map, they would put each other out.
+    pub(in crate::raw) fn count_evicted(&self, key: u32, queue: Queue, room: Room) {
+        self.evicted.fetch_add(1, Ordering::Relaxed);
+        if queue == Queue::Probation {
+            self.ghost.put(key, self.ghost_len(room));
+        }
+    }
+
+    /// How many keys the ghost is to know: as many as there may be entries. How many a weight allows is not known, and how
+    /// many there are is a sum: a power of two of memory that they have had is near enough.
+    fn ghost_len(&self, room: Room) -> u32 {
+        match self.limit() {
+            Limit::Entries(most) => most.min(MAX_SLOTS.into()) as u32,
+            Limit::Weight(_) => 1 << room.slots.max(1).ilog2(),
+        }
+    }
+}

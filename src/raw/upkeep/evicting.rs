@@ -1,0 +1,126 @@
+//! Keeping a map within its bound: who goes past it ends another's entry (DESIGN.md, section 9).
+//!
+//! Which entry is to go, the bound says, and may be wrong about it: it knows slots. What makes it sure is what a sweep
+//! does: a cell names the slot, and the CAS is from the state that was met.
+
+use crate::{
+    listener::RemovalCause,
+    raw::{
+        bound::{Bound, Queue},
+        reclaim::{guard, stripe::Turn},
+        table::Table,
+        words::{key::SlotIndex, state::State},
+    },
+    sync::planted,
+};
+
+/// Blocks that a write which is past the bound looks at for expired entries: those go first.
+const BLOCKS_LOOKED_AT: u32 = 64;
+
+/// Entries in a row that are spared for what they were used, before the next goes whatever it was: so much work does
+/// a write at most for each that has to go.
+const MOST_SPARED: u32 = 64;
+
+/// Entries that the change of a bound ends under one pin.
+const EVICTED_PER_PIN: u32 = 64;
+
+/// Entries that a write ends beside the weight that it has brought, where the map is past its bound all the same: what
+/// a listener put, or what a lower bound has left.
+const EVICTED_BESIDE: u32 = 1;
+
+impl<T> Table<T> {
+    /// Counts the entry that a write has put, and while the map is past its bound ends entries of as much weight as that,
+    /// and one more. The listener, which is told of them, may put others; it does not come back here, or there might be no end.
+    #[cold]
+    #[inline(never)]
+    pub(in crate::raw) fn count_in_bound<'g>(&'g self, put: SlotIndex, turn: &mut Turn<'g>) {
+        let Some(bound) = self.bound() else { return };
+        bound.count(put);
+        if bound.excess() > 0 {
+            self.make_way(bound, put, turn);
+        }
+    }
+
+    fn make_way<'g>(&'g self, bound: &'g Bound, put: SlotIndex, turn: &mut Turn<'g>) {
+        if self.listener.is_running(self.address()) || planted!(bound_not_kept) {
+            return;
+        }
+        if self.has_deadlines() {
+            self.sweep_aside(BLOCKS_LOOKED_AT, turn);
+        }
+        let (brought, mut freed, mut beside) = (u64::from(bound.weight(put)), 0, 0);
+        while bound.excess() > 0 && beside < EVICTED_BESIDE {
+            beside += u32::from(freed >= brought);
+            let Some(weight) = self.evict_one(bound, Some(put), turn) else { return };
+            freed += u64::from(weight);
+        }
+    }
+
+    /// Ends entries until the map is within its bound, after that was lowered.
+    pub(crate) fn shrink_to_bound(&self) {
+        let Some(bound) = self.bound() else { return };
+        let mut is_left = true;
+        while is_left && bound.excess() > 0 {
+            let guard = guard::pin();
+            let turn = &mut self.turn(&guard);
+            for _ in 0..EVICTED_PER_PIN {
+                is_left = bound.excess() > 0 && self.evict_one(bound, None, turn).is_some();
+                if !is_left {
+                    break;
+                }
+            }
+            self.after_sweep(turn);
+        }
+        self.reclaim_some();
+    }
+
+    /// Ends one entry, but not the one in `spared`; returns its weight. `None` if there is none, or if a whole round over
+    /// all slots has met none that is what its queue says.
+    fn evict_one<'g>(
+        &'g self,
+        bound: &'g Bound,
+        spared: Option<SlotIndex>,
+        turn: &mut Turn<'g>,
+    ) -> Option<u32> {
+        let blocks = self.index.slab.blocks.handed_out();
+        let (mut spared_for_uses, mut is_new_passed) = (0, false);
+        for _ in 0..self.index.slab.blocks.slots().saturating_add(MOST_SPARED) {
+            let (slot, queue) = bound.next_candidate(blocks, is_new_passed)?;
+            if Some(slot) == spared {
+                is_new_passed = true;
+                continue;
+            }
+            if spared_for_uses < MOST_SPARED && bound.spares(slot, queue) {
+                spared_for_uses += 1;
+                continue;
+            }
+            let weight = bound.weight(slot);
+            if weight > 0 && self.evict(bound, slot, queue, turn) {
+                return Some(weight);
+            }
+        }
+        None
+    }
+
+    /// Ends the entry in a slot, if a line names one there.
+    fn evict<'g>(
+        &'g self,
+        bound: &'g Bound,
+        slot: SlotIndex,
+        queue: Queue,
+        turn: &mut Turn<'g>,
+    ) -> bool {
+        let Some(mut old) = self.index.locate(slot, turn) else { return false };
+        while !old.state.is_terminal() {
+            let visible = self.is_visible(old.state);
+            if old.advance(State::DEAD) || planted!(evicted_without_claim) {
+                let slab = &self.index.slab;
+                bound.count_evicted(slab.key(slot), queue, slab.room());
+                let cause = if visible { RemovalCause::Size } else { RemovalCause::Expired };
+                self.end(&old, cause, turn);
+                return true;
+            }
+        }
+        false
+    }
+}
