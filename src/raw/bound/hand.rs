@@ -1,7 +1,5 @@
 //! A hand that goes round the slots of a queue.
 
-use crossbeam_utils::CachePadded;
-
 use crate::{
     raw::words::{
         key::SlotIndex,
@@ -11,11 +9,11 @@ use crate::{
 };
 
 /// Where it is: slots in the order of their blocks. (There are fewer than 2^29.)
-pub(super) struct Hand(CachePadded<AtomicU32>);
+pub(super) struct Hand(AtomicU32);
 
 impl Hand {
     pub(super) fn new() -> Self {
-        Self(CachePadded::new(AtomicU32::new(0)))
+        Self(AtomicU32::new(0))
     }
 
     /// Moves it behind the next slot of its queue, of which `bits` tells those of the `n`-th block, and returns that;

@@ -19,7 +19,11 @@ pub(in crate::raw) use residents::Queue;
 
 use crate::{
     raw::{
-        bound::{ghost::Ghost, hand::Hand, residents::Residents},
+        bound::{
+            ghost::Ghost,
+            hand::Hand,
+            residents::{Residents, Taken},
+        },
         memory::pages::PageSize,
         words::{key::SlotIndex, numbers::MAX_SLOTS},
     },
@@ -57,14 +61,27 @@ pub(in crate::raw) struct Room {
 pub(in crate::raw) struct Bound {
     limit: SettingWord,
     is_by_weight: bool,
-    /// The weight of all entries, those included that are not published yet and those that are over and not taken off.
-    /// A sum of changes, in whatever order they come: below zero for a moment.
-    used: CachePadded<AtomicU64>,
-    evicted: AtomicU64,
     residents: Residents,
     ghost: Ghost,
+    shared: CachePadded<Shared>,
+}
+
+/// What all writers change, each write of a full map all of it: so in one line.
+struct Shared {
+    /// The weight of all entries. A sum of changes, in whatever order they come: below zero for a moment.
+    used: AtomicU64,
+    /// The weight of those on probation.
+    on_probation: AtomicU64,
+    evicted: AtomicU64,
     /// Over the entries on probation, and over the others.
     hands: [Hand; 2],
+}
+
+/// A sum in which changes may have come in another order.
+fn sum(word: &AtomicU64) -> u64 {
+    // Relaxed, like each change of a sum: it says nothing about the entries.
+    let sum = word.load(Ordering::Relaxed);
+    if sum.cast_signed() < 0 { 0 } else { sum }
 }
 
 impl Bound {
@@ -73,11 +90,14 @@ impl Bound {
         Self {
             limit: SettingWord::new(limit.value()),
             is_by_weight,
-            used: CachePadded::new(AtomicU64::new(0)),
-            evicted: AtomicU64::new(0),
             residents: Residents::new(is_by_weight),
             ghost: Ghost::new(),
-            hands: [Hand::new(), Hand::new()],
+            shared: CachePadded::new(Shared {
+                used: AtomicU64::new(0),
+                on_probation: AtomicU64::new(0),
+                evicted: AtomicU64::new(0),
+                hands: [Hand::new(), Hand::new()],
+            }),
         }
     }
 
@@ -100,13 +120,12 @@ impl Bound {
 
     /// The weight of all entries. May be off while writers run.
     pub(in crate::raw) fn used(&self) -> u64 {
-        let used = self.used.load(Ordering::Relaxed);
-        if used.cast_signed() < 0 { 0 } else { used }
+        sum(&self.shared.used)
     }
 
     /// How many entries had to go.
     pub(in crate::raw) fn evicted(&self) -> u64 {
-        self.evicted.load(Ordering::Relaxed)
+        self.shared.evicted.load(Ordering::Relaxed)
     }
 
     pub(in crate::raw) fn bytes(&self) -> usize {
@@ -136,20 +155,37 @@ impl Bound {
             None if self.ghost.take(key, self.ghost_len(room)) => (Queue::Main, 0),
             None => (Queue::Probation, 0),
         };
+        // What a late promotion left, or the try before.
+        self.take(slot);
         self.residents.put(slot, queue, uses, weight, room.page_size);
+        if queue == Queue::Probation {
+            self.shared.on_probation.fetch_add(weight.into(), Ordering::Relaxed);
+        }
+    }
+
+    /// Takes an entry out of its queue; returns its weight.
+    fn take(&self, slot: SlotIndex) -> u64 {
+        let taken = self.residents.take(slot);
+        self.count_off_probation(&taken);
+        taken.weight.into()
+    }
+
+    fn count_off_probation(&self, taken: &Taken) {
+        if taken.was_on_probation {
+            self.shared.on_probation.fetch_sub(taken.weight.into(), Ordering::Relaxed);
+        }
     }
 
     /// The entry in this slot, which was entered, was published.
     pub(in crate::raw) fn count(&self, slot: SlotIndex) {
-        // Relaxed, like each change of the sum: it says nothing about the entries.
-        self.used.fetch_add(self.residents.weight(slot).into(), Ordering::Relaxed);
+        self.shared.used.fetch_add(self.residents.weight(slot).into(), Ordering::Relaxed);
     }
 
     /// The entry in this slot, which was entered, has ended by our step, or will never be published.
     pub(in crate::raw) fn leave(&self, slot: SlotIndex, was_published: bool) {
-        let weight = self.residents.take(slot);
+        let weight = self.take(slot);
         if was_published {
-            self.used.fetch_sub(weight.into(), Ordering::Relaxed);
+            self.shared.used.fetch_sub(weight, Ordering::Relaxed);
         }
     }
 
@@ -169,10 +205,11 @@ impl Bound {
         blocks: u32,
         is_new_passed: bool,
     ) -> Option<(SlotIndex, Queue)> {
-        let is_full = self.residents.on_probation() > self.used() / PROBATION_SHARE;
+        let is_full = sum(&self.shared.on_probation) > self.used() / PROBATION_SHARE;
         let first = if is_full && !is_new_passed { Queue::Probation } else { Queue::Main };
         [first, first.other()].into_iter().find_map(|queue| {
-            let slot = self.hands[queue as usize].next(|n| self.residents.of(n, queue), blocks)?;
+            let slot =
+                self.shared.hands[queue as usize].next(|n| self.residents.of(n, queue), blocks)?;
             Some((slot, queue))
         })
     }
@@ -181,7 +218,9 @@ impl Bound {
     pub(in crate::raw) fn spares(&self, slot: SlotIndex, queue: Queue) -> bool {
         let uses = self.residents.uses(slot);
         match queue {
-            Queue::Probation if uses >= USES_TO_STAY => self.residents.promote(slot),
+            Queue::Probation if uses >= USES_TO_STAY => {
+                self.count_off_probation(&self.residents.promote(slot));
+            }
             Queue::Main if uses > 0 => self.residents.set_uses(slot, uses - 1),
             _ => return false,
         }
@@ -196,7 +235,7 @@ impl Bound {
     /// An entry of this key had to go. Of those that had stayed the ghost knows nothing: where keys come round in a loop
     /// that is a little longer than the map, they would put each other out.
     pub(in crate::raw) fn count_evicted(&self, key: u32, queue: Queue, room: Room) {
-        self.evicted.fetch_add(1, Ordering::Relaxed);
+        self.shared.evicted.fetch_add(1, Ordering::Relaxed);
         if queue == Queue::Probation {
             self.ghost.put(key, self.ghost_len(room));
         }

@@ -1,7 +1,5 @@
 //! What is known of the entry in each slot: which queue it is in, how often it was used, what it weighs.
 
-use crossbeam_utils::CachePadded;
-
 use crate::{
     raw::{
         memory::{
@@ -40,8 +38,13 @@ pub(super) struct Residents {
     uses: Chunked<Uses, SlotNumbers>,
     /// Where all weigh one, none are kept.
     weights: Option<Chunked<Weight, SlotNumbers>>,
-    /// The weight of what is on probation.
-    on_probation: CachePadded<AtomicU64>,
+}
+
+/// An entry that was taken out of its queue.
+pub(super) struct Taken {
+    pub(super) weight: u32,
+    /// Whether it was on probation, and is no more by this step.
+    pub(super) was_on_probation: bool,
 }
 
 /// Which slots of a block have an entry in each queue. In both, or in one that has ended, it is for a moment only.
@@ -83,13 +86,7 @@ impl Residents {
             queues: Chunked::new(),
             uses: Chunked::new(),
             weights: are_weighed.then(Chunked::new),
-            on_probation: CachePadded::new(AtomicU64::new(0)),
         }
-    }
-
-    pub(super) fn on_probation(&self) -> u64 {
-        let weight = self.on_probation.load(Ordering::Relaxed);
-        if weight.cast_signed() < 0 { 0 } else { weight }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -120,19 +117,10 @@ impl Residents {
         } else {
             word.fetch_and(!bit, Ordering::Relaxed)
         };
-        let was_set = before & bit != 0;
-        if queue == Queue::Probation && was_set != set {
-            let weight = u64::from(self.weight(slot));
-            if set {
-                self.on_probation.fetch_add(weight, Ordering::Relaxed);
-            } else {
-                self.on_probation.fetch_sub(weight, Ordering::Relaxed);
-            }
-        }
-        was_set
+        before & bit != 0
     }
 
-    /// Puts an entry, which is in this slot and not published, into a queue.
+    /// Puts an entry, which is in this slot, in no queue, and not published, into one.
     pub(super) fn put(
         &self,
         slot: SlotIndex,
@@ -143,8 +131,6 @@ impl Residents {
     ) {
         self.queues.ensure(block_of(slot), PageSize::Usual);
         self.uses.ensure(slot.0, page_size);
-        // What a late promotion left, or the try before.
-        self.take(slot);
         if let Some(weights) = &self.weights {
             weights.ensure(slot.0, page_size);
             if let Some(Weight(word)) = weights.get_if_there(slot.0) {
@@ -155,19 +141,20 @@ impl Residents {
         self.change(slot, queue, true);
     }
 
-    /// Takes an entry out of whichever queue it is in; returns its weight.
-    pub(super) fn take(&self, slot: SlotIndex) -> u32 {
-        self.change(slot, Queue::Probation, false);
+    /// Takes an entry out of whichever queue it is in.
+    pub(super) fn take(&self, slot: SlotIndex) -> Taken {
+        let was_on_probation = self.change(slot, Queue::Probation, false);
         self.change(slot, Queue::Main, false);
-        self.weight(slot)
+        Taken { weight: self.weight(slot), was_on_probation }
     }
 
     /// Brings an entry off its probation. If that ends meanwhile a bit may be left that names nothing, until the slot is put
     /// again; whoever comes to it finds no entry.
-    pub(super) fn promote(&self, slot: SlotIndex) {
-        self.set_uses(slot, 0);
+    pub(super) fn promote(&self, slot: SlotIndex) -> Taken {
+        self.set_uses(slot, u8::from(self.uses(slot) == MOST_USES));
         self.change(slot, Queue::Main, true);
-        self.change(slot, Queue::Probation, false);
+        let was_on_probation = self.change(slot, Queue::Probation, false);
+        Taken { weight: self.weight(slot), was_on_probation }
     }
 
     fn has(&self, slot: SlotIndex, queue: Queue) -> bool {
