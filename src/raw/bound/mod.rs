@@ -197,16 +197,16 @@ impl Bound {
 
     // What who looks for one to go asks.
 
-    /// The next entry that may have to go: of those on probation if they are more than their share, and if the hand has not
-    /// passed the one yet which is not to go, perhaps the only one. `None` if it went over so many blocks and there was
+    /// The next entry that may have to go: of those on probation if they are more than their share, and not only the
+    /// one which is not to go, that was just put. `None` if it went over so many blocks and there was
     /// none.
     pub(in crate::raw) fn next_candidate(
         &self,
         blocks: u32,
-        is_new_passed: bool,
+        is_new_alone: bool,
     ) -> Option<(SlotIndex, Queue)> {
         let is_full = sum(&self.shared.on_probation) > self.used() / PROBATION_SHARE;
-        let first = if is_full && !is_new_passed { Queue::Probation } else { Queue::Main };
+        let first = if is_full && !is_new_alone { Queue::Probation } else { Queue::Main };
         [first, first.other()].into_iter().find_map(|queue| {
             let slot =
                 self.shared.hands[queue as usize].next(|n| self.residents.of(n, queue), blocks)?;

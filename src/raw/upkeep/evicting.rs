@@ -83,11 +83,11 @@ impl<T> Table<T> {
         turn: &mut Turn<'g>,
     ) -> Option<u32> {
         let blocks = self.index.slab.blocks.handed_out();
-        let (mut spared_for_uses, mut is_new_passed) = (0, false);
+        let (mut spared_for_uses, mut new_met) = (0, 0);
         for _ in 0..self.index.slab.blocks.slots().saturating_add(MOST_SPARED) {
-            let (slot, queue) = bound.next_candidate(blocks, is_new_passed)?;
+            let (slot, queue) = bound.next_candidate(blocks, new_met > 1)?;
             if Some(slot) == spared {
-                is_new_passed = true;
+                new_met += 1;
                 continue;
             }
             if spared_for_uses < MOST_SPARED && bound.spares(slot, queue) {
