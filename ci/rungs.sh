@@ -28,7 +28,7 @@ rung() {
     command=(cargo test --release)
     checks=true
     case $1 in
-        loom) flags="--cfg loom" suites=(--lib --test loom --test loom_memory --test loom_lines) ;;
+        loom) flags="--cfg loom" suites=(--lib --test loom --test loom_memory --test loom_lines --test loom_bound) ;;
         epoch) flags="--cfg loom --cfg crossbeam_loom --cfg crossbeam_sanitize" suites=(--test loom_epoch) ;;
         shuttle) flags="--cfg shuttle" suites=(--test shuttle) ;;
         tests) flags="" suites=(--test model --test reclaim --test reads --test iter --test peers --test size --test regressions --test listener --test upkeep --test bulk --test resident) ;;

@@ -15,21 +15,32 @@ pub(crate) const MODEL: bool = cfg!(any(loom, shuttle));
 
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use core::sync::atomic::{
-    AtomicBool, AtomicIsize, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{
-    AtomicBool, AtomicIsize, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
 #[cfg(shuttle)]
 pub(crate) use shuttle::sync::atomic::{
-    AtomicBool, AtomicIsize, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
 /// A setting of a map, the standard word in models too: no model changes one.
 pub(crate) use core::sync::atomic::AtomicU64 as SettingWord;
+
+/// Words that are hints and nothing hangs on, the standard ones in models too, which would try each older value as well.
+pub(crate) use core::sync::atomic::{
+    AtomicU8 as HintU8, AtomicU32 as HintU32, AtomicU64 as HintU64,
+};
+
+/// Loads a word of which an older value will do as well. In models the newest: they would try each.
+#[inline]
+pub(crate) fn glance(word: &AtomicU64, order: Ordering) -> u64 {
+    if MODEL { word.fetch_or(0, order) } else { word.load(order) }
+}
 
 /// A word of bookkeeping for debug assertions, the standard one in models too: no part of what they
 /// explore.

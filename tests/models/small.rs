@@ -91,6 +91,14 @@ impl World {
         Arc::new(Self { map, clock, alive: Arc::default() })
     }
 
+    /// A map that does not grow, and holds so many entries.
+    pub(crate) fn bounded(entries: usize) -> Arc<Self> {
+        let clock = ManualClock::new();
+        let options = TtlMap::builder().hasher(Place(0)).capacity(4).clock(clock.clone());
+        let map = options.sweep_per_write(0).max_slots(7).max_entries(entries).build().unwrap();
+        Arc::new(Self { map, clock, alive: Arc::default() })
+    }
+
     pub(crate) fn value(&self, number: u32) -> Value {
         self.alive.fetch_add(1, Relaxed);
         Value { number, alive: Arc::clone(&self.alive) }

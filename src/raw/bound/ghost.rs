@@ -8,7 +8,7 @@ use crate::{
         },
         words::numbers::Prefixed,
     },
-    sync::{AtomicU64, Ordering},
+    sync::{HintU64, Ordering},
 };
 
 /// Fingerprints a word, the newest in the lowest bits.
@@ -23,13 +23,13 @@ type Numbers = Prefixed<25, 1>;
 /// many keys are known as there is room for, each for about as long as in a queue of that length.
 pub(super) struct Ghost(Chunked<Word, Numbers>);
 
-struct Word(AtomicU64);
+struct Word(HintU64);
 
 // SAFETY: an atomic integer: zero is valid, nothing to drop.
 unsafe impl Zeroed for Word {
     #[cfg(any(loom, shuttle))]
     fn zeroed() -> Self {
-        Self(AtomicU64::new(0))
+        Self(HintU64::new(0))
     }
 }
 
@@ -71,7 +71,7 @@ impl Ghost {
 /// The number of a key's word, by its upper bits, and its fingerprint, the lower ones, which is not zero.
 fn place(key: u32, len: u32) -> (u32, u64) {
     let words = u64::from((len / KEYS_PER_WORD).clamp(1, Numbers::CAPACITY));
-    let nth = (u64::from(key) * words >> 32) as u32;
+    let nth = ((u64::from(key) * words) >> 32) as u32;
     (Numbers::nth(nth), u64::from(key as u16).max(1))
 }
 

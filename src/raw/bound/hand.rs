@@ -5,15 +5,15 @@ use crate::{
         key::SlotIndex,
         numbers::{BLOCK_SLOTS, BlockNumbers, slot_of},
     },
-    sync::{AtomicU32, Ordering},
+    sync::{HintU32, Ordering},
 };
 
 /// Where it is: slots in the order of their blocks. (There are fewer than 2^29.)
-pub(super) struct Hand(AtomicU32);
+pub(super) struct Hand(HintU32);
 
 impl Hand {
     pub(super) fn new() -> Self {
-        Self(AtomicU32::new(0))
+        Self(HintU32::new(0))
     }
 
     /// Moves it behind the next slot of its queue, of which `bits` tells those of the `n`-th block, and returns that;

@@ -27,7 +27,7 @@ use crate::{
         memory::pages::PageSize,
         words::{key::SlotIndex, numbers::MAX_SLOTS},
     },
-    sync::{AtomicU64, Ordering, SettingWord},
+    sync::{AtomicU64, Ordering, SettingWord, glance, order, planted},
 };
 
 /// The share of a full map that is on probation: an eighth. (From a tenth to a sixth it makes little difference.)
@@ -78,9 +78,8 @@ struct Shared {
 }
 
 /// A sum in which changes may have come in another order.
-fn sum(word: &AtomicU64) -> u64 {
-    // Relaxed, like each change of a sum: it says nothing about the entries.
-    let sum = word.load(Ordering::Relaxed);
+fn sum(word: &AtomicU64, order: Ordering) -> u64 {
+    let sum = glance(word, order);
     if sum.cast_signed() < 0 { 0 } else { sum }
 }
 
@@ -120,7 +119,7 @@ impl Bound {
 
     /// The weight of all entries. May be off while writers run.
     pub(in crate::raw) fn used(&self) -> u64 {
-        sum(&self.shared.used)
+        sum(&self.shared.used, Ordering::Relaxed)
     }
 
     /// How many entries had to go.
@@ -135,7 +134,9 @@ impl Bound {
     /// By how much the map is past its limit.
     #[inline]
     pub(in crate::raw) fn excess(&self) -> u64 {
-        self.used().saturating_sub(self.limit.load(Ordering::Relaxed))
+        // Acquire (O12): the entries that were counted, and their places in the queues.
+        let used = sum(&self.shared.used, order!(excess_met, Acquire));
+        used.saturating_sub(self.limit.load(Ordering::Relaxed))
     }
 
     // What writers tell. An entry is entered before it is published, so whoever ends it finds it entered.
@@ -171,22 +172,40 @@ impl Bound {
     }
 
     fn count_off_probation(&self, taken: &Taken) {
-        if taken.was_on_probation {
+        if taken.was_on_probation || planted!(promoted_blindly) {
             self.shared.on_probation.fetch_sub(taken.weight.into(), Ordering::Relaxed);
         }
     }
 
-    /// The entry in this slot, which was entered, was published.
-    pub(in crate::raw) fn count(&self, slot: SlotIndex) {
-        self.shared.used.fetch_add(self.residents.weight(slot).into(), Ordering::Relaxed);
+    /// An entry of this weight was published; or, discounted, it was ended by another.
+    pub(in crate::raw) fn count(&self, weight: u32) {
+        // Release (O12): who finds the map past its limit by it finds the entry. (The steps that take off are
+        // read-modify-writes, so they go on with the release sequence.)
+        self.shared.used.fetch_add(weight.into(), order!(entry_counted, Release));
     }
 
-    /// The entry in this slot, which was entered, has ended by our step, or will never be published.
-    pub(in crate::raw) fn leave(&self, slot: SlotIndex, was_published: bool) {
+    /// The entry in this slot, which was counted, has ended by our step.
+    pub(in crate::raw) fn leave(&self, slot: SlotIndex) {
         let weight = self.take(slot);
-        if was_published {
-            self.shared.used.fetch_sub(weight, Ordering::Relaxed);
-        }
+        self.shared.used.fetch_sub(weight, Ordering::Relaxed);
+    }
+
+    /// The same of one that was never counted, or is not any more.
+    pub(in crate::raw) fn leave_uncounted(&self, slot: SlotIndex) {
+        self.take(slot);
+    }
+
+    /// Takes so much off the sum, for an entry that the caller is about to end, if the map is past its limit. So of two
+    /// writers that find it past by one entry, one ends one.
+    pub(in crate::raw) fn discount(&self, weight: u32) -> bool {
+        let limit = self.limit.load(Ordering::Relaxed);
+        let less = |used: u64| {
+            let is_past =
+                used.cast_signed() > limit.cast_signed() || planted!(evicted_beyond_the_bound);
+            is_past.then(|| used.wrapping_sub(weight.into()))
+        };
+        let order = Ordering::Relaxed;
+        self.shared.used.fetch_update(order, order, less).is_ok()
     }
 
     /// Counts a use of the entry in this slot. One relaxed store, while it has not been used as often as counts.
@@ -205,7 +224,8 @@ impl Bound {
         blocks: u32,
         is_new_alone: bool,
     ) -> Option<(SlotIndex, Queue)> {
-        let is_full = sum(&self.shared.on_probation) > self.used() / PROBATION_SHARE;
+        let is_full =
+            sum(&self.shared.on_probation, Ordering::Relaxed) > self.used() / PROBATION_SHARE;
         let first = if is_full && !is_new_alone { Queue::Probation } else { Queue::Main };
         [first, first.other()].into_iter().find_map(|queue| {
             let slot =
@@ -238,6 +258,22 @@ impl Bound {
         self.shared.evicted.fetch_add(1, Ordering::Relaxed);
         if queue == Queue::Probation {
             self.ghost.put(key, self.ghost_len(room));
+        }
+    }
+
+    /// Panics if the sums, with no write running, are not those of what is in the queues of so many blocks.
+    #[cfg(any(test, loom, shuttle))]
+    pub(in crate::raw) fn assert_sums(&self, blocks: u32) {
+        let slots = |queue| (0..blocks).map(|n| self.residents.of(n, queue).count_ones()).sum();
+        let (new, stayed): (u32, u32) = (slots(Queue::Probation), slots(Queue::Main));
+        if !self.is_by_weight {
+            assert_eq!(
+                u64::from(new),
+                sum(&self.shared.on_probation, Ordering::Relaxed),
+                "on probation"
+            );
+            // A bit that a late promotion has left names nothing.
+            assert!(u64::from(new + stayed) >= self.used(), "in the queues, and counted");
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
             numbers::{BLOCK_SLOTS, BlockNumbers, SlotNumbers, block_of},
         },
     },
-    sync::{AtomicU8, AtomicU32, AtomicU64, Ordering},
+    sync::{AtomicU64, HintU8, HintU32, Ordering, glance},
 };
 
 /// Uses that count: more tell nothing.
@@ -50,9 +50,9 @@ pub(super) struct Taken {
 /// Which slots of a block have an entry in each queue. In both, or in one that has ended, it is for a moment only.
 struct Queues([AtomicU64; 2]);
 
-struct Uses(AtomicU8);
+struct Uses(HintU8);
 
-struct Weight(AtomicU32);
+struct Weight(HintU32);
 
 // SAFETY: atomic integers: zeros are valid, nothing to drop.
 unsafe impl Zeroed for Queues {
@@ -66,7 +66,7 @@ unsafe impl Zeroed for Queues {
 unsafe impl Zeroed for Uses {
     #[cfg(any(loom, shuttle))]
     fn zeroed() -> Self {
-        Self(AtomicU8::new(0))
+        Self(HintU8::new(0))
     }
 }
 
@@ -74,7 +74,7 @@ unsafe impl Zeroed for Uses {
 unsafe impl Zeroed for Weight {
     #[cfg(any(loom, shuttle))]
     fn zeroed() -> Self {
-        Self(AtomicU32::new(0))
+        Self(HintU32::new(0))
     }
 }
 
@@ -97,7 +97,7 @@ impl Residents {
     /// The slots of the `n`-th block with an entry in a queue.
     pub(super) fn of(&self, n: u32, queue: Queue) -> u64 {
         let queues = self.queues.get_if_there(BlockNumbers::nth(n));
-        queues.map_or(0, |Queues(words)| words[queue as usize].load(Ordering::Relaxed))
+        queues.map_or(0, |Queues(words)| glance(&words[queue as usize], Ordering::Relaxed))
     }
 
     fn word(&self, slot: SlotIndex, queue: Queue) -> Option<&AtomicU64> {
@@ -109,7 +109,7 @@ impl Residents {
     fn change(&self, slot: SlotIndex, queue: Queue, set: bool) -> bool {
         let Some(word) = self.word(slot, queue) else { return false };
         let bit = 1 << (slot.0 % BLOCK_SLOTS);
-        if (word.load(Ordering::Relaxed) & bit != 0) == set {
+        if (glance(word, Ordering::Relaxed) & bit != 0) == set {
             return set;
         }
         let before = if set {
@@ -159,7 +159,7 @@ impl Residents {
 
     fn has(&self, slot: SlotIndex, queue: Queue) -> bool {
         let bit = 1 << (slot.0 % BLOCK_SLOTS);
-        self.word(slot, queue).is_some_and(|word| word.load(Ordering::Relaxed) & bit != 0)
+        self.word(slot, queue).is_some_and(|word| glance(word, Ordering::Relaxed) & bit != 0)
     }
 
     /// The queue of an entry; [`Queue::Main`] for one that is in none.

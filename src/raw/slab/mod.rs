@@ -267,7 +267,7 @@ impl<T> Slab<T> {
     /// - `read` moves the entry out of where it is told.
     pub(in crate::raw) unsafe fn take_out(&self, slot: SlotIndex, read: impl FnOnce(*const T)) {
         if let Some(bound) = &self.bound {
-            bound.leave(slot, false);
+            bound.leave_uncounted(slot);
         }
         // SAFETY: filled and never published, as the caller says.
         unsafe { self.node(slot).move_out(read) };

@@ -30,5 +30,9 @@ impl<T> Table<T> {
         let figures = self.figures();
         let accounted = figures.entries + figures.free_slots + figures.pending;
         assert_eq!(accounted, figures.slots, "entries, free and pending slots are all slots");
+        if let Some(bound) = self.bound() {
+            bound.assert_sums(self.index.slab.blocks.handed_out());
+            assert_eq!(bound.excess(), 0, "a map is within its bound at rest");
+        }
     }
 }

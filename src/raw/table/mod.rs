@@ -218,7 +218,7 @@ impl<T> Table<T> {
         }
     }
 
-    /// The same of the entry in a slot. The listener in no turn: it is the user's code.
+    /// The same of the entry in a slot.
     #[cold]
     #[inline(never)]
     pub(in crate::raw) fn tell_of<'g>(
@@ -228,8 +228,18 @@ impl<T> Table<T> {
         turn: &mut Turn<'g>,
     ) {
         if let Some(bound) = self.bound() {
-            bound.leave(slot, true);
+            bound.leave(slot);
         }
+        self.tell_listener(slot, cause, turn);
+    }
+
+    /// Tells the listener, if there is one, that our step has ended the entry in a slot. In no turn: it is the user's code.
+    pub(in crate::raw) fn tell_listener<'g>(
+        &'g self,
+        slot: SlotIndex,
+        cause: RemovalCause,
+        turn: &mut Turn<'g>,
+    ) {
         if self.listener.is_some() {
             turn.leave();
             let guard = turn.guard;

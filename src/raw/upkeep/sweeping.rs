@@ -8,7 +8,7 @@ use core::time::Duration;
 use crate::{
     listener::RemovalCause,
     raw::{
-        index::TOGETHER,
+        index::{Located, TOGETHER},
         reclaim::{guard, stripe::Turn},
         table::Table,
         words::{
@@ -179,15 +179,7 @@ impl<T> Table<T> {
     /// Ends the entry in `slot` if a line names it and it is still in the state that was due. A renewed or
     /// recycled slot is in another, and is left alone.
     fn claim_expired<'g>(&'g self, slot: SlotIndex, due: State, turn: &mut Turn<'g>) -> bool {
-        let mut located = self.index.locate(slot, turn);
-        if located.is_none() {
-            // It may have replaced another a moment ago, whose name still stands there. Relaxed: a hint.
-            let is_due = self.index.slab.node(slot).state.load(Ordering::Relaxed) == due;
-            if is_due && self.index.swing_to(slot, turn) {
-                located = self.index.locate(slot, turn);
-            }
-        }
-        let Some(mut old) = located else { return false };
+        let Some(mut old) = self.find_in(slot, |state| state == due, turn) else { return false };
         if planted!(sweep_without_claim) {
             self.end(&old, RemovalCause::Expired, turn);
             return true;
@@ -198,5 +190,21 @@ impl<T> Table<T> {
             self.end(&old, RemovalCause::Expired, turn);
         }
         claimed
+    }
+
+    /// The entry in a slot, if a line names it; or, while its state is `wanted`, if one names another that it replaced a
+    /// moment ago, as soon as the line names it.
+    pub(super) fn find_in<'g>(
+        &'g self,
+        slot: SlotIndex,
+        wanted: impl FnOnce(State) -> bool,
+        turn: &mut Turn<'g>,
+    ) -> Option<Located<'g, T>> {
+        self.index.locate(slot, turn).or_else(|| {
+            // Relaxed: a hint.
+            let state = self.index.slab.node(slot).state.load(Ordering::Relaxed);
+            let is_there = wanted(state) && self.index.swing_to(slot, turn);
+            is_there.then(|| self.index.locate(slot, turn)).flatten()
+        })
     }
 }

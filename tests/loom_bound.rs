@@ -1,0 +1,121 @@
+//! Models of a map that is full: entries that have to go, beside all else that may happen to them.
+//!
+//! As `tests/loom.rs`, and run with it (`ci/loom.sh`). What `World::end` asks of all of them: each value was dropped
+//! once, the sums are those of what is there, and the map is within its bound.
+#![cfg(all(loom, not(crossbeam_loom)))]
+
+#[path = "models/small.rs"]
+mod small;
+
+use std::sync::Arc;
+
+use small::{A, B, C, NS, World, model, race};
+
+race!(
+    racy_60_evict_vs_get_sees_old_or_none,
+    4,
+    1500,
+    World::bounded(1),
+    |w: &World| {
+        w.insert(A, 1);
+    },
+    |w: &World| w.insert(B, 2),
+    |w: &World| [w.get(A), w.get(A)],
+    |w: &World, a, seen: [Option<u32>; 2]| {
+        assert_eq!(a, None);
+        assert!(matches!(seen, [Some(1) | None, None] | [Some(1), Some(1)]), "{seen:?}");
+        assert_eq!((w.get(A), w.get(B), w.map.len()), (None, Some(2), 1));
+    }
+);
+
+race!(
+    racy_61_evict_vs_replace_ends_each_once,
+    1,
+    95,
+    World::bounded(1),
+    |w: &World| {
+        w.insert(A, 1);
+    },
+    |w: &World| w.insert(B, 2),
+    |w: &World| w.insert(A, 3),
+    |w: &World, a, replaced: Option<u32>| {
+        assert_eq!(a, None);
+        assert!(matches!(replaced, None | Some(1)));
+        let left = [w.get(A), w.get(B)];
+        assert!(matches!(left, [Some(3), None] | [None, Some(2)]), "{left:?}");
+        assert_eq!((w.map.len(), w.map.stats().weight), (1, 1));
+    }
+);
+
+race!(
+    racy_62_evict_vs_remove_one_gets_it,
+    2,
+    2200,
+    World::bounded(1),
+    |w: &World| {
+        w.insert(A, 1);
+    },
+    |w: &World| w.insert(B, 2),
+    |w: &World| w.remove(A),
+    |w: &World, a, removed: Option<u32>| {
+        assert_eq!(a, None);
+        assert_eq!(removed.is_none(), w.map.stats().evicted_total == 1, "removed, or had to go");
+        assert_eq!((w.get(A), w.get(B), w.map.len()), (None, Some(2), 1));
+        assert_eq!(w.map.stats().weight, 1);
+    }
+);
+
+race!(
+    racy_63_insert_vs_insert_into_a_full_map,
+    1,
+    16000,
+    World::bounded(1),
+    |w: &World| {
+        w.insert(A, 1);
+    },
+    |w: &World| w.insert(B, 2),
+    |w: &World| w.insert(C, 3),
+    |w: &World, a, b| {
+        assert_eq!((a, b), (None, None));
+        assert_eq!(w.map.len(), 1);
+        assert_eq!(w.map.stats().evicted_total, 2);
+    }
+);
+
+// The hand brings A off its probation, since it was used, while it is removed.
+race!(
+    racy_64_promotion_vs_remove_keeps_the_sums,
+    3,
+    7900,
+    World::bounded(2),
+    |w: &World| {
+        w.insert(A, 1);
+        w.insert(B, 2);
+        (0..3).for_each(|_| _ = w.get(A));
+    },
+    |w: &World| w.insert(C, 3),
+    |w: &World| w.remove(A),
+    |w: &World, a, removed: Option<u32>| {
+        assert_eq!((a, removed), (None, Some(1)));
+        assert_eq!((w.get(A), w.get(C)), (None, Some(3)));
+        assert_eq!(w.map.stats().weight, w.map.len() as u64);
+    }
+);
+
+// What is to go is renewed meanwhile, so the step from the state that was met fails, and goes on from the next.
+race!(
+    racy_65_evict_vs_set_ttl_ends_it_once,
+    4,
+    4800,
+    World::bounded(1),
+    |w: &World| {
+        w.insert_until(A, 1, 10);
+    },
+    |w: &World| w.insert(B, 2),
+    |w: &World| w.map.pin().set_ttl(&A, NS(20)),
+    |w: &World, a, _| {
+        assert_eq!(a, None);
+        assert_eq!((w.get(A), w.get(B), w.map.len()), (None, Some(2), 1));
+        assert_eq!(w.map.stats().evicted_total, 1);
+    }
+);
