@@ -22,7 +22,7 @@ pub use clock::{Clock, Deadline, ManualClock, MonotonicClock, TickClock, Ttl};
 pub use iter::{Entries, Iter, Keys, Linked, Values};
 pub use listener::RemovalCause;
 pub use map::{TryReserveError, TtlMap};
-pub use pinned::{Compute, EntryRef, Lookup, OccupiedError, Operation, Pinned};
+pub use pinned::{ByRef, Compute, EntryRef, Lookup, OccupiedError, Operation, Pinned};
 pub use policy::Policy;
 pub use raw::RefreshToken;
 pub use set::{PinnedSet, TtlSet};

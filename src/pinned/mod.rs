@@ -19,13 +19,16 @@ use crate::{
     raw::{Guard, Position, SplitKey},
 };
 
+mod by_ref;
 mod change;
 mod fallible;
 mod read;
 mod refresh;
+mod steps;
 mod time;
 mod write;
 
+pub use by_ref::ByRef;
 pub use change::{Compute, Operation};
 pub use read::EntryRef;
 pub use refresh::Lookup;

@@ -351,10 +351,11 @@ impl World {
                 return pin.replace_if(self.key(n), self.val(n), is_expected).ok();
             }
             Call::RemoveIf => {
-                return pin.remove_if(&Probe(n), |_, value| {
+                let removed = pin.remove_if(&Probe(n), |_, value| {
                     met(Some(value));
                     true
                 });
+                return removed.unwrap_or_else(|_| unreachable!("nobody refuses it"));
             }
             Call::ComputeInsert => pin.compute(self.key(n), |value| {
                 met(value);

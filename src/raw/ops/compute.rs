@@ -41,7 +41,8 @@ pub(crate) enum Computed<'g, T> {
 }
 
 impl<K, V> Table<(K, V)> {
-    /// Does with the visible entry of a key, or with its absence, what `decide` says.
+    /// Does with the visible entry of a key, or with its absence, what `decide` says. `is_match` is given the key that
+    /// waits, if there is one; there must be one when `decide` says to put.
     ///
     /// `decide` runs again only if the entry that it saw is not the key's any more; a renewal alone does not count,
     /// and is not lost. What it put waits again then. It runs in no turn: the user's code may take its time, call
@@ -51,27 +52,29 @@ impl<K, V> Table<(K, V)> {
         key: SplitKey,
         waiting: &mut Waiting<K, V>,
         guard: &'g Guard,
-        mut is_match: impl FnMut(&K, &K) -> Result<bool, E>,
+        mut is_match: impl FnMut(Option<&K>, &K) -> Result<bool, E>,
         mut decide: impl FnMut(&mut Waiting<K, V>, Option<Met<'g, (K, V)>>) -> Decision,
     ) -> Result<Computed<'g, (K, V)>, E> {
         let turn = &mut self.turn(guard);
         loop {
-            let mut old =
-                match self.index.find_entry(key, turn, |(met, _)| is_match(waiting.key(), met))? {
-                    Found::At(located) => located,
-                    Found::Gap(gap) => {
-                        turn.leave();
-                        let Decision::Put(deadline) = decide(waiting, None) else {
-                            return Ok(Computed::Left(None));
-                        };
-                        let draft = &mut Draft::new(&self.index, waiting, guard);
-                        let state = deadline.unwrap_or(State::NEVER);
-                        match self.append(draft, key, state, &gap, turn) {
-                            Some(entry) => return Ok(Computed::Put(Put { entry, replaced: None })),
-                            None => continue,
-                        }
+            let mut old = match self
+                .index
+                .find_entry(key, turn, |(met, _)| is_match(waiting.key.as_ref(), met))?
+            {
+                Found::At(located) => located,
+                Found::Gap(gap) => {
+                    turn.leave();
+                    let Decision::Put(deadline) = decide(waiting, None) else {
+                        return Ok(Computed::Left(None));
+                    };
+                    let draft = &mut Draft::new(&self.index, waiting, guard);
+                    let state = deadline.unwrap_or(State::NEVER);
+                    match self.append(draft, key, state, &gap, turn) {
+                        Some(entry) => return Ok(Computed::Put(Put { entry, replaced: None })),
+                        None => continue,
                     }
-                };
+                }
+            };
             let first = old.state;
             let seen = self.is_visible(old.state).then(|| old.entry());
             turn.leave();
