@@ -4,6 +4,7 @@
 mod build_error;
 mod builder;
 mod clock;
+mod collect;
 mod external;
 mod iter;
 mod listener;

@@ -611,38 +611,6 @@ impl<K, V, S> IntoIterator for TtlMap<K, V, S> {
     }
 }
 
-impl<K, V, S> FromIterator<(K, V)> for TtlMap<K, V, S>
-where
-    K: Hash + Eq,
-    S: BuildHasher + Default,
-{
-    /// Entries that never expire; of several with one key the last.
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        /// A hint may lie, and an index takes memory before the entries come: half a MiB for so many.
-        const BELIEVED: usize = 1 << 16;
-        let entries = entries.into_iter();
-        let capacity = entries.size_hint().0.min(BELIEVED);
-        let mut map = Self::with_capacity_and_hasher(capacity, S::default());
-        map.extend(entries);
-        map
-    }
-}
-
-impl<K, V, S> Extend<(K, V)> for TtlMap<K, V, S>
-where
-    K: Hash + Eq,
-    S: BuildHasher,
-{
-    /// Inserts all, with the default TTL.
-    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
-        let mut pinned = self.pin();
-        for (key, value) in entries {
-            pinned.insert(key, value);
-            pinned.repin();
-        }
-    }
-}
-
 impl<K, V, S> PartialEq for TtlMap<K, V, S>
 where
     K: Hash + Eq,

@@ -408,25 +408,14 @@ where
     }
 }
 
-impl<T, S> FromIterator<T> for TtlSet<T, S>
-where
-    T: Hash + Eq,
-    S: BuildHasher + Default,
-{
-    /// Elements that never expire.
-    fn from_iter<I: IntoIterator<Item = T>>(elements: I) -> Self {
-        Self(elements.into_iter().map(|element| (element, ())).collect())
-    }
-}
-
-impl<T, S> Extend<T> for TtlSet<T, S>
+impl<T, S> PartialEq for PinnedSet<'_, T, S>
 where
     T: Hash + Eq,
     S: BuildHasher,
 {
-    /// Inserts all, with the default TTL.
-    fn extend<I: IntoIterator<Item = T>>(&mut self, elements: I) {
-        self.0.extend(elements.into_iter().map(|element| (element, ())));
+    /// Whether the sets are equal.
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
     }
 }
 

@@ -188,6 +188,25 @@ impl<K, V, S: BuildHasher> Pinned<'_, K, V, S> {
     }
 }
 
+impl<K, V, S> PartialEq for Pinned<'_, K, V, S>
+where
+    K: Hash + Eq,
+    V: PartialEq,
+    S: BuildHasher,
+{
+    /// Whether the maps are equal: both have equal visible entries, their deadlines apart.
+    ///
+    /// ```
+    /// use evanesce::TtlMap;
+    ///
+    /// let (some, others) = (TtlMap::from([("a", 1), ("b", 2)]), TtlMap::from([("b", 2), ("a", 1)]));
+    /// assert_eq!(some.pin(), others.pin());
+    /// ```
+    fn eq(&self, other: &Self) -> bool {
+        self.map == other.map
+    }
+}
+
 impl<K, V, S> fmt::Debug for Pinned<'_, K, V, S>
 where
     K: fmt::Debug,
