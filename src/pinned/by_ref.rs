@@ -332,8 +332,8 @@ where
     /// assert_eq!((toggle(), toggle()), (Compute::Inserted(&1), Compute::Removed(&1)));
     /// ```
     #[inline]
-    pub fn compute(self, mut f: impl FnMut(Option<&V>) -> Operation<V>) -> Compute<'p, V> {
-        infallible(self.try_compute(|value| Ok(f(value))))
+    pub fn compute(self, f: impl FnMut(Option<&V>) -> Operation<V>) -> Compute<'p, V> {
+        self.pinned.compute_at(&mut Waiting::empty(), &Borrowed::new(self.key, self.make_key), f)
     }
 
     /// As [`Pinned::try_compute`].
@@ -362,7 +362,11 @@ where
         self,
         f: impl FnMut(Option<&'p V>) -> Result<Operation<V>, E>,
     ) -> Result<Compute<'p, V>, E> {
-        self.pinned.compute_at(&mut Waiting::empty(), &Borrowed::new(self.key, self.make_key), f)
+        self.pinned.try_compute_at(
+            &mut Waiting::empty(),
+            &Borrowed::new(self.key, self.make_key),
+            f,
+        )
     }
 }
 

@@ -208,9 +208,8 @@ where
     /// # Ok::<_, evanesce::BuildError>(())
     /// ```
     #[inline]
-    pub fn compute(&self, key: K, mut f: impl FnMut(Option<&V>) -> Operation<V>) -> Compute<'_, V> {
-        let computed = self.try_compute(key, |value| Ok(f(value)));
-        infallible(computed)
+    pub fn compute(&self, key: K, f: impl FnMut(Option<&V>) -> Operation<V>) -> Compute<'_, V> {
+        self.compute_at(&mut Waiting::with_key(key), &Owned, f)
     }
 
     /// Does with `key` what `f` says of its value, as [`Pinned::compute`]; or nothing, if `f` returns an error.
@@ -257,7 +256,7 @@ where
         key: K,
         f: impl FnMut(Option<&'p V>) -> Result<Operation<V>, E>,
     ) -> Result<Compute<'p, V>, E> {
-        self.compute_at(&mut Waiting::with_key(key), &Owned, f)
+        self.try_compute_at(&mut Waiting::with_key(key), &Owned, f)
     }
 
     /// Removes `key` and returns its value, if it has one that `is_expected` accepts; `Ok(None)` if the key is

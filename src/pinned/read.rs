@@ -106,7 +106,7 @@ where
         self.look_up(key, |(key, value)| (key, value))
     }
 
-    #[inline]
+    #[inline(always)] // as `Table::get`: by chance else, as the compiler divides the caller's code
     fn look_up<'p, Q, R>(&'p self, key: &Q, answer: impl Fn(&'p (K, V)) -> R) -> Option<R>
     where
         Q: Hash + Equivalent<K> + ?Sized,

@@ -172,28 +172,42 @@ where
         }
     }
 
+    #[inline]
+    pub(super) fn compute_at<'p>(
+        &'p self,
+        waiting: &mut Waiting<K, V>,
+        key: &impl Key<K>,
+        mut f: impl FnMut(Option<&'p V>) -> Operation<V>,
+    ) -> Compute<'p, V> {
+        let decide = |new: &mut Option<V>, value: Option<&'p V>| Ok(self.decide_by(f(value), new));
+        infallible(self.change(waiting, key, decide))
+    }
+
     /// An error of `f` leaves all as it is, and comes back.
     #[inline]
-    pub(super) fn compute_at<'p, E>(
+    pub(super) fn try_compute_at<'p, E>(
         &'p self,
         waiting: &mut Waiting<K, V>,
         key: &impl Key<K>,
         mut f: impl FnMut(Option<&'p V>) -> Result<Operation<V>, E>,
     ) -> Result<Compute<'p, V>, E> {
-        self.change(waiting, key, |new, value| {
-            Ok(match f(value)? {
-                Operation::Insert(value) => {
-                    *new = Some(value);
-                    Decision::Put(None)
-                }
-                Operation::InsertWithTtl(value, ttl) => {
-                    *new = Some(value);
-                    Decision::Put(Some(self.map.table.clock.state_after(ttl)))
-                }
-                Operation::Remove => Decision::Remove,
-                Operation::Abort => Decision::Leave,
-            })
-        })
+        self.change(waiting, key, |new, value| Ok(self.decide_by(f(value)?, new)))
+    }
+
+    #[inline]
+    fn decide_by(&self, operation: Operation<V>, new: &mut Option<V>) -> Decision {
+        match operation {
+            Operation::Insert(value) => {
+                *new = Some(value);
+                Decision::Put(None)
+            }
+            Operation::InsertWithTtl(value, ttl) => {
+                *new = Some(value);
+                Decision::Put(Some(self.map.table.clock.state_after(ttl)))
+            }
+            Operation::Remove => Decision::Remove,
+            Operation::Abort => Decision::Leave,
+        }
     }
 
     /// Does with a key what `decide` says of its value. It is given the place of the value to be put; what it puts

@@ -2,7 +2,7 @@
 
 use crate::{
     raw::{
-        index::{Found, Located},
+        index::{Found, Gap, Located},
         ops::{
             draft::{Draft, Waiting},
             put::Put,
@@ -47,6 +47,7 @@ impl<K, V> Table<(K, V)> {
     /// `decide` runs again only if the entry that it saw is not the key's any more; a renewal alone does not count,
     /// and is not lost. What it put waits again then. It runs in no turn: the user's code may take its time, call
     /// the map, or drop what waits.
+    #[inline]
     pub(crate) fn compute<'g, E>(
         &'g self,
         key: SplitKey,
@@ -67,9 +68,8 @@ impl<K, V> Table<(K, V)> {
                     let Decision::Put(deadline) = decide(waiting, None) else {
                         return Ok(Computed::Left(None));
                     };
-                    let draft = &mut Draft::new(&self.index, waiting, guard);
                     let state = deadline.unwrap_or(State::NEVER);
-                    match self.append(draft, key, state, &gap, turn) {
+                    match self.append_waiting(waiting, key, state, &gap, turn) {
                         Some(entry) => return Ok(Computed::Put(Put { entry, replaced: None })),
                         None => continue,
                     }
@@ -112,6 +112,22 @@ impl<K, V> Table<(K, V)> {
     }
 }
 
+impl<K, V> Table<(K, V)> {
+    /// [`Table::append`] of what waits, out of line: most calls find an entry.
+    #[inline(never)]
+    fn append_waiting<'g>(
+        &'g self,
+        waiting: &mut Waiting<K, V>,
+        key: SplitKey,
+        state: State,
+        gap: &Gap<'g>,
+        turn: &mut Turn<'g>,
+    ) -> Option<&'g (K, V)> {
+        let draft = &mut Draft::new(&self.index, waiting, turn.guard);
+        self.append(draft, key, state, gap, turn)
+    }
+}
+
 impl<T> Table<T> {
     /// Removes an entry that was seen visible, as long as it is that one, renewed or not, and visible.
     pub(super) fn remove_seen<'g>(&'g self, old: &mut Located<'g, T>, turn: &mut Turn<'g>) -> bool {
@@ -125,7 +141,16 @@ impl<T> Table<T> {
 
     /// Whether an entry that was found visible, or expired, is so by a new reading, or the state that it was
     /// renewed to meanwhile is. False if it is over as well.
+    #[inline]
     fn is_still<'g>(&'g self, old: &mut Located<'g, T>, visible: bool) -> bool {
+        // The usual case, in line.
+        visible && !old.state.is_terminal() && self.is_visible(old.state)
+            || self.is_still_otherwise(old, visible)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn is_still_otherwise<'g>(&'g self, old: &mut Located<'g, T>, visible: bool) -> bool {
         while !old.state.is_terminal() {
             if self.is_visible(old.state) {
                 return visible;
