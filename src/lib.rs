@@ -9,6 +9,7 @@ mod external;
 mod iter;
 mod listener;
 mod map;
+mod misplaced;
 mod pinned;
 mod policy;
 mod raw;

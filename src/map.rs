@@ -514,7 +514,11 @@ where
         self.pin().contains_key(key)
     }
 
-    /// As [`Pinned::insert`], but pins for itself, and returns whether a value was replaced.
+    /// As [`Pinned::insert`], but pins for itself, and returns whether a value was **replaced**: false for a new key.
+    ///
+    /// **[`TtlSet::insert`](crate::TtlSet::insert) answers the other way round**: true for a new element. Both are as in
+    /// std, where a map returns what it replaced, and a set whether it had to put the element. `try_insert` of
+    /// [`Pinned`] does not replace, and its answer cannot be mistaken.
     ///
     /// # Panics
     ///
@@ -533,7 +537,8 @@ where
         self.pin().insert(key, value).is_some()
     }
 
-    /// As [`Pinned::insert_with_ttl`], but pins for itself, and returns whether a value was replaced.
+    /// As [`Pinned::insert_with_ttl`], but pins for itself, and returns whether a value was **replaced**, as
+    /// [`TtlMap::insert`] does.
     ///
     /// # Panics
     ///

@@ -242,7 +242,7 @@ fn a_key_that_cannot_be_made_changes_nothing() {
                 message(&|| _ = map.pin().by_ref(&Name(2), maker).get_or_insert_with(|| 1)),
                 message(&|| _ = map.pin().by_ref(&Name(2), maker).try_insert(1)),
                 message(&|| {
-                    _ = map.pin().by_ref(&Name(2), maker).compute(|_| Operation::Insert(1))
+                    _ = map.pin().by_ref(&Name(2), maker).compute(|_| Operation::Insert(1));
                 }),
                 message(&|| {
                     _ = map.pin().by_ref(&Name(2), maker).update_or_insert_with(|n| *n, || 1);

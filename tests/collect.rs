@@ -14,7 +14,8 @@ fn an_array_becomes_a_map_as_it_does_in_std() {
         let (ours, std) = (TtlMap::from(entries), HashMap::from(entries));
         let mut seen: Vec<_> = ours.pin().iter().map(|(k, v)| (*k, *v)).collect();
         let mut expected: Vec<_> = std.into_iter().collect();
-        (seen.sort_unstable(), expected.sort_unstable());
+        seen.sort_unstable();
+        expected.sort_unstable();
         assert_eq!(seen, expected, "of several the last");
         assert_eq!(ours.pin().ttl(&1), Some(Ttl::Never));
         assert_eq!(TtlMap::<u8, u8>::from([]), TtlMap::new());

@@ -240,7 +240,7 @@ where
     /// let withdraw = |account, sum: u32| {
     ///     pinned.try_compute(account, |balance: Option<&u32>| {
     ///         let balance = balance.ok_or(Refused::NoSuchAccount)?;
-    ///         let left = balance.checked_sub(sum).ok_or(Refused::Short { of: sum - balance })?;
+    ///         let left = balance.checked_sub(sum).ok_or_else(|| Refused::Short { of: sum - balance })?;
     ///         Ok(if left == 0 { Operation::Remove } else { Operation::Insert(left) })
     ///     })
     /// };
