@@ -249,6 +249,7 @@ where
             },
         );
         if let Some(error) = error {
+            waiting.discard();
             return Err(error);
         }
         Ok(match infallible(computed) {

@@ -105,13 +105,13 @@ fn overwrite(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.insert(n * 9, n)));
 }
 
-#[library_benchmark(config = limited(566_200))]
+#[library_benchmark(config = limited(442_700))]
 #[bench::of_1000(setup = immortal)]
 fn update(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.update(n * 9, |value| value + 1)));
 }
 
-#[library_benchmark(config = limited(999_999))]
+#[library_benchmark(config = limited(662_200))]
 #[bench::of_1000(setup = mortal)]
 fn compute_with_deadline(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(count(&pinned, n * 9)));

@@ -110,9 +110,7 @@ impl<K, V> Table<(K, V)> {
             }
         }
     }
-}
 
-impl<K, V> Table<(K, V)> {
     /// [`Table::append`] of what waits, out of line: most calls find an entry.
     #[inline(never)]
     fn append_waiting<'g>(
