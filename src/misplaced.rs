@@ -55,6 +55,7 @@ misplaced! { TtlMap<K, V, S>:
     update(key: K, f: impl FnMut(&V) -> V) -> Option<&V>;
     update_or_insert_with(key: K, f: impl FnMut(&V) -> V, make: impl FnMut() -> V) -> &V;
     replace_if(key: K, value: V, is_expected: impl FnMut(&V) -> bool) -> Result<&V, V>;
+    replace_if_with_ttl(key: K, value: V, ttl: Duration, is_expected: impl FnMut(&V) -> bool) -> Result<&V, V>;
     compute(key: K, f: impl FnMut(Option<&V>) -> Operation<V>) -> Compute<'_, V>;
     remove_entry<Q>(key: &Q) -> Option<(&K, &V)>;
     remove_if<Q>(key: &Q, is_expected: impl FnMut(&K, &V) -> bool) -> Result<Option<&V>, &V>;
@@ -73,7 +74,9 @@ misplaced! { TtlSet<T, S>:
     get<Q>(element: &Q) -> Option<&T>;
     take<Q>(element: &Q) -> Option<&T>;
     ttl<Q>(element: &Q) -> Option<Ttl>;
+    insert_with_deadline(element: T, deadline: Deadline) -> bool;
     set_ttl<Q>(element: &Q, ttl: Duration) -> bool;
+    set_deadline<Q>(element: &Q, deadline: Deadline) -> bool;
     extend_ttl<Q>(element: &Q, ttl: Duration) -> bool;
     persist<Q>(element: &Q) -> bool;
     iter() -> Keys<'_, T, (), S>;
