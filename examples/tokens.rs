@@ -79,7 +79,10 @@ impl<I: Issuer> Tokens<I> {
     /// Forgets a token that was refused where it was used; not the next one, if another caller was faster. A
     /// renewal that is under way then puts nothing.
     pub(crate) fn refused(&self, service: Service, token: &str) -> bool {
-        self.cache.pin().remove_if(service, |_, kept| **kept == *token).is_some()
+        self.cache
+            .pin()
+            .remove_if(service, |_, kept| **kept == *token)
+            .is_ok_and(|gone| gone.is_some())
     }
 
     async fn renew(self: Arc<Self>, service: Service, right: RefreshToken) {

@@ -542,7 +542,11 @@ where
         self.pin().contains_key(key)
     }
 
-    /// As [`Pinned::insert`], but pins for itself, and returns whether a value was replaced.
+    /// As [`Pinned::insert`], but pins for itself, and returns whether a value was **replaced**: false for a new key.
+    ///
+    /// **[`TtlSet::insert`](crate::TtlSet::insert) answers the other way round**: true for a new element. Both are as in
+    /// std, where a map returns what it replaced, and a set whether it had to put the element. `try_insert` of
+    /// [`Pinned`] does not replace, and its answer cannot be mistaken.
     ///
     /// # Panics
     ///
@@ -561,7 +565,8 @@ where
         self.pin().insert(key, value).is_some()
     }
 
-    /// As [`Pinned::insert_with_ttl`], but pins for itself, and returns whether a value was replaced.
+    /// As [`Pinned::insert_with_ttl`], but pins for itself, and returns whether a value was **replaced**, as
+    /// [`TtlMap::insert`] does.
     ///
     /// # Panics
     ///
@@ -636,38 +641,6 @@ impl<K, V, S> IntoIterator for TtlMap<K, V, S> {
         // Before the answer is made: a panic in the drop of what is left drops the entries as well.
         drop(self);
         entries.into_iter()
-    }
-}
-
-impl<K, V, S> FromIterator<(K, V)> for TtlMap<K, V, S>
-where
-    K: Hash + Eq,
-    S: BuildHasher + Default,
-{
-    /// Entries that never expire; of several with one key the last.
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        /// A hint may lie, and an index takes memory before the entries come: half a MiB for so many.
-        const BELIEVED: usize = 1 << 16;
-        let entries = entries.into_iter();
-        let capacity = entries.size_hint().0.min(BELIEVED);
-        let mut map = Self::with_capacity_and_hasher(capacity, S::default());
-        map.extend(entries);
-        map
-    }
-}
-
-impl<K, V, S> Extend<(K, V)> for TtlMap<K, V, S>
-where
-    K: Hash + Eq,
-    S: BuildHasher,
-{
-    /// Inserts all, with the default TTL.
-    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
-        let mut pinned = self.pin();
-        for (key, value) in entries {
-            pinned.insert(key, value);
-            pinned.repin();
-        }
     }
 }
 

@@ -145,7 +145,9 @@ where
         self.pin().contains(element)
     }
 
-    /// As [`PinnedSet::insert`], but pins for itself.
+    /// As [`PinnedSet::insert`], but pins for itself. Returns true if the element was **new**.
+    ///
+    /// **[`TtlMap::insert`] answers the other way round**: true if a value was replaced. Both are as in std.
     ///
     /// # Panics
     ///
@@ -163,7 +165,8 @@ where
         self.pin().insert(element)
     }
 
-    /// As [`PinnedSet::insert_with_ttl`], but pins for itself.
+    /// As [`PinnedSet::insert_with_ttl`], but pins for itself. Returns true if the element was **new**, as
+    /// [`TtlSet::insert`] does.
     ///
     /// # Panics
     ///
@@ -229,8 +232,10 @@ where
         self.0.get_key_value(element).map(|(element, ())| element)
     }
 
-    /// Puts an element, with the default TTL, in the place of one that is equal. Returns true if it was absent or
-    /// expired.
+    /// Puts an element, with the default TTL, in the place of one that is equal. Returns true if it was **new**: absent
+    /// or expired.
+    ///
+    /// **[`TtlMap::insert`] answers the other way round**: true if a value was replaced.
     ///
     /// # Panics
     ///
@@ -408,25 +413,14 @@ where
     }
 }
 
-impl<T, S> FromIterator<T> for TtlSet<T, S>
-where
-    T: Hash + Eq,
-    S: BuildHasher + Default,
-{
-    /// Elements that never expire.
-    fn from_iter<I: IntoIterator<Item = T>>(elements: I) -> Self {
-        Self(elements.into_iter().map(|element| (element, ())).collect())
-    }
-}
-
-impl<T, S> Extend<T> for TtlSet<T, S>
+impl<T, S> PartialEq for PinnedSet<'_, T, S>
 where
     T: Hash + Eq,
     S: BuildHasher,
 {
-    /// Inserts all, with the default TTL.
-    fn extend<I: IntoIterator<Item = T>>(&mut self, elements: I) {
-        self.0.extend(elements.into_iter().map(|element| (element, ())));
+    /// Whether the sets are equal.
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
     }
 }
 

@@ -681,7 +681,7 @@ race!(
     |w: &World| {
         w.insert_until(A, 1, 10);
     },
-    |w: &World| w.map.pin().remove_if(&A, |_, _| true).is_some(),
+    |w: &World| w.map.pin().remove_if(&A, |_, _| true).unwrap().is_some(),
     |w: &World| {
         let moved = w.set_ttl(A, 20);
         w.clock.advance(NS(10));

@@ -349,6 +349,18 @@ fn errors_of_a_comparison_are_not_lost_when_the_drop_of_a_key_or_value_panics() 
     });
 }
 
+/// And so is that of the closure of `try_compute`.
+#[test]
+fn an_error_of_a_closure_is_not_lost_when_the_drop_of_the_key_panics() {
+    exclusive(|| {
+        let world = World::new(Hashing::Sip);
+        arm(Site::DropKey, 1, boom);
+        let compute = || world.map.pin().try_compute(world.key(2), |_| Err(world.val(2))).is_err();
+        assert!(caught(compute).is_none() && disarm());
+        world.finish("an error of a closure");
+    });
+}
+
 /// Puts a value by the token of an entry that is not there any more.
 fn refused_refresh(world: &World, refresh: impl Fn(&Pin<'_>, RefreshToken, SiteKey, SiteVal)) {
     let pin = world.map.pin();

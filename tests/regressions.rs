@@ -475,7 +475,7 @@ fn a_deadline_that_comes_back_does_not_revive_an_expired_entry() {
     let steps: [(usize, Step); 6] = [
         (1, |map| map.pin().remove(&1).is_some()),
         (2, |map| map.pin().update(1, |n| n + 1).is_some()),
-        (2, |map| map.pin().remove_if(&1, |_, _| true).is_some()),
+        (2, |map| map.pin().remove_if(&1, |_, _| true).unwrap().is_some()),
         (2, |map| map.pin().replace_if(1, 8, |_| true).is_ok()),
         (2, |map| map.pin().compute(1, |_| Operation::Remove) != Compute::Unchanged(None)),
         (1, |map| map.pin().insert(1, 8).is_some()),

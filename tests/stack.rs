@@ -142,9 +142,25 @@ mod two_copies_suffice_for {
         };
     }
 
-    calls! { copies(2, 9), false;
+    calls! { copies(2, 10), false;
         compute: |map, key| {
             map.pin().compute(key, |_| Operation::Insert(Large::new()));
+        };
+        compute_by_ref: |map, key| {
+            map.pin().by_ref(&key, Clone::clone).compute(|_| Operation::Insert(Large::new()));
+        };
+        get_or_insert_with_by_ref: |map, key| {
+            map.pin().by_ref(&key, Clone::clone).get_or_insert_with(Large::new);
+        };
+        update_or_insert_with_by_ref: |map, key| {
+            map.pin().by_ref(&key, Clone::clone).update_or_insert_with(Large::clone, Large::new);
+        };
+    }
+
+    calls! { copies(2, 14), false;
+        try_compute: |map, key| {
+            let made = map.pin().try_compute(key, |_| Ok::<_, ()>(Operation::Insert(Large::new()))).is_ok();
+            assert!(made);
         };
     }
 
@@ -159,7 +175,7 @@ mod two_copies_suffice_for {
             };
         }
 
-        calls! { copies(2, 9), true;
+        calls! { copies(2, 10), true;
             compute: |map, key| {
                 map.pin().compute(key, |_| Operation::InsertWithTtl(Large::new(), HOUR));
             };
@@ -243,6 +259,16 @@ mod three_copies_suffice_for {
             };
             replace_if: |map, key| {
                 assert!(map.pin().replace_if(key, Large::new(), |_| true).is_ok());
+            };
+            replace_if_with_ttl: |map, key| {
+                assert!(map.pin().replace_if_with_ttl(key, Large::new(), HOUR, |_| true).is_ok());
+            };
+            replace_if_by_ref: |map, key| {
+                let pinned = map.pin();
+                assert!(pinned.by_ref(&key, Clone::clone).replace_if(Large::new(), |_| true).is_ok());
+            };
+            try_insert_by_ref_that_is_refused: |map, key| {
+                assert!(map.pin().by_ref(&key, Clone::clone).try_insert(Large::new()).is_err());
             };
             replace_if_that_is_refused: |map, key| {
                 assert!(map.pin().replace_if(key, Large::new(), |_| false).is_err());

@@ -110,7 +110,7 @@ fn absent_and_expired_are_one_for_every_call() {
                     && !pin.extend_ttl(&1, ns(9))
                     && !pin.persist(&1)
             );
-            assert_eq!((pin.remove_entry(&1), pin.remove_if(&1, |_, _| true)), (None, None));
+            assert_eq!((pin.remove_entry(&1), pin.remove_if(&1, |_, _| true)), (None, Ok(None)));
             assert_eq!(pin.replace_if(1, 8, |_| true), Err(8));
             assert_eq!(pin.update(1, |v| v + 1), None);
             for operation in [Operation::Remove, Operation::Abort] {
@@ -192,7 +192,7 @@ fn a_condition_that_fails_changes_nothing() {
         let pin = map.pin();
         pin.insert(1, 7);
         assert_eq!(pin.replace_if(1, 8, |v| *v == 1), Err(8));
-        assert_eq!(pin.remove_if(&1, |k, v| (*k, *v) == (1, 1)), None);
+        assert_eq!(pin.remove_if(&1, |k, v| (*k, *v) == (1, 1)), Err(&7), "refused, and told");
         assert_eq!(pin.compute(1, |_| Operation::Abort), Compute::Unchanged(Some(&7)));
         assert_eq!(pin.try_insert_with_ttl(1, 9, ns(1)).unwrap_err().not_inserted, 9);
         assert_eq!(pin.get_or_insert_with_ttl(1, ns(1), || unreachable!()), &7);
@@ -310,7 +310,10 @@ fn the_listener_hears_of_each_end_once() {
         assert_eq!(heard(), [(2, 21, Explicit)]);
         map.clear();
         assert_eq!(heard(), [(4, 40, Expired)]);
-        assert_eq!((pin.try_insert(5, 50), pin.remove_if(&5, |_, _| true)), (Ok(&50), Some(&50)));
+        assert_eq!(
+            (pin.try_insert(5, 50), pin.remove_if(&5, |_, _| true)),
+            (Ok(&50), Ok(Some(&50)))
+        );
         pin.insert_with_ttl(5, 51, ns(0));
         pin.insert(5, 52);
         assert_eq!(heard(), [(5, 50, Explicit), (5, 51, Expired)]);

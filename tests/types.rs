@@ -4,13 +4,13 @@ mod common;
 
 use common::{builder, exclusive, ns};
 use evanesce::{
-    Budget, BuildError, Builder, Compute, Deadline, Entries, EntryRef, Iter, Lookup, ManualClock,
-    MonotonicClock, OccupiedError, Operation, Pinned, PinnedSet, Policy, RefreshToken,
+    Budget, BuildError, Builder, ByRef, Compute, Deadline, Entries, EntryRef, Iter, Lookup,
+    ManualClock, MonotonicClock, OccupiedError, Operation, Pinned, PinnedSet, Policy, RefreshToken,
     RemovalCause, Stats, SweepReport, Sweeper, TryReserveError, Ttl, TtlMap, TtlSet,
 };
 use std::cell::Cell;
 use std::fmt::Debug;
-use std::hash::Hash;
+use std::hash::{Hash, RandomState};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
@@ -262,7 +262,7 @@ fn everything_may_cross_a_caught_panic() {
     both::<(BuildError, TryReserveError, OccupiedError<'_, u8>)>();
     both::<(Deadline, Ttl, ManualClock, MonotonicClock)>();
     both::<(EntryRef<'_, u8, u8>, Lookup<'_, u8>, Compute<'_, u8>, Operation<u8>)>();
-    both::<(RefreshToken, RemovalCause)>();
+    both::<(RefreshToken, RemovalCause, ByRef<'_, '_, u8, u8, RandomState, u8, fn(&u8) -> u8>)>();
     both::<(Map, TtlSet<u8>, Builder<u8, u8>, Sweeper)>();
     both::<(Pinned<'_, u8, u8>, PinnedSet<'_, u8>, Iter<'_, u8, u8>, Entries<'_, u8, u8>)>();
 }

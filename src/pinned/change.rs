@@ -7,9 +7,9 @@ use core::{
 
 use equivalent::Equivalent;
 
-use crate::raw::{Computed, Decision, Met, Put, Waiting};
+use crate::raw::Waiting;
 
-use super::{Pinned, infallible, matches, same_key};
+use super::{Pinned, infallible, matches, steps::Owned};
 
 /// What [`Pinned::compute`] is to do with a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,15 +70,8 @@ where
     /// assert_eq!(pinned.update("misses", |n| n + 1), None);
     /// ```
     #[inline]
-    pub fn update(&self, key: K, mut f: impl FnMut(&V) -> V) -> Option<&V> {
-        match self.change(key, |new, value| {
-            let Some(value) = value else { return Decision::Leave };
-            *new = Some(f(value));
-            Decision::Put(None)
-        }) {
-            Compute::Updated { new, .. } => Some(new),
-            _ => None,
-        }
+    pub fn update(&self, key: K, f: impl FnMut(&V) -> V) -> Option<&V> {
+        self.update_at(&mut Waiting::with_key(key), &Owned, f)
     }
 
     /// Replaces the value of `key` by what `f` makes of it, keeping the deadline, or puts what `make` returns,
@@ -102,16 +95,10 @@ where
     pub fn update_or_insert_with(
         &self,
         key: K,
-        mut f: impl FnMut(&V) -> V,
-        mut make: impl FnMut() -> V,
+        f: impl FnMut(&V) -> V,
+        make: impl FnMut() -> V,
     ) -> &V {
-        match self.change(key, |new, value| {
-            *new = Some(value.map_or_else(&mut make, &mut f));
-            Decision::Put(None)
-        }) {
-            Compute::Inserted(new) | Compute::Updated { new, .. } => new,
-            _ => unreachable!("a value is put in either case"),
-        }
+        self.update_or_insert_at(&mut Waiting::with_key(key), &Owned, f, make)
     }
 
     /// Replaces the value of `key` by `value`, keeping the deadline, if the key has a value that `is_expected`
@@ -142,24 +129,49 @@ where
         &self,
         key: K,
         value: V,
-        mut is_expected: impl FnMut(&V) -> bool,
+        is_expected: impl FnMut(&V) -> bool,
     ) -> Result<&V, V> {
-        let waiting = &mut Waiting::new(key, value);
-        let computed = self.map.table.compute(
-            self.split_key(waiting.key()),
-            waiting,
-            &self.guard,
-            same_key,
-            |_, met| match met {
-                Some(Met { entry: (_, value), .. }) if is_expected(value) => Decision::Put(None),
-                _ => Decision::Leave,
-            },
-        );
-        match infallible(computed) {
-            Computed::Put(Put { replaced: Some((_, old)), .. }) => Ok(old),
-            Computed::Left(_) => Err(waiting.take_value()),
-            _ => unreachable!("it is put over another, or left"),
-        }
+        self.replace_if_at(&mut Waiting::new(key, value), &Owned, is_expected, || None)
+    }
+
+    /// Replaces the value of `key` by `value`, to expire after `ttl` from now, if the key has a value that
+    /// `is_expected` accepts; otherwise as [`Pinned::replace_if`].
+    ///
+    /// # Errors
+    ///
+    /// As for `replace_if`. Then the deadline stays as well.
+    ///
+    /// # Panics
+    ///
+    /// As `replace_if`.
+    ///
+    /// # Examples
+    ///
+    /// A lock that its holder renews, and passes on:
+    ///
+    /// ```
+    /// use evanesce::{ManualClock, Ttl, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// const SECOND: Duration = Duration::from_secs(1);
+    /// let map = TtlMap::<&str, u32>::builder().clock(ManualClock::new()).build()?;
+    /// let pinned = map.pin();
+    /// pinned.insert_with_ttl("lock", 17, 5 * SECOND);
+    /// assert_eq!(pinned.replace_if_with_ttl("lock", 18, 9 * SECOND, |holder| *holder == 17), Ok(&17));
+    /// assert_eq!(pinned.ttl("lock"), Some(Ttl::Remaining(9 * SECOND)));
+    /// assert_eq!(pinned.replace_if_with_ttl("lock", 19, 5 * SECOND, |holder| *holder == 17), Err(19));
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
+    #[inline]
+    pub fn replace_if_with_ttl(
+        &self,
+        key: K,
+        value: V,
+        ttl: Duration,
+        is_expected: impl FnMut(&V) -> bool,
+    ) -> Result<&V, V> {
+        let state = || Some(self.map.table.clock.state_after(ttl));
+        self.replace_if_at(&mut Waiting::new(key, value), &Owned, is_expected, state)
     }
 
     /// Does with `key` what `f` says of its value, or of its absence: put another, remove it, or nothing.
@@ -196,24 +208,65 @@ where
     /// # Ok::<_, evanesce::BuildError>(())
     /// ```
     #[inline]
-    pub fn compute(&self, key: K, mut f: impl FnMut(Option<&V>) -> Operation<V>) -> Compute<'_, V> {
-        self.change(key, |new, value| match f(value) {
-            Operation::Insert(value) => {
-                *new = Some(value);
-                Decision::Put(None)
-            }
-            Operation::InsertWithTtl(value, ttl) => {
-                *new = Some(value);
-                Decision::Put(Some(self.map.table.clock.state_after(ttl)))
-            }
-            Operation::Remove => Decision::Remove,
-            Operation::Abort => Decision::Leave,
-        })
+    pub fn compute(&self, key: K, f: impl FnMut(Option<&V>) -> Operation<V>) -> Compute<'_, V> {
+        self.compute_at(&mut Waiting::with_key(key), &Owned, f)
     }
 
-    /// Removes `key` and returns its value, if it has one that `is_expected` accepts.
+    /// Does with `key` what `f` says of its value, as [`Pinned::compute`]; or nothing, if `f` returns an error.
+    ///
+    /// So `f` may use `?`, and what it gives up with reaches the caller, a reference to the value included.
+    ///
+    /// # Errors
+    ///
+    /// The error of the last run of `f`. Nothing is changed then.
+    ///
+    /// # Panics
+    ///
+    /// As `compute`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{Compute, Operation, TtlMap};
+    ///
+    /// #[derive(PartialEq, Debug)]
+    /// enum Refused {
+    ///     NoSuchAccount,
+    ///     Short { of: u32 },
+    /// }
+    ///
+    /// let balances = TtlMap::new();
+    /// let pinned = balances.pin();
+    /// let withdraw = |account, sum: u32| {
+    ///     pinned.try_compute(account, |balance: Option<&u32>| {
+    ///         let balance = balance.ok_or(Refused::NoSuchAccount)?;
+    ///         let left = balance.checked_sub(sum).ok_or_else(|| Refused::Short { of: sum - balance })?;
+    ///         Ok(if left == 0 { Operation::Remove } else { Operation::Insert(left) })
+    ///     })
+    /// };
+    /// pinned.insert("ada", 10);
+    /// assert_eq!(withdraw("ada", 7), Ok(Compute::Updated { old: &10, new: &3 }));
+    /// assert_eq!(withdraw("ada", 7), Err(Refused::Short { of: 4 }));
+    /// assert_eq!(withdraw("bob", 7), Err(Refused::NoSuchAccount));
+    /// assert_eq!(withdraw("ada", 3), Ok(Compute::Removed(&3)));
+    /// ```
+    #[inline]
+    pub fn try_compute<'p, E>(
+        &'p self,
+        key: K,
+        f: impl FnMut(Option<&'p V>) -> Result<Operation<V>, E>,
+    ) -> Result<Compute<'p, V>, E> {
+        self.try_compute_at(&mut Waiting::with_key(key), &Owned, f)
+    }
+
+    /// Removes `key` and returns its value, if it has one that `is_expected` accepts; `Ok(None)` if the key is
+    /// absent or expired.
     ///
     /// `is_expected` runs again, with the newer value, if another thread replaces the value meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The value that `is_expected` refused. It stays.
     ///
     /// # Panics
     ///
@@ -225,52 +278,24 @@ where
     /// let map = evanesce::TtlMap::new();
     /// let pinned = map.pin();
     /// pinned.insert("a", 1);
-    /// assert_eq!(pinned.remove_if("a", |_, value| *value > 1), None);
-    /// assert_eq!(pinned.remove_if("a", |_, value| *value == 1), Some(&1));
+    /// assert_eq!(pinned.remove_if("a", |_, value| *value > 1), Err(&1)); // refused
+    /// assert_eq!(pinned.remove_if("a", |_, value| *value == 1), Ok(Some(&1)));
+    /// assert_eq!(pinned.remove_if("a", |_, value| *value == 1), Ok(None)); // absent
     /// ```
-    pub fn remove_if<Q>(&self, key: &Q, mut is_expected: impl FnMut(&K, &V) -> bool) -> Option<&V>
+    pub fn remove_if<Q>(
+        &self,
+        key: &Q,
+        mut is_expected: impl FnMut(&K, &V) -> bool,
+    ) -> Result<Option<&V>, &V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let is_expected = |(key, value): &(K, V)| is_expected(key, value);
         let place = self.split_key(key);
         let removed = self.map.table.remove_if(place, &self.guard, matches(key), is_expected);
-        infallible(removed).map(|(_, value)| value)
-    }
-
-    /// Does with `key` what `decide` says of its value. It is given the place of the value to be put; what it puts
-    /// without a deadline keeps the old one, or gets the default TTL.
-    #[inline]
-    fn change(
-        &self,
-        key: K,
-        mut decide: impl FnMut(&mut Option<V>, Option<&V>) -> Decision,
-    ) -> Compute<'_, V> {
-        let split_key = self.split_key(&key);
-        let computed = self.map.table.compute(
-            split_key,
-            &mut Waiting::with_key(key),
-            &self.guard,
-            same_key,
-            |new, met| {
-                // What was made for nothing is dropped before another is made.
-                new.value = None;
-                match decide(&mut new.value, met.as_ref().map(|met| &met.entry.1)) {
-                    // The default is for a key that has no deadline to keep.
-                    Decision::Put(None) if met.is_none() => {
-                        Decision::Put(Some(self.map.default_state()))
-                    }
-                    decision => decision,
-                }
-            },
-        );
-        match infallible(computed) {
-            Computed::Put(Put { entry: (_, new), replaced: None }) => Compute::Inserted(new),
-            Computed::Put(Put { entry: (_, new), replaced: Some((_, old)) }) => {
-                Compute::Updated { old, new }
-            }
-            Computed::Removed((_, value)) => Compute::Removed(value),
-            Computed::Left(entry) => Compute::Unchanged(entry.map(|(_, value)| value)),
+        match infallible(removed) {
+            Ok(removed) => Ok(removed.map(|(_, value)| value)),
+            Err((_, refused)) => Err(refused),
         }
     }
 }

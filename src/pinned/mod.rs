@@ -19,13 +19,16 @@ use crate::{
     raw::{Guard, Position, SplitKey},
 };
 
+mod by_ref;
 mod change;
 mod fallible;
 mod read;
 mod refresh;
+mod steps;
 mod time;
 mod write;
 
+pub use by_ref::ByRef;
 pub use change::{Compute, Operation};
 pub use read::EntryRef;
 pub use refresh::Lookup;
@@ -182,6 +185,25 @@ impl<K, V, S: BuildHasher> Pinned<'_, K, V, S> {
     #[inline]
     fn split_key<Q: Hash + ?Sized>(&self, key: &Q) -> SplitKey {
         SplitKey::from_hash(self.map.hasher.hash_one(key))
+    }
+}
+
+impl<K, V, S> PartialEq for Pinned<'_, K, V, S>
+where
+    K: Hash + Eq,
+    V: PartialEq,
+    S: BuildHasher,
+{
+    /// Whether the maps are equal: both have equal visible entries, their deadlines apart.
+    ///
+    /// ```
+    /// use evanesce::TtlMap;
+    ///
+    /// let (some, others) = (TtlMap::from([("a", 1), ("b", 2)]), TtlMap::from([("b", 2), ("a", 1)]));
+    /// assert_eq!(some.pin(), others.pin());
+    /// ```
+    fn eq(&self, other: &Self) -> bool {
+        self.map == other.map
     }
 }
 

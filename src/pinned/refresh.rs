@@ -12,7 +12,7 @@ use crate::{
     raw::{Computed, Decision, Freshness, Put, RefreshToken, State, Waiting},
 };
 
-use super::{Pinned, infallible, matches, same_key};
+use super::{Pinned, infallible, matches};
 
 /// What [`Pinned::get_or_refresh`] found.
 #[derive(Debug)]
@@ -187,7 +187,7 @@ where
             self.split_key(waiting.key()),
             waiting,
             &self.guard,
-            same_key,
+            |waiting, met| Ok(waiting == Some(met)),
             |_, met| match met {
                 Some(met) if table.is_of(token, &met, &self.guard) => Decision::Put(Some(state())),
                 _ => Decision::Leave,

@@ -321,7 +321,7 @@ where
 
     /// Puts what waits if its key has no value, and returns the value; or else, as an error, the one it has.
     #[inline]
-    fn try_put(&self, waiting: &mut Waiting<K, V>, state: State) -> Result<&V, &V> {
+    pub(super) fn try_put(&self, waiting: &mut Waiting<K, V>, state: State) -> Result<&V, &V> {
         let split_key = self.split_key(waiting.key());
         let put = self.map.table.try_insert(split_key, waiting, state, &self.guard, same_key);
         infallible(put).map(|put| &put.entry.1).map_err(|(_, current)| current)

@@ -90,11 +90,16 @@ impl Run<'_> {
             }
             C::RemoveIf(k, accept) => {
                 let k = k % KEYS;
-                let old = self.model.live(k).filter(|_| accept);
-                if old.is_some() {
+                let old = self.model.live(k);
+                if old.is_some() && accept {
                     self.model.entries.remove(&k);
                 }
-                same(pin.remove_if(&k, |_, _| accept), old.map(|e| e.n), &change)
+                let (Ok(value) | Err(value)) =
+                    pin.remove_if(&k, |_, _| accept).map_err(|refused| {
+                        assert!(!accept, "{change:?}");
+                        Some(refused)
+                    });
+                same(value, old.map(|e| e.n), &change)
             }
             C::TryInsertTtl(k, ttl) => {
                 let (k, val, ttl) = (k % KEYS, self.val(), span(ttl));

@@ -216,8 +216,8 @@ where
         }
         Call::Remove => told(pin.remove(&key)),
         Call::RemoveIf(parity) => match pin.remove_if(&key, |_, value| condition(parity, value)) {
-            Some(old) => told(Some(old)),
-            None => refused,
+            Ok(removed) => told(removed),
+            Err(refused) => Answer::Refused(value_of(refused)),
         },
         Call::ComputePut(value) => computed(pin.compute(key, |_| Operation::Insert(make(value)))),
         Call::ComputePutFor(value, ttl) => {

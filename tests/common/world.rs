@@ -10,6 +10,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::hash::BuildHasher;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// An operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,12 @@ pub(crate) enum Call {
     ComputeRemove,
     ComputeAbort,
     RemoveIf,
+    GetOrInsertByRef,
+    TryInsertByRef,
+    UpdateByRef,
+    UpdateOrInsertByRef,
+    ReplaceIfByRef,
+    TryCompute,
     RemoveEntry,
     TryInsertTtl,
     GetOrInsertTtl,
@@ -67,7 +74,7 @@ impl Call {
     /// Each kind of step on the index once: the first of all.
     pub(crate) const BASIC: [Self; 17] = *Self::ALL.first_chunk().unwrap();
 
-    pub(crate) const ALL: [Self; 47] = [
+    pub(crate) const ALL: [Self; 53] = [
         Self::Get,
         Self::GetCloned,
         Self::ContainsKey,
@@ -99,6 +106,12 @@ impl Call {
         Self::ComputeRemove,
         Self::ComputeAbort,
         Self::RemoveIf,
+        Self::GetOrInsertByRef,
+        Self::TryInsertByRef,
+        Self::UpdateByRef,
+        Self::UpdateOrInsertByRef,
+        Self::ReplaceIfByRef,
+        Self::TryCompute,
         Self::RemoveEntry,
         Self::TryInsertTtl,
         Self::GetOrInsertTtl,
@@ -228,6 +241,12 @@ impl World {
             | Call::ComputeRemove
             | Call::ComputeAbort
             | Call::RemoveIf => self.compute(&pin, call, n),
+            Call::GetOrInsertByRef
+            | Call::TryInsertByRef
+            | Call::UpdateByRef
+            | Call::UpdateOrInsertByRef
+            | Call::ReplaceIfByRef
+            | Call::TryCompute => self.by_ref(&pin, call, n),
             Call::GetBy | Call::InsertBy | Call::TryInsertBy | Call::SetTtlBy | Call::RemoveBy => {
                 self.by_hash(&pin, call, n)
             }
@@ -351,10 +370,11 @@ impl World {
                 return pin.replace_if(self.key(n), self.val(n), is_expected).ok();
             }
             Call::RemoveIf => {
-                return pin.remove_if(&Probe(n), |_, value| {
+                let removed = pin.remove_if(&Probe(n), |_, value| {
                     met(Some(value));
                     true
                 });
+                return removed.unwrap_or_else(|_| unreachable!("nobody refuses it"));
             }
             Call::ComputeInsert => pin.compute(self.key(n), |value| {
                 met(value);
@@ -376,6 +396,41 @@ impl World {
             Compute::Unchanged(value) => value,
             _ => unreachable!("no other outcome"),
         }
+    }
+
+    /// The calls that make a key of a reference. Where comparisons lie, they may take the key that was made for another.
+    fn by_ref<'p>(&self, pin: &'p Pin<'_>, call: Call, n: u64) -> Option<&'p SiteVal> {
+        let made = || {
+            hit(Site::Closure);
+            self.val(n)
+        };
+        let probe = Probe(n);
+        let key = pin.by_ref(&probe, |probe| {
+            hit(Site::Closure);
+            self.key(probe.0)
+        });
+        let perform = || match call {
+            Call::GetOrInsertByRef => Some(key.get_or_insert_with(made)),
+            Call::TryInsertByRef => match key.try_insert(self.val(n)) {
+                Ok(value) => Some(value),
+                Err(occupied) => Some(occupied.current),
+            },
+            Call::UpdateByRef => key.update(|_| made()),
+            Call::UpdateOrInsertByRef => Some(key.update_or_insert_with(|_| made(), made)),
+            Call::ReplaceIfByRef => key.replace_if(self.val(n), |_| true).ok(),
+            _ => match key.try_compute(|_| Ok::<_, SiteVal>(Operation::Insert(made()))) {
+                Ok(Compute::Inserted(value) | Compute::Updated { new: value, .. }) => Some(value),
+                _ => unreachable!("a value is put"),
+            },
+        };
+        if !lies() {
+            return perform();
+        }
+        catch_unwind(AssertUnwindSafe(perform)).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<&str>();
+            assert!(text.is_some_and(|text| text.contains("not equivalent")), "{text:?}");
+            None
+        })
     }
 
     /// The calls that are given a hash and a comparison.

@@ -134,7 +134,7 @@ fn take(map: &Map, key: u64, choice: u64) -> Option<u64> {
     let pin = map.pin();
     match choice % 3 {
         0 => pin.remove(&key).copied(),
-        1 => pin.remove_if(&key, |_, n| n % 2 == 1).copied(),
+        1 => pin.remove_if(&key, |_, n| n % 2 == 1).unwrap_or(None).copied(),
         _ => match pin.compute(key, |n| match n {
             Some(n) if n % 2 == 0 => Operation::Remove,
             _ => Operation::Abort,

@@ -6,7 +6,7 @@
 
 use std::{hint::black_box, time::Duration};
 
-use evanesce::{Budget, ManualClock, Pinned, TickClock, TtlMap};
+use evanesce::{Budget, Compute, ManualClock, Operation, Pinned, TickClock, TtlMap};
 use foldhash::fast::FixedState;
 use gungraun::{
     Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main,
@@ -105,10 +105,26 @@ fn overwrite(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.insert(n * 9, n)));
 }
 
-#[library_benchmark(config = limited(566_200))]
+#[library_benchmark(config = limited(442_700))]
 #[bench::of_1000(setup = immortal)]
 fn update(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.update(n * 9, |value| value + 1)));
+}
+
+#[library_benchmark(config = limited(662_200))]
+#[bench::of_1000(setup = mortal)]
+fn compute_with_deadline(pinned: Pin) {
+    (0..OPERATIONS).for_each(|n| _ = black_box(count(&pinned, n * 9)));
+}
+
+/// A step of a rate limiter.
+fn count(pinned: &Pin, client: u64) -> bool {
+    let counted = pinned.compute(client, |count| match count {
+        None => Operation::InsertWithTtl(1, Duration::from_secs(3600)),
+        Some(&u64::MAX) => Operation::Abort,
+        Some(count) => Operation::Insert(count + 1),
+    });
+    !matches!(counted, Compute::Unchanged(_))
 }
 
 #[library_benchmark(config = limited(360_800))]
@@ -134,7 +150,7 @@ fn sweep_with_all_due(map: Map) -> Map {
 library_benchmark_group!(
     name = operations;
     benchmarks = get_hit, get_miss, get_hit_with_deadline, get_hit_with_deadline_by_ticks, insert,
-        overwrite, update, remove, sweep_with_nothing_due, sweep_with_all_due
+        overwrite, update, compute_with_deadline, remove, sweep_with_nothing_due, sweep_with_all_due
 );
 
 main!(library_benchmark_groups = operations);

@@ -14,6 +14,9 @@ use crate::{
     sync::planted,
 };
 
+/// The visible entry that was removed, if there was one; or else the one that was asked about and refused.
+pub(crate) type Removal<'g, T> = Result<Option<&'g T>, &'g T>;
+
 impl<T> Table<T> {
     /// Removes the visible entry of a key and returns it.
     pub(crate) fn remove<'g, E>(
@@ -22,10 +25,11 @@ impl<T> Table<T> {
         guard: &'g Guard,
         is_match: impl FnMut(&T) -> Result<bool, E>,
     ) -> Result<Option<&'g T>, E> {
-        self.remove_asking(key, guard, is_match, None::<fn(&T) -> bool>)
+        let removed = self.remove_asking(key, guard, is_match, None::<fn(&T) -> bool>)?;
+        Ok(removed.unwrap_or_else(|_| unreachable!("nobody refuses it")))
     }
 
-    /// The same, if `is_expected` accepts it.
+    /// The same, if `is_expected` accepts it; or else, as an error inside, the entry that it refused.
     ///
     /// `is_expected` runs again, and in no turn, as `decide` does in [`compute`](Table::compute).
     pub(crate) fn remove_if<'g, E>(
@@ -34,7 +38,7 @@ impl<T> Table<T> {
         guard: &'g Guard,
         is_match: impl FnMut(&T) -> Result<bool, E>,
         is_expected: impl FnMut(&T) -> bool,
-    ) -> Result<Option<&'g T>, E> {
+    ) -> Result<Removal<'g, T>, E> {
         self.remove_asking(key, guard, is_match, Some(is_expected))
     }
 
@@ -45,29 +49,29 @@ impl<T> Table<T> {
         guard: &'g Guard,
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
         mut is_expected: Option<impl FnMut(&T) -> bool>,
-    ) -> Result<Option<&'g T>, E> {
+    ) -> Result<Removal<'g, T>, E> {
         let turn = &mut self.turn(guard);
         loop {
             let Found::At(mut old) = self.index.find_entry(key, turn, &mut is_match)? else {
-                return Ok(None);
+                return Ok(Ok(None));
             };
             if !self.is_visible(old.state) {
                 if old.confirm_expired() {
-                    return Ok(None);
+                    return Ok(Ok(None));
                 }
                 continue;
             }
             let is_removed = if let Some(is_expected) = &mut is_expected {
                 turn.leave();
                 if !is_expected(old.entry()) {
-                    return Ok(None);
+                    return Ok(Err(old.entry()));
                 }
                 self.remove_seen(&mut old, turn)
             } else {
                 self.remove_judged(&mut old, turn)
             };
             if is_removed {
-                return Ok(Some(old.entry()));
+                return Ok(Ok(Some(old.entry())));
             }
         }
     }

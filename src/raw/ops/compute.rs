@@ -2,7 +2,7 @@
 
 use crate::{
     raw::{
-        index::{Found, Located},
+        index::{Found, Gap, Located},
         ops::{
             draft::{Draft, Waiting},
             put::Put,
@@ -41,37 +41,40 @@ pub(crate) enum Computed<'g, T> {
 }
 
 impl<K, V> Table<(K, V)> {
-    /// Does with the visible entry of a key, or with its absence, what `decide` says.
+    /// Does with the visible entry of a key, or with its absence, what `decide` says. `is_match` is given the key that
+    /// waits, if there is one; there must be one when `decide` says to put.
     ///
     /// `decide` runs again only if the entry that it saw is not the key's any more; a renewal alone does not count,
     /// and is not lost. What it put waits again then. It runs in no turn: the user's code may take its time, call
     /// the map, or drop what waits.
+    #[inline]
     pub(crate) fn compute<'g, E>(
         &'g self,
         key: SplitKey,
         waiting: &mut Waiting<K, V>,
         guard: &'g Guard,
-        mut is_match: impl FnMut(&K, &K) -> Result<bool, E>,
+        mut is_match: impl FnMut(Option<&K>, &K) -> Result<bool, E>,
         mut decide: impl FnMut(&mut Waiting<K, V>, Option<Met<'g, (K, V)>>) -> Decision,
     ) -> Result<Computed<'g, (K, V)>, E> {
         let turn = &mut self.turn(guard);
         loop {
-            let mut old =
-                match self.index.find_entry(key, turn, |(met, _)| is_match(waiting.key(), met))? {
-                    Found::At(located) => located,
-                    Found::Gap(gap) => {
-                        turn.leave();
-                        let Decision::Put(deadline) = decide(waiting, None) else {
-                            return Ok(Computed::Left(None));
-                        };
-                        let draft = &mut Draft::new(&self.index, waiting, guard);
-                        let state = deadline.unwrap_or(State::NEVER);
-                        match self.append(draft, key, state, &gap, turn) {
-                            Some(entry) => return Ok(Computed::Put(Put { entry, replaced: None })),
-                            None => continue,
-                        }
+            let mut old = match self
+                .index
+                .find_entry(key, turn, |(met, _)| is_match(waiting.key.as_ref(), met))?
+            {
+                Found::At(located) => located,
+                Found::Gap(gap) => {
+                    turn.leave();
+                    let Decision::Put(deadline) = decide(waiting, None) else {
+                        return Ok(Computed::Left(None));
+                    };
+                    let state = deadline.unwrap_or(State::NEVER);
+                    match self.append_waiting(waiting, key, state, &gap, turn) {
+                        Some(entry) => return Ok(Computed::Put(Put { entry, replaced: None })),
+                        None => continue,
                     }
-                };
+                }
+            };
             let first = old.state;
             let seen = self.is_visible(old.state).then(|| old.entry());
             turn.leave();
@@ -107,6 +110,20 @@ impl<K, V> Table<(K, V)> {
             }
         }
     }
+
+    /// [`Table::append`] of what waits, out of line: most calls find an entry.
+    #[inline(never)]
+    fn append_waiting<'g>(
+        &'g self,
+        waiting: &mut Waiting<K, V>,
+        key: SplitKey,
+        state: State,
+        gap: &Gap<'g>,
+        turn: &mut Turn<'g>,
+    ) -> Option<&'g (K, V)> {
+        let draft = &mut Draft::new(&self.index, waiting, turn.guard);
+        self.append(draft, key, state, gap, turn)
+    }
 }
 
 impl<T> Table<T> {
@@ -122,7 +139,16 @@ impl<T> Table<T> {
 
     /// Whether an entry that was found visible, or expired, is so by a new reading, or the state that it was
     /// renewed to meanwhile is. False if it is over as well.
+    #[inline]
     fn is_still<'g>(&'g self, old: &mut Located<'g, T>, visible: bool) -> bool {
+        // The usual case, in line.
+        visible && !old.state.is_terminal() && self.is_visible(old.state)
+            || self.is_still_otherwise(old, visible)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn is_still_otherwise<'g>(&'g self, old: &mut Located<'g, T>, visible: bool) -> bool {
         while !old.state.is_terminal() {
             if self.is_visible(old.state) {
                 return visible;

@@ -26,6 +26,18 @@ impl<K, V> Waiting<K, V> {
         Self { key: Some(key), value: Some(value) }
     }
 
+    /// Nothing: key and value are yet to be made.
+    #[inline]
+    pub(crate) fn empty() -> Self {
+        Self { key: None, value: None }
+    }
+
+    /// A value whose key is yet to be made.
+    #[inline]
+    pub(crate) fn with_value(value: V) -> Self {
+        Self { key: None, value: Some(value) }
+    }
+
     /// A key whose value is yet to be made.
     #[inline]
     pub(crate) fn with_key(key: K) -> Self {
