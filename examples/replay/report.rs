@@ -50,7 +50,7 @@ const FIGURES: [Figure; 31] = [
     figure("misses", "misses", "requests whose value was made and put",
         |run| Count(run.outcome.reads.misses)),
     figure("hit_ratio", "hit ratio", "hits / requests; null if there was none",
-        |run| run.hit_ratio()),
+        |run| run.hit_ratio().map_or(Unknown, Share)),
     figure("misses_put_before", "misses on keys put before",
         "misses on keys put earlier in the run, gone since",
         |run| Count(run.outcome.reads.misses_put_before)),
@@ -170,11 +170,9 @@ impl Closing<'_> {
 
     /// Counts of requests are far below 2^52.
     #[expect(clippy::cast_precision_loss)]
-    fn hit_ratio(&self) -> Amount {
-        match self.requests() {
-            0 => Unknown,
-            requests => Share(self.outcome.reads.hits as f64 / requests as f64),
-        }
+    fn hit_ratio(&self) -> Option<f64> {
+        let requests = self.requests();
+        (requests > 0).then(|| self.outcome.reads.hits as f64 / requests as f64)
     }
 
     fn requests_per_second(&self) -> u64 {
