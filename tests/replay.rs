@@ -205,6 +205,65 @@ fn expired_keys_of_a_trace_are_missed_and_put_again() {
 }
 
 #[test]
+fn bound_is_kept_and_what_it_costs_is_told() {
+    const MOST: u64 = 50;
+    let trace = trace("t.txt", &lines());
+    for shape in [ONE_READER, FOUR_READERS] {
+        let shape = format!("{shape} --max-entries {MOST}");
+        let run = figures(&replay_trace(&trace.path, "lines", &shape));
+        let count = |name| number(&run, name);
+        assert_eq!(count("max_entries"), MOST);
+        assert_eq!(count("entries"), MOST);
+        assert!(count("misses_put_before") > 0);
+        assert!(count("evicted") >= KEYS - MOST);
+        assert_eq!(count("hits") + count("misses"), REQUESTS);
+        let hits: f64 = run["hits"].as_f64().expect("a number");
+        let requests: f64 = run["requests"].as_f64().expect("a number");
+        assert_eq!(run["hit_ratio"].as_f64(), Some(hits / requests));
+    }
+}
+
+#[test]
+fn bound_as_large_as_the_stream_evicts_nothing() {
+    let trace = trace("t.txt", &lines());
+    let shape = format!("{ONE_READER} --max-entries {KEYS}");
+    let run = figures(&replay_trace(&trace.path, "lines", &shape));
+    assert_eq!(number(&run, "misses"), KEYS);
+    assert_eq!(number(&run, "evicted"), 0);
+}
+
+#[test]
+fn without_a_bound_nothing_is_evicted() {
+    let run = figures(&replay("--json --duration 10ms --keys 100"));
+    assert!(run["max_entries"].is_null());
+    assert_eq!(number(&run, "evicted"), 0);
+}
+
+#[test]
+fn bounded_accounts_balance_beside_writers_and_deadlines() {
+    const MOST: u64 = 50;
+    let trace = trace("t.txt", &lines());
+    for ttl in ["none", "60s:0.5,1h:0.2"] {
+        let shape = format!("--json --readers 2 --writers 2 --ttl {ttl} --max-entries {MOST}");
+        let run = figures(&replay_trace(&trace.path, "lines", &shape));
+        assert_eq!(number(&run, "hits") + number(&run, "misses"), REQUESTS);
+        assert!(number(&run, "entries") <= MOST);
+        // Each key is put, and writers delete fewer than one in 64 requests.
+        let most_deleted = REQUESTS / 64;
+        assert!(ttl != "none" || number(&run, "evicted") >= KEYS - MOST - most_deleted);
+    }
+}
+
+#[test]
+fn hit_ratio_of_a_table_is_a_percentage() {
+    let trace = trace("t.txt", b"7\n7\n8\n7\n");
+    let run = replay_trace(&trace.path, "lines", "--readers 1 --writers 0 --ttl none");
+    let table = text(&run.stdout);
+    let line = table.lines().find(|line| line.starts_with("hit ratio  ")).expect("a line for it");
+    assert!(line.ends_with(" 50.00 %"), "{line}");
+}
+
+#[test]
 fn writers_leave_the_request_count_alone() {
     let trace = trace("t.txt", &lines());
     for ttl in ["none", "60s:0.5,1h:0.2"] {
@@ -265,6 +324,7 @@ fn table_has_a_line_a_figure() {
         "requests",
         "hits",
         "misses",
+        "hit ratio",
         "misses on keys put before",
         "requests/s",
         "get p50",
@@ -275,6 +335,7 @@ fn table_has_a_line_a_figure() {
         "entries",
         "bytes",
         "RSS",
+        "evicted",
         "expired",
         "swept",
         "largest lag",
@@ -399,6 +460,10 @@ fn bad_value_names_option_value_and_range() {
         ("--readers", "x", "from 1 to 1024"),
         ("--readers", "99999999999999999999", "from 1 to 1024"),
         ("--writers", "-1", "from 0 to 1024"),
+        ("--max-entries", "0", "from 1 to 100000000"),
+        ("--max-entries", "-1", "from 1 to 100000000"),
+        ("--max-entries", "10%", "from 1 to 100000000"),
+        ("--max-entries", "100000001", "from 1 to 100000000"),
         ("--keys", "0", "from 1 to 100000000"),
         ("--seed", "1.5", "from 0 to 18446744073709551615"),
         ("--duration", "0s", "from 1ms to 1d"),

@@ -25,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) source: Source,
     pub(crate) readers: usize,
     pub(crate) writers: usize,
+    /// `None` when the map may hold whatever is put.
+    pub(crate) max_entries: Option<usize>,
     /// `None` when values never expire.
     ttl: Option<Ttl>,
     pub(crate) seed: u64,
@@ -54,6 +56,7 @@ const WRITERS: usize = 1;
 const MOST_THREADS: usize = 1024;
 const KEYS: u32 = 1_000_000;
 const MOST_KEYS: u32 = 100_000_000;
+const MOST_ENTRIES: usize = MOST_KEYS as usize;
 const SEED: u64 = 1;
 const DURATION: Duration = Duration::from_secs(10);
 const SHORTEST_RUN: Duration = Duration::from_millis(1);
@@ -86,6 +89,8 @@ Stream:
 Run:
   --readers N          reader threads, 1 to 1024 [2]
   --writers N          writer threads, 0 to 1024 [1]
+  --max-entries N      how many entries the map may hold, 1 to 100000000: to take one more it gives
+                       up another, by how often and how lately they were used [as many as are put]
   --ttl none|MIX       TTLs of the values put, as 60s:0.39,300s:0.24,1h:0.13 (commas or spaces;
                        units ns us ms s m h d). Weights that sum to more than 1 are divided by
                        their sum; what they lack to 1 never expires. A TTL alone weighs 1. A key
@@ -125,7 +130,8 @@ pub(crate) fn from_command_line() -> Result<Command, Failure> {
 fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
     let (mut trace, mut format) = (None, None);
     let (mut duration, mut keys) = (None, None);
-    let (mut readers, mut writers, mut seed, mut json) = (READERS, WRITERS, SEED, false);
+    let (mut readers, mut writers, mut max_entries) = (READERS, WRITERS, None);
+    let (mut seed, mut json) = (SEED, false);
     let (mut mix, mut divisor) = (Some(TtlMix::parse(CLUSTER_4)?), None);
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -144,6 +150,10 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
             }
             Long("writers") => {
                 writers = value(&mut arguments, "--writers", whole(0..=MOST_THREADS))?;
+            }
+            Long("max-entries") => {
+                max_entries =
+                    Some(value(&mut arguments, "--max-entries", whole(1..=MOST_ENTRIES))?);
             }
             Long("ttl") => mix = value(&mut arguments, "--ttl", parse_ttl)?,
             Long("ttl-divisor") => {
@@ -170,6 +180,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
         source,
         readers,
         writers,
+        max_entries,
         ttl: mix.map(|mix| Ttl { mix, divisor: divisor.flatten() }),
         seed,
         json,

@@ -33,22 +33,26 @@ enum Amount {
     Bytes(u64),
     Time(Duration),
     Factor(f64),
+    /// A part of all. JSON has it from 0 to 1.
+    Share(f64),
     /// JSON's null.
     Unknown,
 }
 
-use Amount::{Bytes, Count, Factor, Time, Unknown};
+use Amount::{Bytes, Count, Factor, Share, Time, Unknown};
 
 #[rustfmt::skip] // One figure a line or two reads as the table that it is.
-const FIGURES: [Figure; 28] = [
+const FIGURES: [Figure; 31] = [
     figure("requests", "requests", "keys asked for",
         |run| Count(run.requests())),
     figure("hits", "hits", "requests answered from the map",
         |run| Count(run.outcome.reads.hits)),
     figure("misses", "misses", "requests whose value was made and put",
         |run| Count(run.outcome.reads.misses)),
+    figure("hit_ratio", "hit ratio", "hits / requests; null if there was none",
+        |run| run.hit_ratio().map_or(Unknown, Share)),
     figure("misses_put_before", "misses on keys put before",
-        "misses on keys put earlier in the run, since expired or deleted",
+        "misses on keys put earlier in the run, gone since",
         |run| Count(run.outcome.reads.misses_put_before)),
     figure("elapsed_ns", "elapsed", "length of the run",
         |run| Time(run.outcome.elapsed)),
@@ -76,7 +80,9 @@ const FIGURES: [Figure; 28] = [
         |run| Bytes(run.outcome.stats.bytes_allocated as u64)),
     figure("rss_bytes", "RSS", "resident memory of the whole process",
         |run| run.outcome.rss.map_or(Unknown, Bytes)),
-    figure("expired", "expired", "values put that expired before a replacement or delete",
+    figure("evicted", "evicted", "entries that had to go since the map was full",
+        |run| Count(run.outcome.stats.evicted_total)),
+    figure("expired", "expired", "values put that expired before anything else ended them",
         |run| Count(run.outcome.expired)),
     figure("swept", "swept", "expired entries that were swept",
         |run| Count(run.outcome.stats.swept_total)),
@@ -92,6 +98,8 @@ const FIGURES: [Figure; 28] = [
         |run| Count(run.options.readers as u64)),
     figure("writers", "writers", "writer threads",
         |run| Count(run.options.writers as u64)),
+    figure("max_entries", "entries at most", "what --max-entries says; null without it",
+        |run| run.options.max_entries.map_or(Unknown, |most| Count(most as u64))),
     figure("seed", "seed", "seed of the Zipf draws and the keys' TTLs",
         |run| Count(run.options.seed)),
     figure("ttl_divisor", "TTL divisor", "what the TTLs were divided by; null with --ttl none",
@@ -160,6 +168,13 @@ impl Closing<'_> {
         self.outcome.reads.hits + self.outcome.reads.misses
     }
 
+    /// Counts of requests are far below 2^52.
+    #[expect(clippy::cast_precision_loss)]
+    fn hit_ratio(&self) -> Option<f64> {
+        let requests = self.requests();
+        (requests > 0).then(|| self.outcome.reads.hits as f64 / requests as f64)
+    }
+
     fn requests_per_second(&self) -> u64 {
         let requests = u128::from(self.requests());
         let nanos = self.outcome.elapsed.as_nanos().max(1);
@@ -177,7 +192,7 @@ impl Amount {
         match self {
             Count(number) | Bytes(number) => number.to_string(),
             Time(time) => time.as_nanos().to_string(),
-            Factor(factor) => factor.to_string(),
+            Factor(number) | Share(number) => number.to_string(),
             Unknown => "null".to_owned(),
         }
     }
@@ -192,6 +207,7 @@ impl fmt::Display for Amount {
             Time(time) if *time < Duration::from_micros(1) => write!(out, "{time:?}"),
             Time(time) => write!(out, "{time:.2?}"),
             Factor(factor) => write!(out, "{}", (factor * 1_000.0).round() / 1_000.0),
+            Share(share) => write!(out, "{:.2} %", share * 100.0),
             Unknown => write!(out, "unknown"),
         }
     }

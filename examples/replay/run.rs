@@ -41,7 +41,7 @@ pub(crate) struct Outcome {
     pub(crate) writes: WriterTally,
     /// Taken once all threads had ended.
     pub(crate) stats: Stats,
-    /// Values put whose deadline passed before anyone replaced or deleted them.
+    /// Values put whose deadline passed before they were replaced, deleted or evicted.
     pub(crate) expired: u64,
     /// What a timed `get` owes to the clock.
     pub(crate) clock_cost: Duration,
@@ -98,7 +98,7 @@ pub(crate) fn run(
     ttls: Option<&TtlMix>,
 ) -> Result<Outcome, Failure> {
     let clock_cost = clock_cost();
-    let cache = Arc::new(Cache::new());
+    let cache = Arc::new(cache(options.max_entries)?);
     let sweeper = Sweeper::spawn(&cache, SWEEP_INTERVAL, Budget::time(SWEEP_BUDGET))
         .map_err(|error| Failure::Run(format!("cannot start the sweeper: {error}")))?;
     let shared = Shared {
@@ -116,6 +116,15 @@ pub(crate) fn run(
     let stats = cache.stats();
     let expired = settle(options, ttls, &reads, &writes, &stats)?;
     Ok(Outcome { elapsed, reads, writes, stats, expired, clock_cost, rss: resident_bytes() })
+}
+
+/// An empty map that may hold so many entries, or whatever is put.
+fn cache(max_entries: Option<usize>) -> Result<Cache, Failure> {
+    let builder = match max_entries {
+        Some(most) => Cache::builder().max_entries(most),
+        None => Cache::builder(),
+    };
+    builder.build().map_err(|error| Failure::Run(format!("cannot make the map: {error}")))
 }
 
 /// Runs the threads until the readers are done, and adds up what they counted.
@@ -321,7 +330,7 @@ impl ReaderTally {
 
 /// Checks that the map's accounts balance, and returns how many values expired.
 ///
-/// Each miss is a put. A value put is replaced, deleted, live at the end, or has expired.
+/// Each miss is a put. A value put is replaced, deleted, evicted, live at the end, or has expired.
 fn settle(
     options: &Options,
     ttls: Option<&TtlMix>,
@@ -330,10 +339,12 @@ fn settle(
     stats: &Stats,
 ) -> Result<u64, Failure> {
     let live = stats.len.saturating_sub(stats.expired_unswept) as u64;
-    let accounted = reads.replaced + writes.deleted + live;
+    let evicted = stats.evicted_total;
+    let accounted = reads.replaced + writes.deleted + evicted + live;
     let Some(expired) = reads.misses.checked_sub(accounted) else {
         return Err(Failure::Run(format!(
-            "wrong answer: {} values were put, but {} replaced, {} deleted and {live} live at the end",
+            "wrong answer: {} values were put, but {} replaced, {} deleted, {evicted} evicted and {live} live at \
+             the end",
             reads.misses, reads.replaced, writes.deleted
         )));
     };
@@ -342,10 +353,17 @@ fn settle(
             "wrong answer: {expired} values were lost, though none had a TTL"
         )));
     }
-    if ttls.is_none() && options.writers == 0 && reads.misses_put_before > 0 {
+    let most = options.max_entries.unwrap_or(usize::MAX);
+    if stats.len > most {
         return Err(Failure::Run(format!(
-            "wrong answer: {} misses on keys put before, though nothing deleted them and none had \
-             a TTL",
+            "wrong answer: {} entries at the end, of at most {most}",
+            stats.len
+        )));
+    }
+    if ttls.is_none() && options.writers == 0 && evicted == 0 && reads.misses_put_before > 0 {
+        return Err(Failure::Run(format!(
+            "wrong answer: {} misses on keys put before, though nothing deleted or evicted them and \
+             none had a TTL",
             reads.misses_put_before
         )));
     }

@@ -6,6 +6,7 @@
 
 use std::borrow::Borrow;
 use std::hash::Hash;
+use std::iter;
 
 use rand::SeedableRng;
 use rand::distr::Distribution;
@@ -13,7 +14,7 @@ use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 use rand_distr::Zipf;
 
-/// How unequal the draws of a Zipf stream are; the usual figure for caches.
+/// How unequal the draws of a Zipf stream are, unless a row says otherwise; the usual figure for caches.
 const ZIPF_EXPONENT: f64 = 0.99;
 
 /// A key that can be made from its index.
@@ -115,16 +116,51 @@ pub(crate) enum Hot {
 
 /// `count` keys of the first `n`, drawn by Zipf's law.
 pub(crate) fn zipf<K: Key>(n: usize, count: usize, hot: Hot, seed: u64) -> Vec<K> {
-    let ranks = Zipf::new(n as f64, ZIPF_EXPONENT).expect("n is at least 1");
     let mut by_rank: Vec<usize> = (0..n).collect();
     match hot {
         Hot::First => {}
         Hot::Scattered => by_rank.shuffle(&mut SmallRng::seed_from_u64(0x5ca7)),
         Hot::Last => by_rank.reverse(),
     }
+    ranks(n, ZIPF_EXPONENT, seed).take(count).map(|rank| K::nth(by_rank[rank])).collect()
+}
+
+/// Numbers below `n`, drawn by Zipf's law for ever; 0 most often.
+pub(crate) fn ranks(n: usize, exponent: f64, seed: u64) -> impl Iterator<Item = usize> {
+    let ranks = Zipf::new(n as f64, exponent).expect("n is at least 1, the exponent a constant");
     let mut random = SmallRng::seed_from_u64(seed);
-    let mut rank = || (ranks.sample(&mut random) as usize).clamp(1, n);
-    (0..count).map(|_| K::nth(by_rank[rank() - 1])).collect()
+    iter::repeat_with(move || (ranks.sample(&mut random) as usize).clamp(1, n) - 1)
+}
+
+/// Makes Zipf streams over the same keys, among whose requests are some for a key that no other request asks for,
+/// of whichever stream.
+pub(crate) struct Scans {
+    n: usize,
+    exponent: f64,
+    /// One request in so many.
+    fresh: usize,
+    next: usize,
+}
+
+impl Scans {
+    pub(crate) fn new(n: usize, exponent: f64, fresh: usize) -> Self {
+        Self { n, exponent, fresh, next: n }
+    }
+
+    /// The next stream, of `count` requests.
+    pub(crate) fn stream(&mut self, count: usize, seed: u64) -> Vec<u64> {
+        let mut ranks = ranks(self.n, self.exponent, seed);
+        let mut rng = Rng::new(seed);
+        (0..count)
+            .map(|_| {
+                if rng.below(self.fresh) > 0 {
+                    return key(ranks.next().expect("it has no end"));
+                }
+                self.next += 1;
+                key(self.next - 1)
+            })
+            .collect()
+    }
 }
 
 /// Replaces random members of a set of `n` keys by fresh ones, for ever.
@@ -198,6 +234,17 @@ mod tests {
             }
         }
         assert_eq!(zipf::<u64>(N, 100, Hot::First, 7), zipf::<u64>(N, 100, Hot::First, 7));
+    }
+
+    #[test]
+    fn scans_ask_once_for_a_quarter_of_their_keys() {
+        const N: usize = 1_000;
+        let mut scans = Scans::new(N, 0.9, 4);
+        let streams = [scans.stream(10_000, 1), scans.stream(10_000, 2)].concat();
+        let usual: HashSet<u64> = keys(0..N).into_iter().collect();
+        let fresh: Vec<u64> = streams.iter().filter(|key| !usual.contains(*key)).copied().collect();
+        assert!((4_700..5_300).contains(&fresh.len()), "{}", fresh.len());
+        assert_eq!(fresh.iter().collect::<HashSet<_>>().len(), fresh.len());
     }
 
     #[test]

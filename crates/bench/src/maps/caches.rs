@@ -38,7 +38,7 @@ pub(super) fn moka_ttl<K: Key>() -> Box<dyn Peer<K>> {
     Box::new(builder.build_with_hasher(hasher()))
 }
 
-type QuickCache<K> = quick_cache::sync::Cache<K, u64, UnitWeighter, Hasher>;
+pub(super) type QuickCache<K> = quick_cache::sync::Cache<K, u64, UnitWeighter, Hasher>;
 pub(super) type Moka<K> = moka::sync::Cache<K, u64, Hasher>;
 
 impl<K: Key> Map<K> for QuickCache<K> {

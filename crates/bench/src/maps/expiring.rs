@@ -1,7 +1,8 @@
 //! Maps whose entries expire: evanesce and moka, and the maps that do it by hand.
 //!
 //! * evanesce runs as one would run it: with a `Sweeper` of the documentation's settings (a full pass
-//!   every 100 ms) beside the share of sweeping that each write does by default.
+//!   every 100 ms) beside the share of sweeping that each write does by default. `+ticks` judges deadlines by a
+//!   `TickClock`.
 //! * moka gets each entry's time to live from an `Expiry`. It has no thread of its own: what is due is
 //!   removed by whoever calls it.
 //! * papaya and dashmap carry the deadline in the value, as one writes it by hand. A look-up checks it;
@@ -17,7 +18,10 @@ use moka::Expiry;
 use super::caches::Moka;
 #[cfg(feature = "before")]
 use super::{BEFORE, BEFORE_TTL, before};
-use super::{DASHMAP, EVANESCE, EVANESCE_TTL, Hasher, MOKA, PAPAYA, Peer, RENEW, evanesce, hasher};
+use super::{
+    DASHMAP, EVANESCE, EVANESCE_TICKS, EVANESCE_TTL, Hasher, MOKA, PAPAYA, Peer, RENEW, evanesce,
+    hasher,
+};
 
 /// How long the sweeper rests, as in its documentation.
 pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
@@ -48,9 +52,10 @@ pub(crate) trait Expiring: Send + Sync {
 /// An empty map to which no capacity was given.
 pub(crate) fn expiring(name: &str) -> Box<dyn Expiring> {
     match name {
-        EVANESCE => evanesce::entrants::expiring(),
+        EVANESCE => evanesce::entrants::expiring(evanesce::entrants::fresh()),
+        EVANESCE_TICKS => evanesce::entrants::expiring(evanesce::ticking()),
         #[cfg(feature = "before")]
-        BEFORE => before::entrants::expiring(),
+        BEFORE => before::entrants::expiring(before::entrants::fresh()),
         MOKA => Box::new(moka()),
         PAPAYA => Box::new(papaya::HashMap::<u64, Dated, Hasher>::with_hasher(hasher())),
         DASHMAP => Box::new(DashMap::<u64, Dated, Hasher>::with_hasher(hasher())),
@@ -244,12 +249,14 @@ mod tests {
 
     #[test]
     fn entries_are_there_until_their_deadline_in_every_map() {
-        for name in entrants(&[EVANESCE, MOKA, PAPAYA, DASHMAP]) {
+        let hour = Duration::from_secs(3600);
+        for name in entrants(&[EVANESCE, EVANESCE_TICKS, MOKA, PAPAYA, DASHMAP]) {
             let map = expiring(name);
             let keys: Vec<u64> = (0..200).collect();
             map.put(&keys[..100], None);
-            map.put(&keys[100..150], Some(Instant::now() + Duration::from_secs(3600)));
-            let past = Instant::now();
+            map.put(&keys[100..150], Some(Instant::now() + hour));
+            // A tick is late by far less.
+            let past = Instant::now().checked_sub(hour).expect("the clock began before that");
             map.put(&keys[150..], Some(past));
             assert_eq!(map.count(&keys), 150, "{name}");
             map.reap();
@@ -257,7 +264,7 @@ mod tests {
             // moka's timers go by the second.
             assert!(map.entries() == 150 || name == MOKA, "{name}: {}", map.entries());
             assert!(map.request(0, Duration::ZERO), "{name}");
-            assert!(!map.request(500, Duration::from_secs(3600)), "{name}");
+            assert!(!map.request(500, hour), "{name}");
             assert!(map.request(500, Duration::ZERO), "{name}");
             assert!(!map.request(501, Duration::ZERO), "{name}");
             assert!(!map.request(501, Duration::ZERO), "{name}");

@@ -4,13 +4,15 @@
 //! * **Guards**: where a map has guards, a batch of reads holds one. Writes hold one too and renew
 //!   it every [`RENEW`] operations, so that reclamation can go on; so do reads beside writers.
 //! * **Each peer's fastest documented way**: `peers.rs` says which calls those are.
-//! * Caches get room for far more than is put, so that none evicts.
+//! * Caches get room for far more than is put, so that none evicts; but in `bounded.rs`, where that is the point.
 
 #[cfg(feature = "before")]
 mod before;
+mod bounded;
 mod caches;
 mod evanesce;
 mod expiring;
+mod limiters;
 mod peers;
 mod stored;
 mod walks;
@@ -23,7 +25,9 @@ use std::time::{Duration, Instant};
 use cpu_time::ThreadTime;
 use foldhash::fast::FixedState;
 
+pub(crate) use self::bounded::{Bounded, bounded};
 pub(crate) use self::expiring::{Expiring, SWEEP_INTERVAL, Sweepable, expiring, sweepable};
+pub(crate) use self::limiters::limiter;
 pub(crate) use self::walks::{Walked, walked};
 use crate::keys::Key;
 use crate::measure::Latencies;
@@ -48,6 +52,12 @@ pub(crate) const SCC_MAP: &str = "scc HashMap";
 pub(crate) const SCC_INDEX: &str = "scc HashIndex";
 pub(crate) const QUICK_CACHE: &str = "quick_cache";
 pub(crate) const MOKA: &str = "moka";
+/// moka, told after each insert to do what it puts off.
+pub(crate) const MOKA_PROMPT: &str = "moka, prompt";
+/// Least recently used; not synchronised.
+pub(crate) const LRU: &str = "lru";
+/// A rate limiter over a dashmap.
+pub(crate) const GOVERNOR: &str = "governor";
 pub(crate) const RW_LOCK: &str = "RwLock<HashMap>";
 pub(crate) const ARC_SWAP: &str = "ArcSwap<HashMap>";
 /// Peers with a deadline, an hour away, on each entry; each lookup reads the exact time.

@@ -7,8 +7,8 @@ use plotters::prelude::*;
 
 use super::axis::{Axis, Scale, Unit};
 use crate::maps::{
-    ARC_SWAP, BEFORE, DASHMAP, EVANESCE, MOKA, PAPAYA, QUICK_CACHE, RW_LOCK, SCC_INDEX, SCC_MAP,
-    STD,
+    ARC_SWAP, BEFORE, DASHMAP, EVANESCE, EVANESCE_TICKS, MOKA, PAPAYA, QUICK_CACHE, RW_LOCK,
+    SCC_INDEX, SCC_MAP, STD,
 };
 use crate::results::{Curve, IDLE, Outcome};
 use crate::rows::{footprint, growth, scaling, swings, tails, writes};
@@ -248,6 +248,7 @@ impl Look {
     fn of(entrant: &str) -> Self {
         let (colour, dashed) = match entrant {
             EVANESCE => (RGBColor(0xd5, 0x5e, 0x00), false),
+            EVANESCE_TICKS => (RGBColor(0x44, 0xaa, 0x99), false),
             BEFORE => (RGBColor(0xd5, 0x5e, 0x00), true),
             PAPAYA => (RGBColor(0x00, 0x72, 0xb2), false),
             DASHMAP => (RGBColor(0x00, 0x9e, 0x73), false),

@@ -1,9 +1,12 @@
 //! The rows: what each is called, how long it takes, and what measures it.
 
+mod bounds;
 mod deadlines;
 pub(crate) mod footprint;
 pub(crate) mod growth;
+mod hits;
 mod lags;
+mod limits;
 mod origin;
 mod prices;
 mod reads;
@@ -88,6 +91,19 @@ pub(crate) const ALL: &[Row] = &[
         [100, 15],
         traces::measure,
     ),
+    row(&["B1"], "Hit ratio with room for 1 % and 10 % of the keys", [60, 20], hits::measure),
+    row(
+        &["B2"],
+        "A read-through cache of 100k entries, a quarter of the requests never again, two threads",
+        [90, 15],
+        bounds::measure,
+    ),
+    row(
+        &["RMW"],
+        "A rate limiter over 100k clients, one and two threads",
+        [60, 8],
+        limits::measure,
+    ),
     row(&["SIZES"], "Hit in maps of 1k to 10M entries", [70, 5], scaling::sizes),
     row(&["SCALE"], "Hits by 1 to 8 threads, 100k entries", [40, 6], scaling::scale),
     row(&["PRICES"], "What each step of a get costs", [30, 6], prices::measure),
@@ -169,6 +185,27 @@ fn holds<K>(map: &dyn Peer<K>, name: &str, keys: &[K]) -> Result<(), Stop> {
         found if found == keys.len() => Ok(()),
         found => Err(Stop::Fail(format!("{name} has {found} of {} keys", keys.len()))),
     }
+}
+
+/// Lets a thread for each order `work` on it, all at once. Says how many million keys were worked on a second, from
+/// when the first thread begins to when the last is done, and the sum of what was answered.
+fn throughput(orders: &[Vec<u64>], work: impl Fn(&[u64]) -> usize + Sync) -> (f64, usize) {
+    let ready = Barrier::new(orders.len());
+    let keys: usize = orders.iter().map(Vec::len).sum();
+    let one = |order: &[u64]| {
+        ready.wait();
+        let start = Instant::now();
+        let answer = work(order);
+        (start, Instant::now(), answer)
+    };
+    let told: Vec<(Instant, Instant, usize)> = thread::scope(|scope| {
+        let threads: Vec<_> = orders.iter().map(|order| scope.spawn(|| one(order))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a thread panicked")).collect()
+    });
+    let start = told.iter().map(|(start, ..)| *start).min().expect("there is a thread");
+    let end = told.iter().map(|(_, end, _)| *end).max().expect("there is a thread");
+    let answers = told.iter().map(|(.., answer)| answer).sum();
+    (keys as f64 / (end - start).as_secs_f64() / 1e6, answers)
 }
 
 /// What readers beside writers have seen, and how much all have done.

@@ -1,15 +1,12 @@
 //! SIZES and SCALE: lookups in maps of all sizes, and by more threads.
 
 use std::hint::black_box;
-use std::sync::Barrier;
-use std::thread;
-use std::time::Instant;
 
-use super::filled;
 use super::reads::{count, described, looked_up};
+use super::{filled, throughput};
 use crate::child::{Results, Run, Stop};
 use crate::keys::Rng;
-use crate::maps::{self, EVANESCE, Peer};
+use crate::maps::{self, EVANESCE};
 use crate::measure::interleave;
 use crate::results::{Case, Curve, Figures, Measured, Target};
 
@@ -56,7 +53,8 @@ pub(super) fn scale(run: &Run) -> Result<Results, Stop> {
         let orders = &orders[..threads];
         let passes = interleave(run, &name, &entrants, run.rounds(), |_, who| {
             maps[who].get(&orders[0][..orders[0].len() / 8]);
-            Ok(Some(throughput(&*maps[who], orders)))
+            let (rate, _) = throughput(orders, |order| black_box(maps[who].get(order)));
+            Ok(Some(rate))
         })?;
         measured.add(Case::new(name, "M/s", &entrants, &passes, |rate| *rate), &[]);
     }
@@ -84,23 +82,4 @@ fn curves(chart: &str, cases: &[Case], at: &[f64]) -> Vec<Curve> {
         Curve::new(chart, entrant, points)
     };
     entrants.iter().map(line).collect()
-}
-
-/// Million lookups a second, from the time the first thread begins to the time the last one is done.
-fn throughput(map: &dyn Peer<u64>, orders: &[Vec<u64>]) -> f64 {
-    let ready = Barrier::new(orders.len());
-    let lookups: usize = orders.iter().map(Vec::len).sum();
-    let one = |order: &[u64]| {
-        ready.wait();
-        let start = Instant::now();
-        black_box(map.get(order));
-        (start, Instant::now())
-    };
-    let times: Vec<(Instant, Instant)> = thread::scope(|scope| {
-        let threads: Vec<_> = orders.iter().map(|order| scope.spawn(|| one(order))).collect();
-        threads.into_iter().map(|thread| thread.join().expect("a reader panicked")).collect()
-    });
-    let start = times.iter().map(|(start, _)| *start).min().expect("there is a thread");
-    let end = times.iter().map(|(_, end)| *end).max().expect("there is a thread");
-    lookups as f64 / (end - start).as_secs_f64() / 1e6
 }

@@ -4,14 +4,14 @@
 //! caches (Twitter, OSDI 2020). A pass goes round and round its trace for a fixed time, into which the
 //! TTLs are compressed, so that the median entry expires about ten times a pass.
 
-mod read;
+pub(super) mod read;
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use self::read::{Format, read};
+use self::read::{ABSENT, SCARAB, SPRITE, Trace, UNKNOWN, WEB, folder};
 use crate::child::{Results, Run, Stop};
 use crate::keys::key;
 use crate::maps::{DASHMAP, EVANESCE, Expiring, MOKA, PAPAYA, expiring};
@@ -40,11 +40,11 @@ const CLUSTER_4: Mix = &[
 const CLUSTER_37: Mix = &[(20.0, 0.91), (5.0 * MINUTE, 0.06), (2.0 * HOUR, 0.02)];
 const CLUSTER_52: Mix = &[(12.0 * HOUR, 0.07), (DAY, 0.65), (14.0 * DAY, 0.27)];
 
-/// A trace: its file, what it is, how its keys lie, and the TTLs it gets.
-const TRACES: [(&str, &str, Format, Mix, &str); 3] = [
-    ("web12.trace.xz", "pages of a shop", Format::U32Be, CLUSTER_4, "cluster 4"),
-    ("sprite.trace.gz", "a file system", Format::Lines, CLUSTER_37, "cluster 37"),
-    ("scarab-recs.trace.xz", "recommendations", Format::U64Be, CLUSTER_52, "cluster 52"),
+/// A trace, and the TTLs that it gets.
+const TRACES: [(Trace, Mix, &str); 3] = [
+    (WEB, CLUSTER_4, "cluster 4"),
+    (SPRITE, CLUSTER_37, "cluster 37"),
+    (SCARAB, CLUSTER_52, "cluster 52"),
 ];
 
 /// What a pass saw.
@@ -55,9 +55,7 @@ struct Pass {
 
 pub(super) fn measure(run: &Run) -> Result<Results, Stop> {
     const ENTRANTS: [&str; 4] = [EVANESCE, MOKA, PAPAYA, DASHMAP];
-    let folder = run.settings.traces.as_ref();
-    let folder =
-        folder.ok_or_else(|| Stop::Skip("no --traces DIR and no EVANESCE_TRACES".into()))?;
+    let folder = folder(run).ok_or_else(|| Stop::Skip(UNKNOWN.into()))?;
     let rounds = run.pick(5, 1, 1);
     let time = Duration::from_millis(run.pick(1_000, 700, 20));
     let mut measured = Measured::default();
@@ -70,13 +68,12 @@ pub(super) fn measure(run: &Run) -> Result<Results, Stop> {
          requests into the same lifetimes, and so has more hits.",
     );
     run.expect(TRACES.len() * rounds * ENTRANTS.len());
-    for (file, what, format, mix, cluster) in TRACES {
-        let path = folder.join(file);
-        if !path.is_file() {
-            measured.skip(file, "not in the folder of traces");
+    for (trace, mix, cluster) in TRACES {
+        let (file, what) = (trace.file, trace.what);
+        let Some(requests) = trace.read(folder)? else {
+            measured.skip(file, ABSENT);
             continue;
-        }
-        let requests = read(&path, format).map_err(Stop::Fail)?;
+        };
         let ttls = Ttls::new(mix, time);
         let passes = interleave(run, file, &ENTRANTS, rounds, |_, who| {
             Ok(Some(replay(&*expiring(ENTRANTS[who]), &requests, &ttls, time)))

@@ -120,8 +120,8 @@ impl<K: Key, const SECONDS: u64, const BATCHED: bool> Writer<K> for Pin<'_, K, S
 }
 
 /// A map with a sweeper, as one would run it.
-pub(crate) fn expiring() -> Box<dyn Expiring> {
-    Box::new(Swept::new())
+pub(crate) fn expiring(map: Shared<u64>) -> Box<dyn Expiring> {
+    Box::new(Swept::of(map))
 }
 
 struct Swept {
@@ -130,8 +130,7 @@ struct Swept {
 }
 
 impl Swept {
-    fn new() -> Self {
-        let map = fresh();
+    fn of(map: Shared<u64>) -> Self {
         let sweeper = Sweeper::spawn(&map, SWEEP_INTERVAL, Budget::full_pass());
         Self { plain: Evanesce(map), _sweeper: sweeper.expect("the system starts a thread") }
     }

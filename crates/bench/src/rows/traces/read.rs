@@ -1,4 +1,4 @@
-//! Reads a recorded request stream, decompressing it where its name ends in `.gz` or `.xz`.
+//! The recorded request streams, and how one is read: decompressed where its name ends in `.gz` or `.xz`.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -7,9 +7,46 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
 
+use crate::child::{Run, Stop};
+
+/// A recorded stream of requests.
+pub(in crate::rows) struct Trace {
+    pub(in crate::rows) file: &'static str,
+    /// Of what.
+    pub(in crate::rows) what: &'static str,
+    format: Format,
+}
+
+pub(in crate::rows) const WEB: Trace =
+    Trace { file: "web12.trace.xz", what: "pages of a shop", format: Format::U32Be };
+pub(in crate::rows) const SPRITE: Trace =
+    Trace { file: "sprite.trace.gz", what: "a file system", format: Format::Lines };
+pub(in crate::rows) const SCARAB: Trace =
+    Trace { file: "scarab-recs.trace.xz", what: "recommendations", format: Format::U64Be };
+
+impl Trace {
+    /// The keys of all requests, in order; `None` if the folder has no such file.
+    pub(in crate::rows) fn read(&self, folder: &Path) -> Result<Option<Vec<u64>>, Stop> {
+        let path = folder.join(self.file);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        read(&path, self.format).map(Some).map_err(Stop::Fail)
+    }
+}
+
+/// Why a trace is skipped.
+pub(in crate::rows) const ABSENT: &str = "not in the folder of traces";
+pub(in crate::rows) const UNKNOWN: &str = "no --traces DIR and no EVANESCE_TRACES";
+
+/// The folder of traces, if one was named.
+pub(in crate::rows) fn folder(run: &Run) -> Option<&Path> {
+    run.settings.traces.as_deref()
+}
+
 /// How the keys lie in a trace.
 #[derive(Clone, Copy)]
-pub(super) enum Format {
+enum Format {
     /// One decimal key a line.
     Lines,
     /// Big-endian keys of four bytes.
@@ -22,7 +59,7 @@ pub(super) enum Format {
 const XZ_MEMORY_KIB: u32 = 512 * 1024;
 
 /// The keys of all requests, in order; at least one.
-pub(super) fn read(path: &Path, format: Format) -> Result<Vec<u64>, String> {
+fn read(path: &Path, format: Format) -> Result<Vec<u64>, String> {
     let named = |why: String| format!("{}: {why}", path.display());
     let bytes = bytes(path).map_err(|error| named(error.to_string()))?;
     let keys = match format {
