@@ -127,7 +127,9 @@ impl<T> Table<T> {
             let visible = self.is_visible(old.state);
             if old.advance(State::DEAD) || planted!(evicted_without_claim) {
                 let (slab, slot) = (&self.index.slab, old.slot());
-                bound.count_evicted(slab.key(slot), queue, slab.room());
+                if visible {
+                    bound.count_evicted(slab.key(slot), queue, slab.room());
+                }
                 turn.count_entries(-1);
                 old.take_off(&self.index, turn);
                 bound.leave_uncounted(slot);
