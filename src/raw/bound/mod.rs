@@ -1,4 +1,4 @@
-//! A map's maximum size: how much is in it, and which entries are to go (DESIGN.md, section 9).
+//! A map's maximum size: how much is in it, and which entries are to go (DESIGN.md, section 14).
 //!
 //! The policy is S3-FIFO's (Yang, Zhang, Qiu, Yue and Rashmi, 2023) on a CLOCK: what is new is on probation, an
 //! eighth of the map; what was used meanwhile stays, and goes round; and a key that comes back soon after it had to go

@@ -1,4 +1,4 @@
-//! Keeping a map within its bound: who goes past it ends another's entry (DESIGN.md, section 9).
+//! Keeping a map within its bound: who goes past it ends another's entry (DESIGN.md, section 14).
 //!
 //! Which entry is to go, the bound says, and may be wrong about it: it knows slots. What makes it sure is what a sweep
 //! does: a cell names the slot, and the CAS is from the state that was met.
