@@ -98,12 +98,12 @@ loom vacated_before_the_clear racy_35c_remove_and_get_vs_insert_behind
 loom no_grace_period racy_21c_shrink_vs_remove
 loom born_before_it_is_filled racy_21f_shrink_vs_two_helping_inserts_and_a_get
 loom published_from_another_look racy_41_try_insert_vs_try_insert_one_wins
-loom no_grace_period            racy_60_evict_vs_get_sees_old_or_none
-loom bound_not_kept             racy_61_evict_vs_replace_ends_each_once
-loom evicted_without_claim      racy_62_evict_vs_remove_one_gets_it
-loom evicted_beyond_the_bound   racy_63_insert_vs_insert_into_a_full_map
-loom promoted_blindly           racy_64_promotion_vs_remove_keeps_the_sums
-loom evicted_without_claim      racy_65_evict_vs_set_ttl_ends_it_once
+loom no_grace_period            racy_70_evict_vs_get_sees_old_or_none
+loom bound_not_kept             racy_71_evict_vs_replace_ends_each_once
+loom evicted_without_claim      racy_72_evict_vs_remove_one_gets_it
+loom evicted_beyond_the_bound   racy_73_insert_vs_insert_into_a_full_map
+loom promoted_blindly           racy_74_promotion_vs_remove_keeps_the_sums
+loom evicted_without_claim      racy_75_evict_vs_set_ttl_ends_it_once
 
 epoch double_retire             epoch_02_remove_vs_remove_one_gets_it
 epoch replace_by_remove         epoch_06_replace_vs_get_never_none
@@ -235,8 +235,8 @@ next_met           racy_46_replace_vs_growth
 next_set           racy_46_replace_vs_growth
 root_met           racy_53_iter_vs_growth_and_the_way_back
 root_switched      racy_53_iter_vs_growth_and_the_way_back
-entry_counted      racy_63_insert_vs_insert_into_a_full_map
-excess_met         racy_63_insert_vs_insert_into_a_full_map
+entry_counted      racy_73_insert_vs_insert_into_a_full_map
+excess_met         racy_73_insert_vs_insert_into_a_full_map
 share_done/acquire racy_46_replace_vs_growth
 share_done/release racy_46_replace_vs_growth
 "

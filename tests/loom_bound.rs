@@ -12,7 +12,7 @@ use std::sync::Arc;
 use small::{A, B, C, NS, World, model, race};
 
 race!(
-    racy_60_evict_vs_get_sees_old_or_none,
+    racy_70_evict_vs_get_sees_old_or_none,
     4,
     1500,
     World::bounded(1),
@@ -29,7 +29,7 @@ race!(
 );
 
 race!(
-    racy_61_evict_vs_replace_ends_each_once,
+    racy_71_evict_vs_replace_ends_each_once,
     1,
     95,
     World::bounded(1),
@@ -48,7 +48,7 @@ race!(
 );
 
 race!(
-    racy_62_evict_vs_remove_one_gets_it,
+    racy_72_evict_vs_remove_one_gets_it,
     2,
     2200,
     World::bounded(1),
@@ -66,7 +66,7 @@ race!(
 );
 
 race!(
-    racy_63_insert_vs_insert_into_a_full_map,
+    racy_73_insert_vs_insert_into_a_full_map,
     1,
     16000,
     World::bounded(1),
@@ -84,7 +84,7 @@ race!(
 
 // The hand brings A off its probation, since it was used, while it is removed.
 race!(
-    racy_64_promotion_vs_remove_keeps_the_sums,
+    racy_74_promotion_vs_remove_keeps_the_sums,
     3,
     7900,
     World::bounded(2),
@@ -104,7 +104,7 @@ race!(
 
 // What is to go is renewed meanwhile, so the step from the state that was met fails, and goes on from the next.
 race!(
-    racy_65_evict_vs_set_ttl_ends_it_once,
+    racy_75_evict_vs_set_ttl_ends_it_once,
     4,
     4800,
     World::bounded(1),
