@@ -17,6 +17,7 @@ use crate::{
     builder::Builder,
     clock::{ClockSource, Deadline},
     listener::Listener,
+    load::Loads,
     pinned::Pinned,
     policy::{Live, Policy},
     raw::{self, MAX_SLOTS, PageSize, Position, State, Table},
@@ -51,6 +52,7 @@ pub struct TtlMap<K, V, S = RandomState> {
     pub(crate) hasher: S,
     pub(crate) policy: Live,
     pub(crate) lookups: Lookups,
+    pub(crate) loads: Loads<K, V>,
 }
 
 // A panic of the user's code changes nothing, or is met behind a change that is whole (DESIGN.md, section 8): so a map
@@ -112,7 +114,8 @@ impl<K, V, S> TtlMap<K, V, S> {
             clock,
             Listener::NONE,
         );
-        Self { table, hasher, policy: Live::new(policy), lookups: Lookups::new(false) }
+        let (policy, lookups, loads) = (Live::new(policy), Lookups::new(false), Loads::new());
+        Self { table, hasher, policy, lookups, loads }
     }
 
     /// Pins the current thread and returns the view through which entries are read and written.
@@ -190,6 +193,9 @@ impl<K, V, S> TtlMap<K, V, S> {
     /// ```
     #[doc(alias = "invalidate_all")]
     pub fn clear(&self) {
+        if self.loads.are_there() {
+            self.loads.kill_all(raw::pin());
+        }
         self.table.clear();
     }
 
@@ -326,7 +332,9 @@ impl<K, V, S> TtlMap<K, V, S> {
     #[doc(alias = "cleanUp")]
     #[doc(alias = "run_pending_tasks")]
     pub fn sweep(&self, budget: Budget) -> SweepReport {
-        budget.run(&self.table)
+        let report = budget.run(&self.table);
+        self.loads.sweep(budget);
+        report
     }
 
     /// Gives back to the system what memory it can at once: pages of slots that are all free, and the part of
@@ -357,6 +365,7 @@ impl<K, V, S> TtlMap<K, V, S> {
     #[doc(alias = "trim")]
     pub fn shrink_to_fit(&self) {
         self.table.shrink_to_fit();
+        self.loads.shrink_to_fit();
     }
 
     /// Returns what the map does by itself at the moment.
@@ -420,7 +429,7 @@ impl<K, V, S> TtlMap<K, V, S> {
     /// ```
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::of(&self.table.figures(), &self.lookups)
+        Stats::of(&self.table.figures(), &self.lookups, self.loads.bytes())
     }
 
     /// Returns how many slots the map may have, for entries and for what waits for reclamation.
@@ -589,6 +598,7 @@ where
             hasher: self.hasher.clone(),
             policy: Live::new(self.policy()),
             lookups: Lookups::new(self.lookups.are_recorded()),
+            loads: Loads::new(),
         };
         self.all_entries(&mut map.pin(), |pinned, (key, value), deadline| {
             pinned.insert_with_deadline(key.clone(), value.clone(), deadline);

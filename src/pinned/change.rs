@@ -71,7 +71,8 @@ where
     /// ```
     #[inline]
     pub fn update(&self, key: K, mut f: impl FnMut(&V) -> V) -> Option<&V> {
-        match self.change(key, |new, value| {
+        // It changes what is there alone, and outruns no load.
+        match self.change(key, false, |new, value| {
             let Some(value) = value else { return Decision::Leave };
             *new = Some(f(value));
             Decision::Put(None)
@@ -105,7 +106,7 @@ where
         mut f: impl FnMut(&V) -> V,
         mut make: impl FnMut() -> V,
     ) -> &V {
-        match self.change(key, |new, value| {
+        match self.change(key, true, |new, value| {
             *new = Some(value.map_or_else(&mut make, &mut f));
             Decision::Put(None)
         }) {
@@ -197,7 +198,7 @@ where
     /// ```
     #[inline]
     pub fn compute(&self, key: K, mut f: impl FnMut(Option<&V>) -> Operation<V>) -> Compute<'_, V> {
-        self.change(key, |new, value| match f(value) {
+        self.change(key, true, |new, value| match f(value) {
             Operation::Insert(value) => {
                 *new = Some(value);
                 Decision::Put(None)
@@ -234,19 +235,24 @@ where
     {
         let is_expected = |(key, value): &(K, V)| is_expected(key, value);
         let place = self.split_key(key);
+        self.outrun_load(place, key);
         let removed = self.map.table.remove_if(place, &self.guard, matches(key), is_expected);
         infallible(removed).map(|(_, value)| value)
     }
 
     /// Does with `key` what `decide` says of its value. It is given the place of the value to be put; what it puts
-    /// without a deadline keeps the old one, or gets the default TTL.
+    /// without a deadline keeps the old one, or gets the default TTL. If it may put or remove the key, it outruns loads.
     #[inline]
     fn change(
         &self,
         key: K,
+        outruns: bool,
         mut decide: impl FnMut(&mut Option<V>, Option<&V>) -> Decision,
     ) -> Compute<'_, V> {
         let split_key = self.split_key(&key);
+        if outruns {
+            self.outrun_load(split_key, &key);
+        }
         let computed = self.map.table.compute(
             split_key,
             &mut Waiting::with_key(key),

@@ -21,6 +21,7 @@ use crate::{
 
 mod change;
 mod fallible;
+mod load;
 mod read;
 mod refresh;
 mod time;

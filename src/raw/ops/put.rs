@@ -125,13 +125,21 @@ impl<K, V> Table<(K, V)> {
     ) -> Option<&'g (K, V)> {
         let slot = draft.place(key.node_key(), state, || self.take_slot(turn));
         let moved = State::moved(slot, visible);
+        let judged = old.state;
         if !old.advance(if planted!(replace_by_remove) { State::DEAD } else { moved }) {
             return None;
         }
         let entry = draft.publish(turn.guard);
         self.note_deadline(slot, state);
         old.take_off(&self.index, turn);
-        self.tell(old, if visible { RemovalCause::Replaced } else { RemovalCause::Expired }, turn);
+        if visible {
+            self.tell(old, RemovalCause::Replaced, turn);
+        } else if judged.is_hidden() {
+            // Neither counted nor known to anyone.
+            turn.count_entries(1);
+        } else {
+            self.tell(old, RemovalCause::Expired, turn);
+        }
         self.after_write(turn);
         Some(entry)
     }

@@ -73,6 +73,14 @@ impl<T> Table<T> {
         Self::new(capacity, max_slots, page_size, sweep_per_write, clock, listener)
     }
 
+    /// An empty table for other entries, with as many slots, and on the same clock.
+    pub(crate) fn beside<U>(&self, listener: Listener<U>) -> Table<U> {
+        /// As the default is, whatever this one does: it has few entries.
+        const SWEEP_PER_WRITE: u32 = 4;
+        let clock = self.clock.clone();
+        Table::new(0, self.max_slots(), PageSize::Usual, SWEEP_PER_WRITE, clock, listener)
+    }
+
     /// Sets how many slots a write sweeps, on average.
     pub(crate) fn set_sweep_per_write(&self, slots: u32) {
         self.sweep_rate.set(slots);

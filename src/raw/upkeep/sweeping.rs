@@ -142,10 +142,13 @@ impl<T> Table<T> {
         let mut len = 0;
         for slot in slab.taken_slots(block) {
             let state = load(slot);
+            if !state.has_deadline() {
+                continue;
+            }
             if state.is_due_at(now) {
                 due[len] = (slot, state);
                 len += 1;
-            } else if !state.is_terminal() {
+            } else {
                 stays = stays.earlier(state);
             }
         }
@@ -158,7 +161,7 @@ impl<T> Table<T> {
                 } else if !planted!(renewed_entry_not_noted) {
                     // Renewed, perhaps; and who lengthens a deadline does not note it.
                     let state = load(slot);
-                    if !state.is_terminal() {
+                    if state.has_deadline() {
                         stays = stays.earlier(state);
                     }
                 }

@@ -1,0 +1,13 @@
+//! One load for all who wait: getting a value that is made when it is not there (docs/lab/loading.md).
+
+#[cfg(feature = "async")]
+mod asynchronous;
+mod blocking;
+mod flight;
+#[allow(unsafe_code)] // flights go with their map to another thread
+mod flights;
+mod options;
+mod steps;
+
+pub(crate) use flights::Loads;
+pub use options::{Load, Loaded, NoSleep, Sleep};
