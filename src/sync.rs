@@ -50,18 +50,18 @@ macro_rules! per_thread {
 pub(crate) use per_thread;
 
 #[cfg(not(any(loom, shuttle)))]
-pub(crate) use std::sync::{Arc, Mutex};
+pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
 
 #[cfg(loom)]
 pub(crate) use loom::{
     lazy_static,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 #[cfg(shuttle)]
 pub(crate) use shuttle::{
     lazy_static,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 /// How a thread waits for a load.

@@ -443,7 +443,7 @@ fn a_negative_ttl_keeps_an_error_until_its_time_or_a_write_of_the_key() {
             clock.advance(ns(1));
             assert_eq!(fail("fourth"), Err("fourth"), "over");
             write(&map);
-            let expected = left.map_or(Err("fifth"), Ok);
+            let expected = left.ok_or("fifth");
             assert_eq!(fail("fifth"), expected, "{name} ends it");
         }
     });
@@ -606,6 +606,8 @@ fn a_map_at_its_limit_of_slots_refuses_a_load_as_it_refuses_an_insert() {
     });
 }
 
+fn is_send<T: Send>() {}
+
 #[test]
 fn loads_of_one_thread_and_a_map_that_no_other_sees_need_no_send() {
     exclusive(|| {
@@ -613,7 +615,6 @@ fn loads_of_one_thread_and_a_map_that_no_other_sees_need_no_send() {
         let value = map.get_or_load_blocking(&1, || std::rc::Rc::new(5));
         assert_eq!((*value, std::rc::Rc::strong_count(&value)), (5, 2));
         // A map goes to another thread if what it holds does, which need not be shared.
-        fn is_send<T: Send>() {}
         is_send::<TtlMap<u32, std::cell::Cell<u32>>>();
         // Nothing need be 'static.
         let text = String::from("borrowed");
@@ -654,7 +655,9 @@ fn no_load_undoes_a_remove_while_others_load_and_remove() {
             }
         }
         is_over.store(1, Ordering::Relaxed);
-        readers.into_iter().for_each(|reader| reader.join().expect("no panic"));
+        for reader in readers {
+            reader.join().expect("no panic");
+        }
         assert_slots_accounted(&map);
     });
 }

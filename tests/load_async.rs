@@ -18,6 +18,9 @@ use std::time::Duration;
 
 type Map = TtlMap<u32, u32>;
 
+/// What puts or removes key 1, and the value that it has then.
+type Write = (fn(&Map), Option<u32>);
+
 fn map() -> (Arc<Map>, ManualClock) {
     let clock = ManualClock::new();
     (Arc::new(builder().clock(clock.clone()).build().expect("valid options")), clock)
@@ -141,7 +144,7 @@ fn ttl_counts_from_the_end_of_the_load() {
 #[test]
 fn a_write_of_the_key_during_the_load_wins() {
     exclusive(|| {
-        let writes: [(fn(&Map), Option<u32>); 4] = [
+        let writes: [Write; 4] = [
             (|map| _ = map.insert(1, 7), Some(7)),
             (|map| _ = map.remove(&1), None),
             (|map| map.clear(), None),

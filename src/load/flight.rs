@@ -6,11 +6,11 @@
 use core::{any::Any, task::Waker};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     vec,
 };
 
-use crate::sync::{AtomicU32, Mutex, Ordering, OwnWord, order, planted, this_thread};
+use crate::sync::{AtomicU32, Mutex, MutexGuard, Ordering, OwnWord, order, planted, this_thread};
 
 /// What a load came to.
 pub(crate) enum Outcome<V> {
@@ -104,8 +104,8 @@ impl<V> Flight<V> {
     /// If it comes behind [`Flight::decide`], the caller sees what the leader has put.
     pub(crate) fn kill(&self) {
         if !planted!(load_not_killed) {
-            // Acquire (O12): what the leader has put. Release: to whoever joins no more, and loads anew.
-            self.token.fetch_or(KILLED, order!(load_killed, AcqRel));
+            // Acquire (O12): what the leader has put.
+            self.token.fetch_or(KILLED, order!(load_killed, Acquire));
         }
     }
 

@@ -9,5 +9,9 @@ mod flights;
 mod options;
 mod steps;
 
+#[cfg(all(test, loom, not(crossbeam_loom)))]
+#[allow(unsafe_code)] // looks into a cell of the model
+mod models;
+
 pub(crate) use flights::Loads;
 pub use options::{Load, Loaded, NoSleep, Sleep};

@@ -15,6 +15,7 @@ use crate::{
     clock::{Clock, MonotonicClock, nanos},
     map::TtlMap,
     raw::{SplitKey, Waiting, pin},
+    sync::planted,
 };
 
 /// How a call begins, or goes on after it has waited.
@@ -104,7 +105,8 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        match self.peek(lead.place, key) {
+        let found = if planted!(led_without_a_look) { None } else { self.peek(lead.place, key) };
+        match found {
             Some(value) => {
                 lead.give(&value);
                 Begun::Done(Ok(value))

@@ -106,7 +106,7 @@ where
         self.look_up(key, |(key, value)| (key, value))
     }
 
-    #[inline]
+    #[inline(always)] // left to chance it hangs on what else a crate has: a call takes a miss half as many instructions again
     fn look_up<'p, Q, R>(&'p self, key: &Q, answer: impl Fn(&'p (K, V)) -> R) -> Option<R>
     where
         Q: Hash + Equivalent<K> + ?Sized,

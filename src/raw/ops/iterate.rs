@@ -9,6 +9,7 @@ use crate::{
         table::Table,
         words::state::{Now, State},
     },
+    sync::planted,
 };
 
 /// Before every deadline; and what a load has not shown is not visible all the same.
@@ -21,7 +22,8 @@ impl Reading for BeforeAll {
     }
 
     fn reading_for(self, state: State) -> Now {
-        if state.is_hidden() { Now::from_tick(0) } else { Now::BEFORE_ALL }
+        let is_hidden = state.is_hidden() && !planted!(hidden_is_told);
+        if is_hidden { Now::from_tick(0) } else { Now::BEFORE_ALL }
     }
 }
 

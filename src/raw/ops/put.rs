@@ -134,7 +134,7 @@ impl<K, V> Table<(K, V)> {
         old.take_off(&self.index, turn);
         if visible {
             self.tell(old, RemovalCause::Replaced, turn);
-        } else if judged.is_hidden() {
+        } else if judged.is_hidden() && !planted!(hidden_taken_for_expired) {
             // Neither counted nor known to anyone.
             turn.count_entries(1);
         } else {
