@@ -2,8 +2,9 @@
 
 mod common;
 
+use common::sites::{Site, SiteClock, SiteKey, SiteVal, arm, boom, caught, disarm, lying};
 use common::tally::Tally;
-use common::{assert_slots_accounted, builder, exclusive, ns, settle};
+use common::{Rng, assert_slots_accounted, builder, exclusive, ns, settle};
 use evanesce::{Budget, Compute, Load, Loaded, ManualClock, Operation, RemovalCause, Ttl, TtlMap};
 use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
@@ -659,5 +660,78 @@ fn no_load_undoes_a_remove_while_others_load_and_remove() {
             reader.join().expect("no panic");
         }
         assert_slots_accounted(&map);
+    });
+}
+
+#[test]
+fn a_panic_in_any_call_of_user_code_strands_no_key() {
+    const SITES: [Site; 6] =
+        [Site::Hash, Site::Eq, Site::Clone, Site::Clock, Site::DropKey, Site::DropVal];
+    exclusive(|| {
+        for site in SITES {
+            let mut ran = 0;
+            for nth in 1..=60 {
+                let tally = Tally::new();
+                let clock = SiteClock(ManualClock::new());
+                let map = builder().time_to_live(ns(10)).clock(clock.clone()).build().unwrap();
+                let load = Load::new().negative_ttl(ns(5));
+                let key = |n| SiteKey::new(n, &tally);
+                arm(site, nth, boom);
+                for n in 0..400 {
+                    let ask = || {
+                        clock.0.advance(ns(3));
+                        map.try_get_or_load_blocking_with(&key(n % 3), &load, || {
+                            if n % 5 == 0 { Err(()) } else { Ok(SiteVal::new(n, &tally)) }
+                        })
+                        .is_ok()
+                    };
+                    caught(ask);
+                    caught(|| n % 7 == 0 && map.remove(&key(n % 3)));
+                    caught(|| {
+                        if n % 50 == 0 {
+                            map.clear();
+                        }
+                    });
+                }
+                ran += u32::from(disarm());
+                clock.0.advance(ns(10));
+                for n in 0..3 {
+                    let value = map.get_or_load_blocking(&key(n), || SiteVal::new(n + 7, &tally));
+                    assert_eq!(value.n, n + 7, "{site:?} {nth}");
+                }
+                assert_eq!(map.live_len(), 3, "{site:?} {nth}");
+                settle(&map);
+                assert_slots_accounted(&map);
+                drop(map);
+                tally.assert_all_dropped();
+            }
+            assert_eq!(ran, 60, "{site:?} is reached");
+        }
+    });
+}
+
+#[test]
+fn lies_of_user_code_hang_nobody_and_lose_nothing() {
+    exclusive(|| {
+        let tally = Tally::new();
+        let clock = SiteClock(ManualClock::new());
+        let map = builder().time_to_live(ns(10)).clock(clock.clone()).build().unwrap();
+        let load = Load::new().negative_ttl(ns(5));
+        let key = |n| SiteKey::new(n, &tally);
+        lying(Rng::from_env(), &[Site::Hash, Site::Eq, Site::Clock], || {
+            for n in 0..20_000 {
+                clock.0.advance(ns(1));
+                let _ = map.try_get_or_load_blocking_with(&key(n % 16), &load, || {
+                    if n % 5 == 0 { Err(()) } else { Ok(SiteVal::new(n, &tally)) }
+                });
+                if n % 3 == 0 {
+                    map.remove(&key(n % 16));
+                }
+            }
+        });
+        settle(&map);
+        assert_slots_accounted(&map);
+        drop(map);
+        tally.assert_all_dropped();
     });
 }
