@@ -193,10 +193,14 @@ impl<K, V, S> TtlMap<K, V, S> {
     /// ```
     #[doc(alias = "invalidate_all")]
     pub fn clear(&self) {
-        if self.loads.are_there() {
-            self.loads.kill_all(raw::pin());
+        let loads = self.loads.are_there().then_some(&self.loads);
+        if let Some(loads) = loads {
+            loads.kill_all(raw::pin());
         }
         self.table.clear();
+        if let Some(loads) = loads {
+            loads.forget_killed();
+        }
     }
 
     /// Returns the number of visible entries, by walking over all. Entries that come, go or expire meanwhile may

@@ -483,6 +483,51 @@ fn kept_errors_give_their_memory_back_when_their_time_is_over() {
 }
 
 #[test]
+fn kept_errors_that_a_write_ends_are_forgotten_at_once() {
+    exclusive(|| {
+        let tally = Tally::new();
+        let map = TtlMap::<u32, u32>::new();
+        let load = Load::new().negative_ttl(Duration::MAX);
+        let fail = |key| {
+            let error = Arc::new(tally.token());
+            assert!(
+                map.try_get_or_load_blocking_with(&key, &load, || Err::<u32, _>(error)).is_err()
+            );
+        };
+        for round in 0..3 {
+            (0..500).for_each(fail);
+            assert_eq!(tally.alive(), 500);
+            if round == 0 {
+                (0..500).for_each(|key| _ = map.remove(&key));
+            } else {
+                map.clear();
+            }
+            settle(&map);
+            assert_eq!(tally.alive(), 0, "round {round}");
+        }
+    });
+}
+
+#[test]
+fn no_more_errors_are_kept_than_the_map_has_slots() {
+    exclusive(|| {
+        let map: Map = builder().max_slots(10).build().expect("valid options");
+        let load = Load::new().negative_ttl(Duration::MAX);
+        let calls = AtomicUsize::new(0);
+        for _ in 0..2 {
+            for key in 0..1000 {
+                let failed = map.try_get_or_load_blocking_with(&key, &load, || {
+                    calls.fetch_add(1, Ordering::Relaxed);
+                    Err::<u32, _>(key)
+                });
+                assert_eq!(failed, Err(key));
+            }
+        }
+        assert_eq!(calls.load(Ordering::Relaxed), 2000 - 10);
+    });
+}
+
+#[test]
 fn patience_ends_and_the_one_who_waits_loads_by_itself() {
     exclusive(|| {
         for patience in [Duration::ZERO, Duration::from_millis(1)] {

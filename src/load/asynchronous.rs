@@ -46,8 +46,7 @@ where
     ///
     /// If `loader` or its future panics; then one of those who wait goes on. If the future asks for `key` itself: it would wait
     /// for ever. (A task that it spawns and waits for does wait, and so do two loads that ask for each other's keys, but for
-    /// [`Load::patience`].) As [`Pinned::insert`](crate::Pinned::insert), and if as many loads go on and errors are kept as the
-    /// map has slots.
+    /// [`Load::patience`].) As [`Pinned::insert`](crate::Pinned::insert).
     ///
     /// # Examples
     ///

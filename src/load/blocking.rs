@@ -46,7 +46,7 @@ where
     ///
     /// If `loader` panics; then one of those who wait goes on. If `loader` asks for `key` itself, on its thread: it
     /// would wait for ever. (Two loaders on two threads that ask for each other's keys do, but for [`Load::patience`].) As
-    /// [`Pinned::insert`](crate::Pinned::insert), and if as many loads go on and errors are kept as the map has slots.
+    /// [`Pinned::insert`](crate::Pinned::insert).
     ///
     /// # Examples
     ///

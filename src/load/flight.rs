@@ -101,12 +101,18 @@ impl<V> Flight<V> {
 
     /// Makes it lose: what it loads goes to those who wait, and not into the map. One step.
     ///
-    /// If it comes behind [`Flight::decide`], the caller sees what the leader has put.
-    pub(crate) fn kill(&self) {
-        if !planted!(load_not_killed) {
-            // Acquire (O12): what the leader has put.
-            self.token.fetch_or(KILLED, order!(load_killed, Acquire));
-        }
+    /// If it comes behind [`Flight::decide`], the caller sees what the leader has put. True if it has come to an error that
+    /// was kept.
+    pub(crate) fn kill(&self) -> bool {
+        // Acquire (O12): what the leader has put.
+        !planted!(load_not_killed)
+            && self.token.fetch_or(KILLED, order!(load_killed, Acquire)) & KEPT != 0
+    }
+
+    /// Whether it has come to an error that is kept no longer.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        // Relaxed: a hint.
+        self.token.load(Ordering::Relaxed) & (KILLED | KEPT) == KILLED | KEPT
     }
 
     /// Whether what was loaded may be shown: it has not lost so far. Asked once, when it is put.

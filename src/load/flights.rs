@@ -30,6 +30,8 @@ pub(crate) struct Flights<K, V> {
     table: Table<(K, Arc<Flight<V>>)>,
     /// How many there are, and are about to be.
     count: Arc<AtomicUsize>,
+    /// How many there may be for an error to be kept.
+    most: usize,
 }
 
 // SAFETY: whoever has a flight beside the table borrows the map; so none has when it is moved, and nobody shares a `V`.
@@ -69,13 +71,18 @@ impl<K, V> Loads<K, V> {
         mut is_match: impl FnMut(&K) -> Result<bool, E>,
     ) -> Result<(), E> {
         if let Some(flights) = self.going_on() {
-            let kill = |(_, flight): &(K, Arc<Flight<V>>)| flight.kill();
-            flights.table.get(key, guard, |(met, _)| is_match(met), kill)?;
+            let met =
+                flights.table.get(key, guard, |(met, _)| is_match(met), |(_, flight)| flight)?;
+            if let Some(flight) = met
+                && flight.kill()
+            {
+                flights.remove(key, flight);
+            }
         }
         Ok(())
     }
 
-    /// Makes all loads lose that go on now.
+    /// Makes all loads lose that go on now, and all errors that are kept.
     #[cold]
     #[inline(never)]
     pub(crate) fn kill_all(&self, mut guard: Guard) {
@@ -84,9 +91,16 @@ impl<K, V> Loads<K, V> {
             let mut position = Position::default();
             flights.table.enter(range, &mut position, &guard);
             while let Some((_, flight)) = flights.table.next(&mut position, &guard) {
-                flight.kill();
+                _ = flight.kill();
             }
             guard.repin();
+        }
+    }
+
+    /// Takes the errors out that were kept and killed.
+    pub(crate) fn forget_killed(&self) {
+        if let Some(flights) = self.flights.get() {
+            flights.table.retain(|(_, flight)| !flight.is_forgotten());
         }
     }
 
@@ -133,7 +147,8 @@ pub(super) enum Entered<'m, K, V> {
 }
 
 impl<K, V> Flights<K, V> {
-    /// For a map with this table: on its clock, and with as many slots.
+    /// For a map with this table: on its clock, with as many slots as there can be, and with as many kept errors as the map
+    /// may have entries.
     fn of<T>(table: &Table<T>) -> Self {
         let count = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&count);
@@ -141,7 +156,7 @@ impl<K, V> Flights<K, V> {
         let listener = Listener::new(move |_: &(K, Arc<Flight<V>>), _| {
             counted.fetch_sub(1, order!(load_ended, SeqCst));
         });
-        Self { table: table.beside(listener), count }
+        Self { table: table.beside(listener), count, most: table.max_slots() as usize }
     }
 
     /// Begins a load of `key`, unless there is one to join or one that came to an error `E` which is kept.
@@ -244,12 +259,15 @@ impl<K, V> Lead<'_, K, V> {
         self.flights.remove(self.place, &self.flight);
     }
 
-    /// Gives the error to all who wait, and keeps it until `kept`, if that is a time and no write of the key came.
+    /// Gives the error to all who wait, and keeps it until `kept`, if that is a time, no write of the key came, and there
+    /// is room.
     pub(super) fn fail<E>(mut self, error: &E, kept: Option<State>)
     where
         E: Clone + Send + Sync + 'static,
     {
-        let kept = kept.filter(|_| self.flight.decide());
+        // Relaxed: a limit that may be passed by as many as come at once.
+        let has_room = self.flights.count.load(Ordering::Relaxed) <= self.flights.most;
+        let kept = kept.filter(|_| has_room && self.flight.decide());
         if kept.is_some() || self.flight.is_awaited() {
             self.flight.deliver(Outcome::Error(Arc::new(error.clone())), kept.is_some());
         }
@@ -315,7 +333,7 @@ impl<'m, K, V> Waiter<'m, K, V> {
 
     /// Waits no more for this leader: what it loads is not kept, and whoever comes begins a load of their own.
     pub(super) fn give_up(self) {
-        self.flight.kill();
+        _ = self.flight.kill();
     }
 }
 

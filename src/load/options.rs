@@ -60,7 +60,8 @@ impl<S> Load<S> {
     /// not kept.
     ///
     /// An insert, remove or clear of the key ends it before, as it ends a load. It is no entry of the map: nothing shows
-    /// it, but for the memory it takes until a load or a sweep comes by.
+    /// it, but for the memory it takes until a load or a sweep comes by. It is not kept where as many are as the map may
+    /// have slots.
     ///
     /// # Examples
     ///

@@ -17,9 +17,13 @@ use crate::{
         },
         slab::{Slab, judge},
         table::sweep_state::{SweepRate, Sweeping},
-        words::{key::SlotIndex, numbers::block_of, state::State},
+        words::{
+            key::SlotIndex,
+            numbers::{MAX_SLOTS, block_of},
+            state::State,
+        },
     },
-    sync::{AtomicBool, Ordering},
+    sync::{AtomicBool, MODEL, Ordering},
 };
 
 #[cfg(any(test, loom, shuttle))]
@@ -73,12 +77,14 @@ impl<T> Table<T> {
         Self::new(capacity, max_slots, page_size, sweep_per_write, clock, listener)
     }
 
-    /// An empty table for other entries, with as many slots, and on the same clock.
+    /// An empty table for other entries, on the same clock, with as many slots as there can be.
     pub(crate) fn beside<U>(&self, listener: Listener<U>) -> Table<U> {
         /// As the default is, whatever this one does: it has few entries.
         const SWEEP_PER_WRITE: u32 = 4;
         let clock = self.clock.clone();
-        Table::new(0, self.max_slots(), PageSize::Usual, SWEEP_PER_WRITE, clock, listener)
+        // Few in a model, which knows each by itself.
+        let max_slots = if MODEL { self.max_slots() } else { MAX_SLOTS };
+        Table::new(0, max_slots, PageSize::Usual, SWEEP_PER_WRITE, clock, listener)
     }
 
     /// Sets how many slots a write sweeps, on average.
