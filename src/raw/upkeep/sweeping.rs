@@ -142,13 +142,13 @@ impl<T> Table<T> {
         let mut len = 0;
         for slot in slab.taken_slots(block) {
             let state = load(slot);
-            if !state.has_deadline() {
-                continue;
-            }
             if state.is_due_at(now) {
-                due[len] = (slot, state);
-                len += 1;
-            } else {
+                // One that is not shown yet has no deadline.
+                if !state.is_hidden() {
+                    due[len] = (slot, state);
+                    len += 1;
+                }
+            } else if !state.is_terminal() {
                 stays = stays.earlier(state);
             }
         }
