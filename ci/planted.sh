@@ -104,6 +104,17 @@ loom evicted_without_claim      racy_72_evict_vs_remove_one_gets_it
 loom evicted_beyond_the_bound   racy_73_insert_vs_insert_into_a_full_map
 loom promoted_blindly           racy_74_promotion_vs_remove_keeps_the_sums
 loom evicted_without_claim      racy_75_evict_vs_set_ttl_ends_it_once
+loom load_not_killed            racy_60_load_vs_remove_keeps_nothing_stale
+loom token_not_compared         racy_60_load_vs_remove_keeps_nothing_stale
+loom hidden_left_by_remove      racy_60_load_vs_remove_keeps_nothing_stale
+loom hidden_taken_for_expired   racy_61_load_vs_insert_the_insert_stays
+loom load_not_killed            racy_62_load_vs_clear_keeps_nothing_stale
+loom led_without_a_look         racy_63_load_vs_load_one_loads
+loom waiters_stranded           racy_64_leader_that_panics_vs_one_who_waits
+loom hidden_is_told             racy_65_load_vs_get_none_or_the_value
+loom waiters_stranded           racy_67_load_after_a_remove_is_not_stale
+loom waiters_stranded           racy_68_leader_and_heir_dropped_vs_one_who_waits
+loom load_not_killed            racy_69_the_last_ones_go_vs_load_and_remove
 
 epoch double_retire             epoch_02_remove_vs_remove_one_gets_it
 epoch replace_by_remove         epoch_06_replace_vs_get_never_none
@@ -144,6 +155,7 @@ tests upkeep_nests              drops_that_write_twice_do_not_nest
 tests debts_forgotten           a_write_catches_up_with_what_was_refused_within_drops
 tests listener_within_itself    a_listener_that_ends_another_entry_is_not_called_within_itself
 tests memory_not_given_back     what_a_map_gives_back_leaves_the_process
+tests load_not_killed           a_write_of_the_key_during_the_load_wins
 tests memory_not_given_back     large_values_that_expired_go_back_one_by_one_by_a_full_sweep
 
 threads absence_not_confirmed   histories_of_real_threads_are_linearizable_in_time
@@ -211,6 +223,14 @@ state_reloaded     racy_27c_replace_vs_get_of_an_expired_key
 box_met            once_box_is_filled_once
 box_filled         once_box_is_filled_once
 box_lost           once_box_is_filled_once
+load_killed        racy_60_load_vs_remove_keeps_nothing_stale
+load_decided       racy_60_load_vs_remove_keeps_nothing_stale
+load_closed        flight_that_is_over_vs_one_who_comes
+load_joined        flight_that_is_over_vs_one_who_comes
+loads_counted      racy_60_load_vs_remove_keeps_nothing_stale
+load_ended         racy_60_load_vs_remove_keeps_nothing_stale
+load_looked_for    racy_66_load_of_a_relaxed_origin_vs_remove
+load_begun         racy_66_load_of_a_relaxed_origin_vs_remove
 presence_met       racy_46_replace_vs_growth
 presence_changed   racy_46_replace_vs_growth
 second_look        lines_get_vs_two_drafts_in_the_cell
@@ -254,6 +274,8 @@ old_taken/acquire an array that is freed too soon is no race that a model sees: 
 old_taken/release a hint that is lost costs memory until a sweep comes
 ticket_drawn/acquire  two arrays would have to be left at once, by two threads that stall: argued (section 6)
 ticket_drawn/release  two arrays would have to be left at once, by two threads that stall: argued (section 6)
+load_counted    SeqCst, for an origin that is asked by such accesses; loom takes them for AcqRel
+load_not_put    SeqCst, as load_counted
 shares_done     who sees the last share done by it must not have done one: a longer model than loom ends
 shares_verified who sees the last share verified by it must have stalled: a longer model than loom ends
 share_verified/acquire who switches by it must have stalled: a longer model than loom ends
@@ -320,7 +342,7 @@ for rung in $rungs; do
     # Path and name of each test of the rung.
     tests=$(list_tests "$rung")
     if [ "$rung" = loom ]; then
-        for model in $(grep -oE '(racy|slab|limbo|tokens|once|lines)_[a-z0-9_]*$' <<<"$tests"); do
+        for model in $(grep -oE '(racy|slab|limbo|tokens|once|lines|flight)_[a-z0-9_]*$' <<<"$tests"); do
             grep -qE "^(loom .*|[a-z_/]+ +)$model$" <<<"$pairs$orderings" ||
                 { echo "no bug is planted for $model"; exit 1; }
         done

@@ -28,10 +28,10 @@ rung() {
     command=(cargo test --release)
     checks=true
     case $1 in
-        loom) flags="--cfg loom" suites=(--lib --test loom --test loom_memory --test loom_lines --test loom_bound) ;;
+        loom) flags="--cfg loom" suites=(--features async --lib --test loom --test loom_memory --test loom_lines --test loom_load --test loom_bound) ;;
         epoch) flags="--cfg loom --cfg crossbeam_loom --cfg crossbeam_sanitize" suites=(--test loom_epoch) ;;
         shuttle) flags="--cfg shuttle" suites=(--test shuttle) ;;
-        tests) flags="" suites=(--test model --test reclaim --test reads --test iter --test peers --test size --test regressions --test listener --test upkeep --test bulk --test resident) ;;
+        tests) flags="" suites=(--test model --test reclaim --test reads --test iter --test peers --test size --test regressions --test listener --test upkeep --test bulk --test resident --test load) ;;
         threads) flags="" suites=(--test stress --test presence --test linearizable --test soak) ;;
         # Without debug assertions, so that it is the sanitizer that speaks.
         tsan) flags="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer --cfg tsan" checks=false
@@ -122,7 +122,7 @@ run_one() {
 
 # What a rung did, from its log.
 count_rung() {
-    grep -oE '(model (racy|slab|limbo|epoch|tokens|lines)_|shuttle |linearizable under |account: ).*' "$2" || true
+    grep -oE '(model (racy|slab|limbo|epoch|tokens|lines|flight)_|shuttle |linearizable under |account: ).*' "$2" || true
     if [ "$1" = fuzz ]; then
         echo "fuzz: $(find fuzz/corpus/ops -type f | wc -l) inputs of the committed corpus replayed"
     else

@@ -7,6 +7,7 @@ use crate::{
     build_error::{BuildError, check},
     clock::{Clock, ClockSource},
     listener::{Listener, RemovalCause},
+    load::Loads,
     map::TtlMap,
     policy::{Live, Policy},
     raw::{MAX_SLOTS, PageSize, Setup, Table},
@@ -418,7 +419,8 @@ impl<K, V, S> Builder<K, V, S> {
             weigher: self.weigher,
         });
         let lookups = Lookups::new(self.record_stats, limit.is_some());
-        Ok(TtlMap { table, hasher: self.hasher, policy: Live::new(policy), lookups })
+        let (policy, loads) = (Live::new(policy), Loads::new());
+        Ok(TtlMap { table, hasher: self.hasher, policy, lookups, loads })
     }
 }
 

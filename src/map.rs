@@ -16,6 +16,7 @@ use crate::{
     build_error::{BuildError, check},
     builder::Builder,
     clock::{ClockSource, Deadline},
+    load::Loads,
     pinned::Pinned,
     policy::{Live, Policy},
     raw::{self, MAX_SLOTS, Position, Setup, State, Table},
@@ -51,6 +52,7 @@ pub struct TtlMap<K, V, S = RandomState> {
     pub(crate) hasher: S,
     pub(crate) policy: Live,
     pub(crate) lookups: Lookups,
+    pub(crate) loads: Loads<K, V>,
 }
 
 // A panic of the user's code changes nothing, or is met behind a change that is whole (DESIGN.md, section 8): so a map
@@ -106,7 +108,8 @@ impl<K, V, S> TtlMap<K, V, S> {
             sweep_per_write: policy.sweep_per_write as u32,
             ..Setup::new(ClockSource::monotonic())
         });
-        Self { table, hasher, policy: Live::new(policy), lookups: Lookups::NONE }
+        let (policy, lookups, loads) = (Live::new(policy), Lookups::NONE, Loads::new());
+        Self { table, hasher, policy, lookups, loads }
     }
 
     /// Pins the current thread and returns the view through which entries are read and written.
@@ -184,7 +187,14 @@ impl<K, V, S> TtlMap<K, V, S> {
     /// ```
     #[doc(alias = "invalidate_all")]
     pub fn clear(&self) {
+        let loads = self.loads.are_there().then_some(&self.loads);
+        if let Some(loads) = loads {
+            loads.kill_all(raw::pin());
+        }
         self.table.clear();
+        if let Some(loads) = loads {
+            loads.forget_killed();
+        }
     }
 
     /// Returns the number of visible entries, by walking over all. Entries that come, go or expire meanwhile may
@@ -320,7 +330,9 @@ impl<K, V, S> TtlMap<K, V, S> {
     #[doc(alias = "cleanUp")]
     #[doc(alias = "run_pending_tasks")]
     pub fn sweep(&self, budget: Budget) -> SweepReport {
-        budget.run(&self.table)
+        let report = budget.run(&self.table);
+        self.loads.sweep(budget);
+        report
     }
 
     /// Gives back to the system what memory it can at once: pages of slots that are all free, and the part of
@@ -351,6 +363,7 @@ impl<K, V, S> TtlMap<K, V, S> {
     #[doc(alias = "trim")]
     pub fn shrink_to_fit(&self) {
         self.table.shrink_to_fit();
+        self.loads.shrink_to_fit();
     }
 
     /// Returns what the map does by itself at the moment.
@@ -422,7 +435,7 @@ impl<K, V, S> TtlMap<K, V, S> {
     /// ```
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::of(&self.table.figures(), &self.lookups)
+        Stats::of(&self.table.figures(), &self.lookups, self.loads.bytes())
     }
 
     /// Returns what an entry would weigh, by the map's [weigher](Builder::weigher); 1 without one.
@@ -622,6 +635,7 @@ where
             hasher: self.hasher.clone(),
             policy: Live::new(self.policy()),
             lookups: self.lookups.like(),
+            loads: Loads::new(),
         };
         self.all_entries(&mut map.pin(), |pinned, (key, value), deadline| {
             pinned.insert_with_deadline(key.clone(), value.clone(), deadline);

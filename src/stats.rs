@@ -47,7 +47,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub(crate) fn of(figures: &Figures, lookups: &Lookups) -> Self {
+    pub(crate) fn of(figures: &Figures, lookups: &Lookups, loads_bytes: usize) -> Self {
         let (hits, misses) = lookups.totals();
         Self {
             len: figures.entries,
@@ -60,7 +60,7 @@ impl Stats {
             slots: figures.slots,
             free_slots: figures.free_slots,
             growths: figures.growths,
-            bytes_allocated: figures.bytes + lookups.bytes(),
+            bytes_allocated: figures.bytes + lookups.bytes() + loads_bytes,
             hits,
             misses,
         }

@@ -28,7 +28,7 @@ pub(crate) use shuttle::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
-/// A setting of a map, the standard word in models too: no model changes one.
+/// A setting of a map, the standard word in models too: no model changes one while threads run.
 pub(crate) use core::sync::atomic::AtomicU64 as SettingWord;
 
 /// Words that are hints and nothing hangs on, the standard ones in models too, which would try each older value as well.
@@ -61,13 +61,44 @@ macro_rules! per_thread {
 pub(crate) use per_thread;
 
 #[cfg(not(any(loom, shuttle)))]
-pub(crate) use std::sync::Arc;
+pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
 
 #[cfg(loom)]
-pub(crate) use loom::{lazy_static, sync::Arc};
+pub(crate) use loom::{
+    lazy_static,
+    sync::{Arc, Mutex, MutexGuard},
+};
 
 #[cfg(shuttle)]
-pub(crate) use shuttle::{lazy_static, sync::Arc};
+pub(crate) use shuttle::{
+    lazy_static,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+/// How a thread waits for a load.
+pub(crate) mod parking {
+    #[cfg(loom)]
+    pub(crate) use loom::thread::{Thread, current, park};
+    #[cfg(shuttle)]
+    pub(crate) use shuttle::thread::{Thread, current, park, park_timeout};
+    #[cfg(not(any(loom, shuttle)))]
+    pub(crate) use std::thread::{Thread, current, park, park_timeout};
+
+    #[cfg(loom)]
+    pub(crate) fn park_timeout(_: core::time::Duration) {
+        unreachable!("time does not pass in a model of loom");
+    }
+}
+
+/// A word that tells something to the thread alone that wrote it, the standard one in models too.
+pub(crate) use core::sync::atomic::AtomicUsize as OwnWord;
+
+per_thread! { static HERE: core::cell::Cell<u8> = core::cell::Cell::new(0) }
+
+/// A number of this thread, which no other has that lives now.
+pub(crate) fn this_thread() -> usize {
+    HERE.with(|here| core::ptr::from_ref(here).addr())
+}
 
 // The sweeper's thread and what is set once a process are the standard ones in models too: no
 // model looks into them, and each would only add states.

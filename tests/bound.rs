@@ -438,6 +438,43 @@ fn a_weigher_may_use_the_map() {
 }
 
 #[test]
+fn loads_keep_the_maximum_and_count_when_they_are_shown() {
+    let map = bounded(10);
+    for n in 0..100 {
+        let loaded = map.get_or_load_blocking(&n, || {
+            // What is loading is in nobody's way, and not counted.
+            assert_eq!(map.stats().weight, map.len() as u64);
+            n
+        });
+        assert_eq!((loaded, map.get_cloned(&n)), (n, Some(n)));
+        assert!(map.len() <= 10);
+    }
+    // One that loses to a write leaves no weight behind.
+    let writes: [fn(&TtlMap<u64, u64>); 3] =
+        [|map| _ = map.insert(1000, 1), |map| _ = map.remove(&1000), |map| map.clear()];
+    for write in writes {
+        map.get_or_load_blocking(&1000, || {
+            write(&map);
+            5
+        });
+        assert_ne!(map.get_cloned(&1000), Some(5));
+        assert_eq!(map.stats().weight, map.pin().iter().count() as u64);
+        map.remove(&1000);
+    }
+}
+
+#[test]
+fn what_is_loaded_and_too_heavy_is_given_and_not_kept() {
+    let map = weighed(10);
+    map.insert(1, 5);
+    assert_eq!(map.get_or_load_blocking(&2, || 11), 11);
+    assert_eq!((map.get_cloned(&2), map.get_cloned(&1)), (None, Some(5)));
+    assert_eq!((map.len(), map.stats().weight), (1, 5));
+    assert_eq!(map.get_or_load_blocking(&2, || 10), 10);
+    assert_eq!((map.get_cloned(&2), map.stats().weight), (Some(10), 10));
+}
+
+#[test]
 fn a_clone_has_the_same_maximum() {
     let map = bounded(100);
     (0..200).for_each(|n| _ = map.insert(n, n));

@@ -292,6 +292,7 @@ where
     {
         let is_expected = |(key, value): &(K, V)| is_expected(key, value);
         let place = self.split_key(key);
+        self.outrun_load(place, key);
         let removed = self.map.table.remove_if(place, &self.guard, matches(key), is_expected);
         match infallible(removed) {
             Ok(removed) => Ok(removed.map(|(_, value)| value)),

@@ -149,7 +149,10 @@ impl<K, V, S> Pinned<'_, K, V, S> {
         mut is_match: impl FnMut(&K) -> Result<bool, E>,
     ) -> Result<Option<&V>, E> {
         let (table, split_key) = (&self.map.table, SplitKey::from_hash(hash));
-        let put = table.insert(split_key, waiting, state, &self.guard, |_, met| is_match(met));
+        let outrun = self.outrun_load_by(split_key, &mut is_match);
+        let put = outrun.and_then(|()| {
+            table.insert(split_key, waiting, state, &self.guard, |_, met| is_match(met))
+        });
         if put.is_err() {
             waiting.discard();
         }
@@ -225,8 +228,10 @@ impl<K, V, S> Pinned<'_, K, V, S> {
         mut is_match: impl FnMut(&K) -> Result<bool, E>,
     ) -> Result<Result<&V, &V>, E> {
         let (table, split_key) = (&self.map.table, SplitKey::from_hash(hash));
+        let outrun = self.outrun_load_by(split_key, &mut is_match);
         let is_match = |_: &K, met: &K| is_match(met);
-        let put = table.try_insert(split_key, waiting, state, &self.guard, is_match);
+        let put = outrun
+            .and_then(|()| table.try_insert(split_key, waiting, state, &self.guard, is_match));
         if put.is_err() {
             waiting.discard();
         }
@@ -330,6 +335,7 @@ impl<K, V, S> Pinned<'_, K, V, S> {
         mut is_match: impl FnMut(&K) -> Result<bool, E>,
     ) -> Result<Option<(&K, &V)>, E> {
         let key = SplitKey::from_hash(hash);
+        self.outrun_load_by(key, &mut is_match)?;
         let removed = self.map.table.remove(key, &self.guard, |(key, _)| is_match(key))?;
         Ok(removed.map(|(key, value)| (key, value)))
     }

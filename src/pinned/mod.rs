@@ -22,6 +22,7 @@ use crate::{
 mod by_ref;
 mod change;
 mod fallible;
+mod load;
 mod read;
 mod refresh;
 mod steps;

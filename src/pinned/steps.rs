@@ -116,7 +116,8 @@ where
         key: &impl Key<K>,
         mut f: impl FnMut(&V) -> V,
     ) -> Option<&V> {
-        match infallible(self.change(waiting, key, |new, value| {
+        // It changes what is there alone, and outruns no load.
+        match infallible(self.change(waiting, key, false, |new, value| {
             let Some(value) = value else { return Ok(Decision::Leave) };
             *new = Some(f(value));
             Ok(Decision::Put(None))
@@ -134,7 +135,7 @@ where
         mut f: impl FnMut(&V) -> V,
         mut make: impl FnMut() -> V,
     ) -> &V {
-        match infallible(self.change(waiting, key, |new, value| {
+        match infallible(self.change(waiting, key, true, |new, value| {
             *new = Some(value.map_or_else(&mut make, &mut f));
             Ok(Decision::Put(None))
         })) {
@@ -180,7 +181,7 @@ where
         mut f: impl FnMut(Option<&'p V>) -> Operation<V>,
     ) -> Compute<'p, V> {
         let decide = |new: &mut Option<V>, value: Option<&'p V>| Ok(self.decide_by(f(value), new));
-        infallible(self.change(waiting, key, decide))
+        infallible(self.change(waiting, key, true, decide))
     }
 
     /// An error of `f` leaves all as it is, and comes back.
@@ -191,7 +192,7 @@ where
         key: &impl Key<K>,
         mut f: impl FnMut(Option<&'p V>) -> Result<Operation<V>, E>,
     ) -> Result<Compute<'p, V>, E> {
-        self.change(waiting, key, |new, value| Ok(self.decide_by(f(value)?, new)))
+        self.change(waiting, key, true, |new, value| Ok(self.decide_by(f(value)?, new)))
     }
 
     #[inline]
@@ -211,17 +212,22 @@ where
     }
 
     /// Does with a key what `decide` says of its value. It is given the place of the value to be put; what it puts
-    /// without a deadline keeps the old one, or gets the default TTL.
+    /// without a deadline keeps the old one, or gets the default TTL. If it may put or remove the key, it outruns loads.
     #[inline]
     fn change<'p, E>(
         &'p self,
         waiting: &mut Waiting<K, V>,
         key: &impl Key<K>,
+        outruns: bool,
         mut decide: impl FnMut(&mut Option<V>, Option<&'p V>) -> Result<Decision, E>,
     ) -> Result<Compute<'p, V>, E> {
         let mut error = None;
+        let place = SplitKey::from_hash(key.hash(waiting.key.as_ref(), &self.map.hasher));
+        if outruns {
+            infallible(self.outrun_load_by(place, |met| Ok(key.is(waiting.key.as_ref(), met))));
+        }
         let computed = self.map.table.compute(
-            SplitKey::from_hash(key.hash(waiting.key.as_ref(), &self.map.hasher)),
+            place,
             waiting,
             &self.guard,
             |waiting, met| Ok(key.is(waiting, met)),

@@ -284,7 +284,9 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let removed = self.map.table.remove(self.split_key(key), &self.guard, matches(key));
+        let place = self.split_key(key);
+        self.outrun_load(place, key);
+        let removed = self.map.table.remove(place, &self.guard, matches(key));
         infallible(removed).map(|(_, value)| value)
     }
 
@@ -308,13 +310,16 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let removed = self.map.table.remove(self.split_key(key), &self.guard, matches(key));
+        let place = self.split_key(key);
+        self.outrun_load(place, key);
+        let removed = self.map.table.remove(place, &self.guard, matches(key));
         infallible(removed).map(|(key, value)| (key, value))
     }
 
     #[inline]
     pub(crate) fn put(&self, waiting: &mut Waiting<K, V>, state: State) -> Option<&V> {
         let split_key = self.split_key(waiting.key());
+        self.outrun_load(split_key, waiting.key());
         let put = self.map.table.insert(split_key, waiting, state, &self.guard, same_key);
         infallible(put).map(|(_, value)| value)
     }
@@ -323,6 +328,7 @@ where
     #[inline]
     pub(super) fn try_put(&self, waiting: &mut Waiting<K, V>, state: State) -> Result<&V, &V> {
         let split_key = self.split_key(waiting.key());
+        self.outrun_load(split_key, waiting.key());
         let put = self.map.table.try_insert(split_key, waiting, state, &self.guard, same_key);
         infallible(put).map(|put| &put.entry.1).map_err(|(_, current)| current)
     }

@@ -56,7 +56,7 @@ impl<T> Table<T> {
                 return Ok(Ok(None));
             };
             if !self.is_visible(old.state) {
-                if old.confirm_expired() {
+                if self.is_gone(&mut old, turn) {
                     return Ok(Ok(None));
                 }
                 continue;
@@ -74,6 +74,16 @@ impl<T> Table<T> {
                 return Ok(Ok(Some(old.entry())));
             }
         }
+    }
+
+    /// Whether an entry that is not visible is over for good: it has expired, or a load has not shown it yet, and then
+    /// this ends it.
+    #[cold]
+    pub(super) fn is_gone<'g>(&'g self, old: &mut Located<'g, T>, turn: &mut Turn<'g>) -> bool {
+        if old.state.is_hidden() && !planted!(hidden_left_by_remove) {
+            return self.end_hidden(old, turn);
+        }
+        old.confirm_expired()
     }
 
     /// Removes an entry that was judged visible; false if its state has changed since.

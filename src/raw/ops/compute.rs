@@ -102,7 +102,12 @@ impl<K, V> Table<(K, V)> {
                         return Ok(Computed::Removed(old.entry()));
                     }
                 }
-                Decision::Remove | Decision::Leave => {
+                Decision::Remove => {
+                    if self.is_gone(&mut old, turn) {
+                        return Ok(Computed::Left(None));
+                    }
+                }
+                Decision::Leave => {
                     if seen.is_some() || old.confirm_expired() {
                         return Ok(Computed::Left(seen));
                     }

@@ -5,11 +5,27 @@ use crate::{
     raw::{
         index::{Position, Range},
         reclaim::guard::Guard,
-        slab::judge::Hit,
+        slab::judge::{Hit, Reading},
         table::Table,
         words::state::{Now, State},
     },
+    sync::planted,
 };
+
+/// Before every deadline; and what a load has not shown is not visible all the same.
+#[derive(Clone, Copy)]
+struct BeforeAll;
+
+impl Reading for BeforeAll {
+    fn is_before_deadline(self, _: State) -> bool {
+        false
+    }
+
+    fn reading_for(self, state: State) -> Now {
+        let is_hidden = state.is_hidden() && !planted!(hidden_is_told);
+        if is_hidden { Now::from_tick(0) } else { Now::BEFORE_ALL }
+    }
+}
 
 impl<T> Table<T> {
     /// Walks on to the next visible entry.
@@ -23,7 +39,7 @@ impl<T> Table<T> {
         position: &mut Position,
         guard: &'g Guard,
     ) -> Option<&'g T> {
-        self.index.next_visible(position, guard, Now::BEFORE_ALL).map(Hit::entry)
+        self.index.next_visible(position, guard, BeforeAll).map(Hit::entry)
     }
 
     /// The same as `next`, with the entry's state and how long it has to live; one that ends meanwhile is passed over.

@@ -14,6 +14,7 @@ use crate::{
         },
     },
     sync::planted,
+    weigher::TooHeavyError,
 };
 
 /// What was put, and the visible entry that it replaced.
@@ -137,13 +138,22 @@ impl<K, V> Table<(K, V)> {
             self.enter_bound(draft, slot, Some(old.slot()), turn);
         }
         let moved = State::moved(slot, visible);
+        let judged = old.state;
         if !old.advance(if planted!(replace_by_remove) { State::DEAD } else { moved }) {
             return None;
         }
         let entry = draft.publish(turn.guard);
         self.note_deadline(slot, state);
         old.take_off(&self.index, turn);
-        self.tell(old, if visible { RemovalCause::Replaced } else { RemovalCause::Expired }, turn);
+        if visible {
+            self.tell(old, RemovalCause::Replaced, turn);
+        } else if judged.is_hidden() && !planted!(hidden_taken_for_expired) {
+            // Neither counted nor known to anyone.
+            turn.count_entries(1);
+            self.leave_uncounted(old.slot());
+        } else {
+            self.tell(old, RemovalCause::Expired, turn);
+        }
         if self.is_bounded() {
             // After the old one has left: as long as weights stay the same, the sum is at no time above what is there.
             self.count_in_bound(slot, turn);
@@ -152,8 +162,11 @@ impl<K, V> Table<(K, V)> {
         Some(entry)
     }
 
-    /// Enters a draft, which is in this slot, with the map's bound, before it is published. The weigher is the user's
-    /// code, so it runs in no turn; it may panic, and the draft goes back to its owner then.
+    /// Enters a draft with the map's bound, as `try_enter_bound`.
+    ///
+    /// # Panics
+    ///
+    /// If it weighs more than all of the map may; it goes back to its owner then.
     #[cold]
     #[inline(never)]
     fn enter_bound<'g>(
@@ -163,14 +176,29 @@ impl<K, V> Table<(K, V)> {
         old: Option<SlotIndex>,
         turn: &mut Turn<'g>,
     ) {
-        let Some(bound) = self.bound() else { return };
+        let entered = self.try_enter_bound(draft, slot, old, turn);
+        entered.unwrap_or_else(|refused| panic!("evanesce: {refused}"));
+    }
+
+    /// Enters a draft, which is in this slot, with the map's bound, before it is published. The weigher is the user's
+    /// code, so it runs in no turn; it may panic, and the draft goes back to its owner then.
+    #[cold]
+    pub(super) fn try_enter_bound<'g>(
+        &'g self,
+        draft: &Draft<'g, '_, K, V>,
+        slot: SlotIndex,
+        old: Option<SlotIndex>,
+        turn: &mut Turn<'g>,
+    ) -> Result<(), TooHeavyError> {
+        let Some(bound) = self.bound() else { return Ok(()) };
         let weight = if self.weigher.is_some() {
             turn.leave();
-            self.weigh(draft.entry()).unwrap_or_else(|refused| panic!("evanesce: {refused}"))
+            self.weigh(draft.entry())?
         } else {
             1
         };
         let slab = &self.index.slab;
         bound.enter(slot, slab.key(slot), old, weight, slab.room());
+        Ok(())
     }
 }

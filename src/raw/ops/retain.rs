@@ -120,13 +120,18 @@ impl<T> Table<T> {
                 }
             }
             if node.state.advance(state, State::DEAD).is_ok() {
-                turn.count_entries(-1);
+                let was_counted = !state.is_hidden();
+                if was_counted {
+                    turn.count_entries(-1);
+                }
                 if slot == named.slot {
                     self.index.take_off_named(named, turn);
                 } else {
                     self.index.tidy(slot, turn);
                 }
-                if self.tells_of_ends {
+                if !was_counted {
+                    self.leave_uncounted(slot);
+                } else if self.tells_of_ends {
                     let cause =
                         if visible { RemovalCause::Explicit } else { RemovalCause::Expired };
                     self.tell_of(slot, cause, turn);

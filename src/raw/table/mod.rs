@@ -24,7 +24,7 @@ use crate::{
             state::State,
         },
     },
-    sync::{AtomicBool, Ordering},
+    sync::{AtomicBool, MODEL, Ordering},
     weigher::{TooHeavyError, Weigher},
 };
 
@@ -142,6 +142,19 @@ impl<T> Table<T> {
         self.index.slab.bound.as_deref()
     }
 
+    /// An empty table for other entries, on the same clock, with as many slots as there can be.
+    pub(crate) fn beside<U>(&self, listener: Listener<U>) -> Table<U> {
+        /// As the default is, whatever this one does: it has few entries.
+        const SWEEP_PER_WRITE: u32 = 4;
+        Table::new(Setup {
+            // Few in a model, which knows each by itself.
+            max_slots: if MODEL { self.max_slots() } else { MAX_SLOTS },
+            sweep_per_write: SWEEP_PER_WRITE,
+            listener,
+            ..Setup::new(self.clock.clone())
+        })
+    }
+
     /// Sets how many slots a write sweeps, on average.
     pub(crate) fn set_sweep_per_write(&self, slots: u32) {
         self.sweep_rate.set(slots);
@@ -231,6 +244,13 @@ impl<T> Table<T> {
             bound.leave(slot);
         }
         self.tell_listener(slot, cause, turn);
+    }
+
+    /// Tells the bound of the end of an entry in a slot that was not counted.
+    pub(in crate::raw) fn leave_uncounted(&self, slot: SlotIndex) {
+        if let Some(bound) = self.bound() {
+            bound.leave_uncounted(slot);
+        }
     }
 
     /// Tells the listener, if there is one, that our step has ended the entry in a slot. In no turn: it is the user's code.

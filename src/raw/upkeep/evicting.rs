@@ -99,9 +99,9 @@ impl<T> Table<T> {
             if weight == 0 {
                 continue;
             }
-            let Some(old) = self.find_in(slot, |state| !state.is_terminal(), turn) else {
-                continue;
-            };
+            let found = self.find_in(slot, |state| !state.is_terminal(), turn);
+            // What a load has not shown yet is not counted either.
+            let Some(old) = found.filter(|old| !old.state.is_hidden()) else { continue };
             // Off the sum first: so of two writers that find the map past its bound by one entry, one ends one. What is
             // discounted is there, and if it is not ended here, then by another, who takes it off the sum as well.
             if !bound.discount(weight) {

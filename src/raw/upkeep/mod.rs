@@ -114,7 +114,10 @@ impl<T> Table<T> {
         let Index { lines, slab, stripes, .. } = &self.index;
         let index_bytes = lines.bytes(&guard::pin());
         let now = self.clock.now();
-        let is_due = |slot: &_| slab.node(*slot).state.load(Ordering::Relaxed).is_due_at(now);
+        let is_due = |slot: &_| {
+            let state = slab.node(*slot).state.load(Ordering::Relaxed);
+            state.has_deadline() && state.is_due_at(now)
+        };
         let taken = slab.blocks.all().flat_map(|block| slab.taken_slots(block));
         Figures {
             entries: stripes.entries(),

@@ -143,8 +143,11 @@ impl<T> Table<T> {
         for slot in slab.taken_slots(block) {
             let state = load(slot);
             if state.is_due_at(now) {
-                due[len] = (slot, state);
-                len += 1;
+                // One that is not shown yet has no deadline.
+                if !state.is_hidden() {
+                    due[len] = (slot, state);
+                    len += 1;
+                }
             } else if !state.is_terminal() {
                 stays = stays.earlier(state);
             }
@@ -158,7 +161,7 @@ impl<T> Table<T> {
                 } else if !planted!(renewed_entry_not_noted) {
                     // Renewed, perhaps; and who lengthens a deadline does not note it.
                     let state = load(slot);
-                    if !state.is_terminal() {
+                    if state.has_deadline() {
                         stays = stays.earlier(state);
                     }
                 }

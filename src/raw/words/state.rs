@@ -14,7 +14,8 @@ use crate::{
 /// | 0 | free: no entry; the zero of fresh memory |
 /// | 1 | dead: removed or expired and claimed |
 /// | `n << 2 \| 2 \| live` | moved: replaced by slot `n`; `live` when its replacer found it alive |
-/// | `(tick + 2^30) << 2 \| flags` | visible while `now < tick`; the two flags are reserved: zero |
+/// | `(tick + 2^30) << 2 \| flags` | visible while `now < tick`; the two flags are zero |
+/// | `2^30 << 2 \| 1` | hidden: named, and not shown yet ([`State::HIDDEN`]) |
 /// | all ones above the flags | never expires |
 ///
 /// Every special word is below every stored tick, so liveness is one comparison.
@@ -30,7 +31,11 @@ impl State {
     /// on a tick that the entry had before (DESIGN.md, section 5).
     pub(crate) const OVER: Self = Self(Self::FIRST_TICK);
 
-    /// Two low bits, zero in living states (DESIGN.md, section 2).
+    /// Living, and visible at no reading: what a load has put, before it is known whether the load has lost. It is no
+    /// deadline: it is not swept, not told of, and not counted (docs/lab/loading.md).
+    pub(in crate::raw) const HIDDEN: Self = Self(Self::FIRST_TICK | 1);
+
+    /// Two low bits, zero in living states but [`State::HIDDEN`] (DESIGN.md, section 2).
     const FLAGS: u64 = 3;
     const MOVED: u64 = 2;
     const LIVE: u64 = 1;
@@ -71,7 +76,19 @@ impl State {
         self.0 > now.0
     }
 
-    /// Whether an entry of this state is past its deadline at `now`: what a sweep looks for.
+    /// Whether an entry of this state is one that a load has not shown yet.
+    #[inline]
+    pub(in crate::raw) fn is_hidden(self) -> bool {
+        self == Self::HIDDEN
+    }
+
+    /// Whether an entry of this state has a deadline, or lives for ever: what a sweep looks at.
+    #[inline]
+    pub(in crate::raw) fn has_deadline(self) -> bool {
+        !self.is_terminal() && !self.is_hidden()
+    }
+
+    /// Whether an entry of this state is past its deadline at `now`. A hidden one counts as such.
     #[inline]
     pub(in crate::raw) fn is_due_at(self, now: Now) -> bool {
         !self.is_terminal() && !self.is_visible_at(now)
@@ -231,6 +248,19 @@ mod tests {
             assert!(!State::until(tick).is_visible_at(Now::from_tick(tick)));
             assert!(State::until(tick).is_due_at(Now::from_tick(tick)));
         }
+    }
+
+    #[test]
+    fn hidden_is_living_and_visible_at_no_reading() {
+        let hidden = State::HIDDEN;
+        assert!(!hidden.is_terminal() && !hidden.has_deadline() && hidden.destination().is_none());
+        for tick in [0, 1, u64::MAX] {
+            let now = Now::from_tick(tick);
+            assert!(!hidden.is_visible_at(now) && hidden.is_due_at(now));
+            // As a clock in a word is compared with it.
+            assert!(hidden.inverted() >= now.inverted());
+        }
+        assert!((0..3).all(|tick| State::until(tick) != hidden) && State::OVER.has_deadline());
     }
 
     #[test]
