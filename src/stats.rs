@@ -114,7 +114,9 @@ impl Lookups {
     /// Counts a lookup. Where nothing is recorded it is one comparison.
     #[inline]
     pub(crate) fn count(&self, is_hit: bool) {
-        if let Some(traces) = &self.0 {
+        if let Some(traces) = &self.0
+            && !traces.counts.0.is_empty()
+        {
             traces.counts.count(is_hit);
         }
     }
@@ -135,8 +137,7 @@ impl Lookups {
 impl Stripes {
     #[inline(never)]
     fn count(&self, is_hit: bool) {
-        let Some(last) = self.0.len().checked_sub(1) else { return };
-        let counts = &self.0[thread_number() & last];
+        let counts = &self.0[thread_number() & (self.0.len() - 1)];
         // Relaxed: only the sums mean anything.
         (if is_hit { &counts.hits } else { &counts.misses }).fetch_add(1, Ordering::Relaxed);
     }

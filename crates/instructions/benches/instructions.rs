@@ -49,6 +49,12 @@ fn mortal_by_ticks() -> Pin {
     pinned(options.build().expect("valid options"), Some(Duration::from_secs(3600)))
 }
 
+/// A map that is full, as it may hold no more.
+fn full() -> Pin {
+    let options = TtlMap::builder().hasher(FixedState::with_seed(7));
+    pinned(options.max_entries(ENTRIES as usize).build().expect("valid options"), None)
+}
+
 /// A map whose entries are all due, or none of them.
 fn on_a_manual_clock(due: bool) -> Map {
     let clock = ManualClock::new();
@@ -93,13 +99,26 @@ fn get_hit_with_deadline_by_ticks(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(n * 9))));
 }
 
-#[library_benchmark(config = limited(389_900))]
+// The first time that they are used, which is to be counted.
+#[library_benchmark(config = limited(111_200))]
+#[bench::of_1000(setup = full)]
+fn get_hit_of_a_full_map(pinned: Pin) {
+    (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(n * 9))));
+}
+
+#[library_benchmark(config = limited(1_521_200))]
+#[bench::of_1000(setup = full)]
+fn insert_into_a_full_map(pinned: Pin) {
+    (0..OPERATIONS).for_each(|n| _ = black_box(pinned.insert(ENTRIES + n, n)));
+}
+
+#[library_benchmark(config = limited(398_600))]
 #[bench::of_1000(setup = immortal)]
 fn insert(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.insert(ENTRIES + n, n)));
 }
 
-#[library_benchmark(config = limited(425_700))]
+#[library_benchmark(config = limited(433_300))]
 #[bench::of_1000(setup = immortal)]
 fn overwrite(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.insert(n * 9, n)));
@@ -149,8 +168,8 @@ fn sweep_with_all_due(map: Map) -> Map {
 
 library_benchmark_group!(
     name = operations;
-    benchmarks = get_hit, get_miss, get_hit_with_deadline, get_hit_with_deadline_by_ticks, insert,
-        overwrite, update, compute_with_deadline, remove, sweep_with_nothing_due, sweep_with_all_due
+    benchmarks = get_hit, get_miss, get_hit_with_deadline, get_hit_with_deadline_by_ticks,
+        get_hit_of_a_full_map, insert_into_a_full_map, insert, overwrite, update, compute_with_deadline, remove, sweep_with_nothing_due, sweep_with_all_due
 );
 
 main!(library_benchmark_groups = operations);
