@@ -258,6 +258,8 @@ fn sweeper_reports_after_each_sweep_and_survives_a_report_that_panics() {
     });
 }
 
+type Swept = std::io::Result<Sweeper>;
+
 struct App {
     map: Map,
 }
@@ -265,11 +267,11 @@ struct App {
 #[test]
 fn a_map_inside_of_an_arc_is_swept_and_ends_the_sweeper_with_it() {
     exclusive(|| {
-        let shared: [fn(&Arc<App>) -> std::io::Result<Sweeper>; 2] = [
+        let ways: [fn(&Arc<App>) -> Swept; 2] = [
             |app| Sweeper::spawn_for(app, |app| &app.map, OFTEN, Budget::full_pass()),
             |app| Sweeper::shared().add_for(app, |app| &app.map, OFTEN, Budget::full_pass()),
         ];
-        for sweeps in shared {
+        for sweeps in ways {
             let ((map, clock), (tx, rx)) = (map(), channel());
             let app = Arc::new(App { map: Arc::into_inner(map).expect("the only owner") });
             let sweeper = sweeps(&app).expect("spawn");

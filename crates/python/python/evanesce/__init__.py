@@ -25,7 +25,8 @@ Traceback (most recent call last):
 KeyError: 'foo'
 """
 
-from ._core import KeyValueStore, ManualClock
+from ._core import ManualClock
 from ._mapping import TtlMap
+from ._store import KeyValueStore
 
 __all__ = ["KeyValueStore", "ManualClock", "TtlMap"]
