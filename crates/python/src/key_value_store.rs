@@ -25,7 +25,7 @@ impl KeyValueStore {
     #[new]
     #[pyo3(
         signature = (*_args, default_duration = None, clock = None, timer = None, sweep_interval = Maybe::Missing, **_kwargs),
-        text_signature = "(*_args, default_duration=None, clock=None, timer=None, sweep_interval=..., **_kwargs)"
+        text_signature = "(*args, **kwargs)"
     )]
     fn new(
         py: Python<'_>,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Iterable, Iterator, ItemsView, KeysView, Mapping, ValuesView
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from itertools import chain
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Generic, Optional, TypeVar, Union, cast
+from typing import TYPE_CHECKING, Any, Optional, TypeVar, cast
 
 from . import _core
 
@@ -16,17 +16,11 @@ _V = TypeVar("_V")
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    _Native = _core.Store
-else:
-
-    class _Native(Generic[_K, _V]):
-        """Nothing: the native part comes first among a class's bases."""
-
-        __slots__ = ()
-
 
 class _Unset(int):
     """Stands for an option that is not given, and is shown as what it is then."""
+
+    __slots__ = ()
 
 
 #: sweep_interval, where it is not given.
@@ -69,7 +63,7 @@ class Items(_Shown, ItemsView[_K, _V]):
     """The keys and values of a store."""
 
     __slots__ = ()
-    _mapping: Kin[_K, _V]  # type: ignore[assignment]
+    _mapping: Kin[_K, _V]
 
     def __iter__(self) -> Iterator[tuple[_K, _V]]:
         return _walk(self._mapping, True)
@@ -79,7 +73,7 @@ class Values(_Shown, ValuesView[_V]):
     """The values of a store."""
 
     __slots__ = ()
-    _mapping: Kin[Any, _V]  # type: ignore[assignment]
+    _mapping: Kin[Any, _V]
 
     def __iter__(self) -> Iterator[_V]:
         return map(itemgetter(1), _walk(self._mapping, True))
@@ -94,8 +88,8 @@ def _made(cls: type[Any], options: dict[str, Any]) -> Any:
     return base.__new__(cls, **options)
 
 
-class Kin(_Native[_K, _V]):
-    """The base of KeyValueStore and TtlMap, beside the native one."""
+class Kin(_core.Store[_K, _V]):
+    """A base of KeyValueStore and TtlMap, beside their native ones."""
 
     __slots__ = ()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from reprlib import recursive_repr
-from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, cast
+from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, overload
 
 from . import _core
 from ._kin import UNSET, Kin
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
+_T = TypeVar("_T")
+_S = TypeVar("_S")
 
 
 class TtlMap(_core.TtlMap[_K, _V], Kin[_K, _V], MutableMapping[_K, _V]):
@@ -55,10 +57,16 @@ class TtlMap(_core.TtlMap[_K, _V], Kin[_K, _V], MutableMapping[_K, _V]):
         self._configure(default_duration, clock, timer, sweep_interval)
         self.update(data)
 
+    @overload
     @classmethod
-    def fromkeys(cls, keys: Iterable[Any], value: Any = None) -> Any:
+    def fromkeys(cls, keys: Iterable[_T], value: None = None) -> TtlMap[_T, Optional[Any]]: ...
+    @overload
+    @classmethod
+    def fromkeys(cls, keys: Iterable[_T], value: _S) -> TtlMap[_T, _S]: ...
+    @classmethod
+    def fromkeys(cls, keys: Iterable[Any], value: Any = None) -> TtlMap[Any, Any]:
         """Returns a map of these keys, all with one value."""
-        made = cls()
+        made: TtlMap[Any, Any] = cls()
         for key in keys:
             made[key] = value
         return made
