@@ -53,9 +53,9 @@ struct Visits {
     at: u64,
     /// No thread could be had: when to ask for one again.
     ask_again: u64,
-    /// How often memory is to be given back when nothing is due, after removals. Each time a thread may be pinned, which
+    /// How often memory is to be given back yet when nothing is due, after removals: a thread that is pinned at the time
     /// keeps some of it.
-    passes: u8,
+    passes: u32,
 }
 
 pub(crate) fn is_ending() -> bool {
@@ -65,8 +65,8 @@ pub(crate) fn is_ending() -> bool {
 /// The interpreter is about to end: no thread is started any more.
 static IS_ENDING: AtomicBool = AtomicBool::new(false);
 
-/// See `Visits::passes`.
-const PASSES: u8 = 3;
+/// See `Visits::passes`. Each comes after twice the time of the one before, so all of them within some seconds.
+const PASSES: u32 = 7;
 
 /// How long to go without a thread before asking again for one.
 const NO_THREAD_FOR: u64 = 1_000_000_000;
@@ -167,13 +167,13 @@ impl Sweeping {
             }
         }
         let next = this.map.next_deadline().map(Deadline::as_nanos);
-        // After removals it comes again, for memory.
-        let next = if passes > 0 { Some(0) } else { next };
-
         let mut visits = locked(&this.visits);
         let now = this.map.now().as_nanos();
-        // It is not called before the interval is over.
-        let next = next.map(|at| at.max(now.saturating_add(nanos(interval))));
+        // It is not called before the interval is over. After removals it comes again, for memory.
+        let after = |intervals| now.saturating_add(nanos(interval).saturating_mul(intervals));
+        let next = next.map(|at| at.max(after(1)));
+        let pass = (passes > 1).then(|| after(1 << (PASSES + 1 - passes)));
+        let next = [next, pass].into_iter().flatten().min();
         visits.at = visits.at.min(next.unwrap_or(NEVER));
         this.in_time.swap(visits.at.saturating_sub(now), Ordering::AcqRel);
         next.map(|at| Duration::from_nanos(at - now))

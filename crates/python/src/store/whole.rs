@@ -3,7 +3,7 @@
 
 use std::{ops::ControlFlow, sync::atomic::Ordering, time::Duration};
 
-use evanesce::{Budget, Deadline, EntryRef};
+use evanesce::{Budget, Deadline, EntryRef, Ttl};
 use pyo3::{
     PyTraverseError, PyVisit,
     prelude::*,
@@ -15,11 +15,14 @@ use crate::{
     calls::{self, AT_ONCE, Pins},
     cell::ObjectCell,
     duration,
-    key::{Key, Wanted},
+    key::{Kept, Key, Wanted},
 };
 
 /// For how long a part of a sweep holds the lock.
 const SWEPT_AT_ONCE: Duration = Duration::from_millis(2);
+
+/// How many entries are looked at together.
+const BATCH: usize = 32;
 
 type Entry<'p> = EntryRef<'p, Key, ObjectCell>;
 
@@ -43,12 +46,20 @@ impl Store {
         self.read_time(py)?;
         let _pins = Pins::new();
         let pin = self.map().pin();
-        for (n, entry) in pin.iter_entries().enumerate() {
-            if visit(&entry).is_break() {
+        let (mut entries, mut batch) = (pin.iter_entries(), Vec::with_capacity(BATCH));
+        for n in 1.. {
+            batch.extend(entries.by_ref().take(BATCH));
+            // The waits for the memory of objects that lie anywhere overlap so.
+            for entry in &batch {
+                let entry: &Entry<'_> = entry;
+                entry.key().object.touch();
+                entry.value().touch();
+            }
+            if batch.is_empty() || batch.drain(..).any(|entry| visit(&entry).is_break()) {
                 break;
             }
-            // Before the next is looked at, so that it has not expired when it is visited.
-            if n % AT_ONCE == AT_ONCE - 1 {
+            // With an empty batch: what is in one has not expired a moment ago.
+            if n % (AT_ONCE / BATCH) == 0 {
                 calls::let_others_run(py);
             }
         }
@@ -86,13 +97,47 @@ impl Store {
     }
 
     /// Takes over the entries of another store, each with the time it has left; those that never expire for `endless`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::read_time`], and what an `__eq__` raises.
     pub(crate) fn put_all(&self, py: Python<'_>, other: &Self, endless: Duration) -> PyResult<()> {
-        let entries = other.snapshot(py, |entry| {
-            let (key, value) = (entry.key(), entry.value());
-            Some(Copied(key.object.get(py)?, key.hash, value.get(py)?, entry.expires_at()))
-        })?;
         self.read_time(py)?;
-        for (n, Copied(key, hash, value, deadline)) in entries.into_iter().enumerate() {
+        let ttl_of = |left| match left {
+            Ttl::Never => endless,
+            Ttl::Remaining(left) => left,
+        };
+        // Of keys that are here, to be put when this thread is not pinned.
+        let (mut later, mut kept, mut result) = (Vec::new(), Kept::default(), Ok(()));
+        {
+            let pin = self.map().pin();
+            other.walk(py, |entry| {
+                let objects = (entry.key().object.get(py), entry.value().get(py));
+                let (Some(key), Some(value)) = objects else { return ControlFlow::Continue(()) };
+                let (key, value, ttl) = (key.bind(py), value.bind(py), ttl_of(entry.ttl()));
+                let wanted = Wanted::of_hash(key, entry.key().hash);
+                self.note_deadlines(ttl);
+                match Self::insert(&pin, &wanted, value, ttl, &mut kept) {
+                    Ok(None) => {
+                        self.note_containers(key, value);
+                        self.expect(ttl);
+                        ControlFlow::Continue(())
+                    }
+                    Ok(Some(_)) => {
+                        let (key, value) = (key.clone().unbind(), value.clone().unbind());
+                        later.push(Copied(key, entry.key().hash, value, entry.expires_at()));
+                        ControlFlow::Continue(())
+                    }
+                    Err(error) => {
+                        result = Err(error);
+                        ControlFlow::Break(())
+                    }
+                }
+            })?;
+        }
+        drop(kept);
+        result?;
+        for (n, Copied(key, hash, value, deadline)) in later.into_iter().enumerate() {
             if n % AT_ONCE == AT_ONCE - 1 {
                 calls::let_others_run(py);
             }
