@@ -93,8 +93,7 @@ def test_a_store_that_is_idle_gives_its_memory_back():
     most = store.stats()["bytes_allocated"]
     for n in range(50_000):
         store.touch(n, 1)
-    wait_until(lambda: store.stats()["bytes_allocated"] < most / 10)
-    assert store.stats()["len"] == 0
+    wait_until(lambda: store.stats()["len"] == 0 and store.stats()["bytes_allocated"] < most / 5)
 
 
 def test_a_store_on_a_clock_of_its_own_is_swept_at_its_interval(cls):
