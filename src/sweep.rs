@@ -14,7 +14,7 @@ use crate::{
     raw::Table,
 };
 
-/// How much a call of [`TtlMap::sweep`] may do.
+/// How much a call of [`TtlMap::sweep`](crate::TtlMap::sweep) may do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Budget(Limit);
 
@@ -64,8 +64,9 @@ impl Budget {
         Self(Limit::Time(time))
     }
 
-    /// Goes once round (a write that is in progress, or another sweep, may keep an entry from it until the next), finishes an index that is half grown, drops all keys and values of removed entries
-    /// that no pinned thread may see, and gives memory back that is worth it.
+    /// Goes once round (a write that is in progress, or another sweep, may keep an entry from it until the next),
+    /// finishes an index that is half grown, drops all keys and values of removed entries that no pinned thread may
+    /// see, and gives memory back that is worth it.
     #[must_use]
     pub const fn full_pass() -> Self {
         Self(Limit::FullPass)
@@ -93,7 +94,7 @@ impl Budget {
     }
 }
 
-/// What a sweep did, from [`TtlMap::sweep`].
+/// What a sweep did, from [`TtlMap::sweep`](crate::TtlMap::sweep).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SweepReport {

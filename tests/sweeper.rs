@@ -437,6 +437,8 @@ fn dropping_a_shared_sweeper_waits_for_its_sweep_and_for_no_other() {
             drop(first);
             assert!(is_over.load(Ordering::Acquire), "the sweep goes on");
         });
+        // Time for it to return, which it must not.
+        (0..1000).take_while(|_| !dropping.is_finished()).for_each(|_| thread::yield_now());
         go_on.send(()).expect("the value waits");
         dropping.join().expect("it waited");
         assert_eq!(receive(&rx, 1), [1]);
@@ -476,11 +478,14 @@ fn shared_sweeper_that_is_stopped_has_no_thread_and_goes_on_when_it_is_started()
         map.pin().insert_with_ttl(1, noisy(1, &tx), ns(1));
         clock.advance(ns(1));
         timer.wake_in(Duration::ZERO);
+        let other = shared.add_timer(SELDOM, || None).expect("no thread is started");
+        // Time for a thread to look, which must not be there.
+        (0..1000).for_each(|_| thread::yield_now());
         assert!(rx.try_recv().is_err() && hear.try_recv().is_err());
         shared.start().expect("spawn");
         assert_eq!(receive(&rx, 1), [1]);
         assert_eq!([(); 2].map(|()| next(&hear)), ["began", "looked"]);
-        drop((timer, sweeper));
+        drop((timer, sweeper, other));
         assert_eq!(next(&hear), "ended");
     });
 }

@@ -17,16 +17,16 @@ use crate::{map::TtlMap, sync::ProcessBox};
 
 /// One thread that sweeps any number of maps, from [`Sweeper::shared`]. Clones are the same.
 ///
-/// It comes by each map once in that map's interval, to see whether something is due: a look at a word for every 64 slots, so a
-/// thousand idle maps are next to no work. Where something is due, or removed entries wait for their `Drop`, it sweeps. So what
-/// has expired goes within an interval of its deadline, if the sweeps of the other maps leave time: their budgets should
-/// be small, and a `Drop` or a listener that waits holds up all. The thread begins with the first map and ends with the
-/// last [`Sweeper`].
+/// It comes by each map once in that map's interval, to see whether something is due: a look at a word for every 64
+/// slots, so a thousand idle maps are next to no work. Where something is due, or removed entries wait for their
+/// `Drop`, it sweeps. So what has expired goes within an interval of its deadline, if the sweeps of the other maps
+/// leave time: their budgets should be small, and a `Drop` or a listener that waits holds up all. The thread begins
+/// with the first map and ends with the last [`Sweeper`].
 ///
 /// # Forks
 ///
-/// A child of a fork does not have the thread: what it drops does nothing, and `Sweeper::shared` begins another. If it is
-/// [stopped](Self::stop) before the fork and [started](Self::start) after it, in parent and child, both go on.
+/// A child of a fork does not have the thread: what it drops does nothing, and `Sweeper::shared` begins another. If it
+/// is [stopped](Self::stop) before the fork and [started](Self::start) after it, in parent and child, both go on.
 #[derive(Clone)]
 pub struct SharedSweeper(Arc<Timer>);
 
@@ -132,10 +132,10 @@ impl SharedSweeper {
         })
     }
 
-    /// Has the thread call `look`, at once and then when the time has passed that it returned, or after `None` when it is
-    /// [woken](Sweeper::wake_in); but not before an `interval` has passed since the call before. For a sweep of your own: one
-    /// that sleeps until the [next deadline](TtlMap::next_deadline), where writers wake it for an earlier one, is no work
-    /// at all while nothing is due. A panic costs that call.
+    /// Has the thread call `look`, at once and then when the time has passed that it returned, or after `None` when it
+    /// is [woken](Sweeper::wake_in); but not before an `interval` has passed since the call before. For a sweep of
+    /// your own: one that sleeps until the [next deadline](TtlMap::next_deadline), where writers wake it for an
+    /// earlier one, is no work at all while nothing is due. A panic costs that call.
     ///
     /// # Errors
     ///
@@ -178,8 +178,8 @@ impl SharedSweeper {
         Ok(Sweeper::of(Arc::clone(&self.0), task))
     }
 
-    /// Ends the thread, and waits for the end of a sweep that is going on; not to be called in one. The maps stay, and are swept again after
-    /// [`start`](Self::start): for a process that is about to fork.
+    /// Ends the thread, and waits for the end of a sweep that is going on; not to be called in one. The maps stay, and
+    /// are swept again after [`start`](Self::start): for a process that is about to fork.
     ///
     /// # Examples
     ///

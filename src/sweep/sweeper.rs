@@ -16,8 +16,8 @@ use crate::map::TtlMap;
 /// A thread that sweeps a map at an interval; or, by [`Sweeper::shared`], a map's place on the thread that sweeps many.
 ///
 /// It holds the map weakly and ends, within an interval, when the map is gone. Dropping the sweeper stops it and waits
-/// for the end of a sweep that is going on (a sweeper dropped by its own thread, in the `Drop` of a value say, only stops
-/// it). A panic in the `Drop` of a key or value costs that sweep, not the thread. A child of a fork has no such
+/// for the end of a sweep that is going on (a sweeper dropped by its own thread, in the `Drop` of a value say, only
+/// stops it). A panic in the `Drop` of a key or value costs that sweep, not the thread. A child of a fork has no such
 /// thread; dropping the sweeper there does nothing.
 ///
 /// # Examples

@@ -76,8 +76,8 @@ impl Timer {
         }
     }
 
-    /// Whether its thread, if it has one, is of this process. In a child of a fork it may not be, and then whatever that
-    /// thread held is held for ever: nothing else may be done with the timer.
+    /// Whether its thread, if it has one, is of this process. In a child of a fork it may not be, and then whatever
+    /// that thread held is held for ever: nothing else may be done with the timer.
     pub(super) fn is_of_this_process(&self) -> bool {
         let process = self.process.load(Ordering::Relaxed);
         process == 0 || process == process::id()
@@ -125,7 +125,8 @@ impl Timer {
         Ok(())
     }
 
-    /// Ends a task. When this returns it is not being called, unless this is called by the task itself, and will not be.
+    /// Ends a task. When this returns it is not being called, unless this is called by the task itself, and will not
+    /// be.
     pub(super) fn remove(&self, id: u64) {
         let mut tasks = self.lock();
         let removed = tasks.by_id.remove(&id);

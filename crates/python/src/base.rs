@@ -202,8 +202,8 @@ impl Store {
         self.store.put_entries(py, entries)
     }
 
-    /// Takes over the entries of another store, each with the time it has left. Those that stay there stay here as well;
-    /// or, if `defaults`, for the default duration.
+    /// Takes over the entries of another store, each with the time it has left. Those that stay there stay here as
+    /// well; or, if `defaults`, for the default duration.
     fn _put_all(&self, py: Python<'_>, other: &Bound<'_, Self>, defaults: bool) -> PyResult<()> {
         let other = &other.get().store;
         let endless = if defaults { self.store.ttl_of(None)? } else { FOR_EVER };

@@ -11,9 +11,9 @@ use pyo3::{
 
 const NANOS_PER_MS: f64 = 1e6;
 
-/// A duration in milliseconds: an int, a float, or another number; or a timedelta, of datetime's or of numpy's. One past
-/// the range of some 146 years, as infinity is, is the longest there is, which means "never"; a fraction of a nanosecond
-/// counts as one.
+/// A duration in milliseconds: an int, a float, or another number; or a timedelta, of datetime's or of numpy's. One
+/// past the range of some 146 years, as infinity is, is the longest there is, which means "never"; a fraction of a
+/// nanosecond counts as one.
 ///
 /// # Errors
 ///

@@ -24,7 +24,9 @@ pub(crate) struct KeyValueStore;
 impl KeyValueStore {
     #[new]
     #[pyo3(
-        signature = (*_args, default_duration = None, clock = None, timer = None, sweep_interval = Maybe::Missing, **_kwargs),
+        signature = (
+            *_args, default_duration = None, clock = None, timer = None, sweep_interval = Maybe::Missing, **_kwargs
+        ),
         text_signature = "(*args, **kwargs)"
     )]
     fn new(
@@ -70,8 +72,8 @@ impl KeyValueStore {
     /// Puts value in the place of what key has, and returns it.
     ///
     /// duration is in milliseconds, or a timedelta; None stands for the store's default, math.inf for ever. With a
-    /// duration of 0 the key is absent at once. Raises TypeError and ValueError for a duration that is none, and changes
-    /// nothing then.
+    /// duration of 0 the key is absent at once. Raises TypeError and ValueError for a duration that is none, and
+    /// changes nothing then.
     #[pyo3(signature = (key, value, duration = None))]
     fn put<'py>(
         slf: &Bound<'py, Self>,

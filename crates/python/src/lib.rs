@@ -18,8 +18,9 @@
 //!   its own to the key it meets, nothing is decided before it that is not looked at again after it, and its error
 //!   leaves the map as it is.
 //!
-//! - **Who walks over many entries stays pinned, and detaches now and then.** It looks at a batch of entries while it is
-//!   attached, so none of them is emptied meanwhile but by the sweeper. `calls` counts these pins, for the case of a fork.
+//! - **Who walks over many entries stays pinned, and detaches now and then.** It looks at a batch of entries while it
+//!   is attached, so none of them is emptied meanwhile but by the sweeper. `calls` counts these pins, for the case of a
+//!   fork.
 //!
 //! # Collection of cycles
 //!

@@ -358,7 +358,8 @@ impl Store {
         Ok(self.origin(py)? + since_origin)
     }
 
-    /// The beginning of the store's clock, in seconds: of the timer, or of `time.monotonic`, which is the default clock.
+    /// The beginning of the store's clock, in seconds: of the timer, or of `time.monotonic`, which is the default
+    /// clock.
     fn origin(&self, py: Python<'_>) -> PyResult<f64> {
         static ORIGIN: OnceLock<f64> = OnceLock::new();
         if let Some(timer) = &self.timer {

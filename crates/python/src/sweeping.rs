@@ -1,7 +1,7 @@
 //! The sweeper's thread, one for all stores, and when there must be none: at a fork, and at the interpreter's end.
 //!
-//! The thread sleeps until the next deadline of a store. A write that brings an earlier one wakes it; how it tells, mostly
-//! by a look at one word, is [`Sweeping::expect`].
+//! The thread sleeps until the next deadline of a store. A write that brings an earlier one wakes it; how it tells,
+//! mostly by a look at one word, is [`Sweeping::expect`].
 
 use std::{
     sync::{
@@ -53,8 +53,8 @@ struct Visits {
     at: u64,
     /// No thread could be had: when to ask for one again.
     ask_again: u64,
-    /// How often memory is to be given back yet when nothing is due, after removals: a thread that is pinned at the time
-    /// keeps some of it.
+    /// How often memory is to be given back yet when nothing is due, after removals: a thread that is pinned at the
+    /// time keeps some of it.
     passes: u32,
 }
 
@@ -94,9 +94,10 @@ impl Sweeping {
 
     /// After an entry has got a TTL: sees to it that the thread comes by when it is due.
     ///
-    /// The thread either meets the entry when it looks for the next deadline, or is told of it here. All accesses of the
-    /// word are read-modify-writes, so they are in one order. If this one comes before that by which the thread
-    /// announces that it looks, it passes the entry on to it (`AcqRel`); if it comes behind, it meets what was announced.
+    /// The thread either meets the entry when it looks for the next deadline, or is told of it here. All accesses of
+    /// the word are read-modify-writes, so they are in one order. If this one comes before that by which the thread
+    /// announces that it looks, it passes the entry on to it (`AcqRel`); if it comes behind, it meets what was
+    /// announced.
     #[inline]
     pub(crate) fn expect(self: &Arc<Self>, ttl: Duration) {
         if nanos(ttl) < self.in_time.fetch_or(0, Ordering::AcqRel) {
@@ -139,7 +140,8 @@ impl Sweeping {
         Sweeper::shared().add_timer(interval, move || Self::visit(&swept)).ok()
     }
 
-    /// On the thread, which is never attached: sweeps, and tells when to come again; or `None`: when there is something.
+    /// On the thread, which is never attached: sweeps, and tells when to come again; or `None`: when there is
+    /// something.
     fn visit(swept: &Weak<Self>) -> Option<Duration> {
         let this = swept.upgrade()?;
         let swept = this.map.sweep(Budget::time(BUDGET));
@@ -179,8 +181,8 @@ impl Sweeping {
         next.map(|at| Duration::from_nanos(at - now))
     }
 
-    /// Takes it off the thread, and waits for the end of a sweep that goes on. The thread is never attached, so one who is
-    /// may wait for it.
+    /// Takes it off the thread, and waits for the end of a sweep that goes on. The thread is never attached, so one
+    /// who is may wait for it.
     pub(crate) fn stop(&self) {
         let sweeper = locked(&self.visits).sweeper.take();
         drop(sweeper);
@@ -198,8 +200,8 @@ fn stop_sweeping() {
 fn go_on_in_child(py: Python<'_>) -> PyResult<()> {
     go_on();
     if calls::forget_others() {
-        let warned = c"a thread that is gone was in a walk over a store of evanesce, or in an __eq__ that one had called: \
-            in this process no store can use the memory of its entries again";
+        let warned = c"a thread that is gone was in a walk over a store of evanesce, or in an __eq__ that one had \
+            called: in this process no store can use the memory of its entries again";
         PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), warned, 1)?;
     }
     Ok(())

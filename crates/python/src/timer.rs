@@ -7,8 +7,8 @@ use pyo3::{exceptions::PyValueError, prelude::*};
 
 use crate::calls;
 
-/// The function is called once for each call of the store's, before it begins: in the midst of it no code of Python's may
-/// run. What it tells is put into a clock that stands still until then.
+/// The function is called once for each call of the store's, before it begins: in the midst of it no code of Python's
+/// may run. What it tells is put into a clock that stands still until then.
 #[derive(Default)]
 pub(crate) struct Timer {
     /// What it told first, which is the clock's beginning.

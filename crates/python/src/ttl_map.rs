@@ -21,7 +21,9 @@ pub(crate) struct TtlMap;
 impl TtlMap {
     #[new]
     #[pyo3(
-        signature = (*_args, default_duration = None, clock = None, timer = None, sweep_interval = Maybe::Missing, **_kwargs),
+        signature = (
+            *_args, default_duration = None, clock = None, timer = None, sweep_interval = Maybe::Missing, **_kwargs
+        ),
         text_signature = "(*args, **kwargs)"
     )]
     fn new(

@@ -275,8 +275,8 @@ def cached(
     its error, which is not kept. A call that would wait for itself, by way of other threads too, calls the function.
 
     ttl
-        How long a result is good: milliseconds, a timedelta, or a function of the result that returns one of them. None is
-        the default of the cache, and that is for ever, unless it was given; 0 is not to be kept.
+        How long a result is good: milliseconds, a timedelta, or a function of the result that returns one of them.
+        None is the default of the cache, and that is for ever, unless it was given; 0 is not to be kept.
     key
         A function of the arguments that returns the key. None: as functools.lru_cache makes them.
     typed

@@ -33,7 +33,8 @@ pub(crate) type Timed = (Py<PyAny>, Py<PyAny>, Option<f64>);
 pub(crate) struct Copied(Py<PyAny>, isize, Py<PyAny>, Option<Deadline>);
 
 impl Store {
-    /// Goes over the entries that have not expired, until `visit` breaks off. One that is there throughout is visited once.
+    /// Goes over the entries that have not expired, until `visit` breaks off. One that is there throughout is visited
+    /// once.
     ///
     /// # Errors
     ///
