@@ -7,7 +7,7 @@ use common::{builder, exclusive, ns, within};
 use evanesce::{Budget, Clock, ManualClock, SweepReport, Sweeper, TtlMap};
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::{self, ThreadId};
@@ -487,5 +487,44 @@ fn shared_sweeper_that_is_stopped_has_no_thread_and_goes_on_when_it_is_started()
         assert_eq!([(); 2].map(|()| next(&hear)), ["began", "looked"]);
         drop((timer, sweeper, other));
         assert_eq!(next(&hear), "ended");
+    });
+}
+
+/// A clock that is moved, and counts how often it is read by other threads.
+#[derive(Clone)]
+struct Counting {
+    home: ThreadId,
+    readings: Arc<AtomicU64>,
+    clock: ManualClock,
+}
+
+impl Clock for Counting {
+    fn now(&self) -> u64 {
+        if thread::current().id() != self.home {
+            self.readings.fetch_add(1, Ordering::Relaxed);
+        }
+        self.clock.now()
+    }
+}
+
+#[test]
+fn a_map_that_was_idle_for_long_is_swept_when_something_is_due() {
+    exclusive(|| {
+        let (clock, (tx, rx)) = (ManualClock::new(), channel());
+        let (home, readings) = (thread::current().id(), Arc::new(AtomicU64::new(0)));
+        let counting = Counting { home, readings: Arc::clone(&readings), clock: clock.clone() };
+        let map: Arc<Map> = Arc::new(builder().clock(counting).build().expect("valid options"));
+        map.pin().insert_with_ttl(0, noisy(0, &tx), Duration::from_secs(1000));
+        let sweeper = Sweeper::shared().add(&map, OFTEN, Budget::full_pass()).expect("spawn");
+        // A reading for each look.
+        while readings.load(Ordering::Relaxed) < 20 {
+            thread::yield_now();
+        }
+        map.pin().insert_with_ttl(1, noisy(1, &tx), ns(1));
+        clock.advance(ns(1));
+        assert_eq!(receive(&rx, 1), [1]);
+        clock.advance(Duration::from_secs(1000));
+        assert_eq!(receive(&rx, 1), [0]);
+        drop(sweeper);
     });
 }
