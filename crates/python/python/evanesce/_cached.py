@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import inspect
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Hashable
@@ -36,6 +34,9 @@ if TYPE_CHECKING:
     _KeyOf: TypeAlias = Optional[Callable[..., Hashable]]
 
 _ABSENT: Any = object()
+
+#: inspect.CO_COROUTINE
+_IS_ASYNC = 0x80
 
 
 class CacheInfo(NamedTuple):
@@ -202,6 +203,8 @@ def _fly(kept: _Kept, function: Callable[..., Any], key: Any, args: Any, kwargs:
 
 
 def _await_cached(kept: _Kept, function: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+    import asyncio  # not for those who do without
+
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         key = kept.key(args, kwargs)
         result = kept.cache.get(key, _ABSENT)
@@ -299,7 +302,8 @@ def cached(
     CacheInfo(hits=1, misses=1, maxsize=None, currsize=1)
     """
     def decorate(function: Callable[..., Any]) -> Any:
-        if inspect.iscoroutinefunction(function):
+        # As inspect.iscoroutinefunction has it, of a function; importing inspect takes longer than all of this package.
+        if getattr(getattr(function, "__code__", None), "co_flags", 0) & _IS_ASYNC:
             raise TypeError("cached is for what returns its result: acached is for an async function")
         kept = _Kept(cache, ttl, key, typed)
         return kept.dress(_call_cached(kept, function), function)
