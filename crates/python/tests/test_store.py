@@ -295,6 +295,12 @@ def test_update_from_another_takes_its_times_and_the_default_where_it_has_none(c
     store.update(other)
     assert store.ttl("stays") is None, "it was put there to stay"
     assert source.copy().ttl("stays") is None
+    nothing = cls(clock=clock, default_duration=0)
+    nothing.put("stays", 1, duration=9)
+    nothing.update(source)
+    assert list(nothing) == ["goes"] and len(nothing) == 1
+    source.update(source)
+    assert source.ttl("stays") is None and len(source) == 2
 
 
 def test_views_are_shown_as_a_dict_s(cls):

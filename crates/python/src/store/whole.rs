@@ -118,13 +118,20 @@ impl Store {
                 let (key, value, ttl) = (key.bind(py), value.bind(py), ttl_of(entry.ttl()));
                 let wanted = Wanted::of_hash(key, entry.key().hash);
                 self.note_deadlines(ttl);
-                match Self::insert(&pin, &wanted, value, ttl, &mut kept) {
-                    Ok(None) => {
+                // With a TTL of zero there is nothing to insert, but something to remove.
+                let inserted = match ttl {
+                    Duration::ZERO => Ok(false),
+                    _ => {
+                        Self::insert(&pin, &wanted, value, ttl, &mut kept).map(|met| met.is_none())
+                    }
+                };
+                match inserted {
+                    Ok(true) => {
                         self.note_containers(key, value);
                         self.expect(ttl);
                         ControlFlow::Continue(())
                     }
-                    Ok(Some(_)) => {
+                    Ok(false) => {
                         let (key, value) = (key.clone().unbind(), value.clone().unbind());
                         later.push(Copied(key, entry.key().hash, value, entry.expires_at()));
                         ControlFlow::Continue(())
@@ -142,11 +149,12 @@ impl Store {
             if n % AT_ONCE == AT_ONCE - 1 {
                 calls::let_others_run(py);
             }
-            let left = |at: Deadline| at.saturating_duration_since(other.map().now());
-            let (key, ttl) = (key.bind(py), deadline.map_or(endless, left));
-            // Else it has expired meanwhile.
-            if !ttl.is_zero() {
-                self.put_wanted(&Wanted::of_hash(key, hash), value.bind(py), ttl)?;
+            let key = key.bind(py);
+            let ttl = deadline.map(|at| at.saturating_duration_since(other.map().now()));
+            match ttl.unwrap_or(endless) {
+                Duration::ZERO if ttl.is_none() => _ = self.delete(key)?,
+                Duration::ZERO => {} // it has expired meanwhile
+                ttl => self.put_wanted(&Wanted::of_hash(key, hash), value.bind(py), ttl)?,
             }
         }
         Ok(())
