@@ -24,6 +24,17 @@ for python in "${@:-python3}"; do
     fi
     echo "--- Python $version"
     "$venv/bin/pip" install -q './crates/python[test]'
+    # cachetools' tests are in its source distribution alone.
+    cachetools="$CARGO_TARGET_DIR/cachetools-$version"
+    rm -rf "$cachetools" && mkdir -p "$cachetools"
+    if "$venv/bin/pip" install -q cachetools==7.0.0 &&
+        "$venv/bin/pip" download -q --no-deps --no-binary :all: --dest "$cachetools" cachetools==7.0.0; then
+        tar -xzf "$cachetools"/cachetools-7.0.0.tar.gz -C "$cachetools"
+        export CACHETOOLS_SDIST="$cachetools/cachetools-7.0.0"
+    else
+        echo "SKIPPED: cachetools' tests: no source distribution to be had for Python $version"
+        unset CACHETOOLS_SDIST
+    fi
     (cd crates/python && "$venv/bin/python" -m pytest -rs)
 
     sdist="$CARGO_TARGET_DIR/sdist-$version"

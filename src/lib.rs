@@ -32,7 +32,7 @@ pub use policy::Policy;
 pub use raw::RefreshToken;
 pub use set::{PinnedSet, TtlSet};
 pub use stats::Stats;
-pub use sweep::{Budget, SweepReport, Sweeper};
+pub use sweep::{Budget, SharedSweeper, SweepReport, Sweeper};
 pub use weigher::TooHeavyError;
 
 #[doc(no_inline)]

@@ -1,20 +1,20 @@
-//! Sweeping by hand and by a thread.
+//! Sweeping by hand; by a thread in [`sweeper`].
 
-use core::{fmt, time::Duration};
-use std::{
-    io,
-    panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind},
-    sync::{Arc, Weak},
-};
+use core::time::Duration;
+
+mod shared;
+mod sweeper;
+mod timer;
+
+pub use shared::SharedSweeper;
+pub use sweeper::Sweeper;
 
 use crate::{
     clock::{Clock, MonotonicClock},
-    map::TtlMap,
     raw::Table,
-    sync::{AtomicBool, Ordering, thread},
 };
 
-/// How much a call of [`TtlMap::sweep`] may do.
+/// How much a call of [`TtlMap::sweep`](crate::TtlMap::sweep) may do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Budget(Limit);
 
@@ -64,8 +64,9 @@ impl Budget {
         Self(Limit::Time(time))
     }
 
-    /// Goes once round (a write that is in progress, or another sweep, may keep an entry from it until the next), finishes an index that is half grown, drops all keys and values of removed entries
-    /// that no pinned thread may see, and gives memory back that is worth it.
+    /// Goes once round (a write that is in progress, or another sweep, may keep an entry from it until the next),
+    /// finishes an index that is half grown, drops all keys and values of removed entries that no pinned thread may
+    /// see, and gives memory back that is worth it.
     #[must_use]
     pub const fn full_pass() -> Self {
         Self(Limit::FullPass)
@@ -93,7 +94,7 @@ impl Budget {
     }
 }
 
-/// What a sweep did, from [`TtlMap::sweep`].
+/// What a sweep did, from [`TtlMap::sweep`](crate::TtlMap::sweep).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SweepReport {
@@ -107,134 +108,4 @@ pub struct SweepReport {
     pub max_lag: Duration,
     /// Removed entries, by whomever, whose keys and values are not dropped yet.
     pub pending_reclaim: usize,
-}
-
-/// A thread that sweeps a map at an interval.
-///
-/// It holds the map weakly and ends, within an interval, when the map is gone. Dropping the sweeper stops the thread and
-/// waits for its end (a sweeper dropped by its own thread, in the `Drop` of a value say, only stops
-/// it). A panic in the `Drop` of a key or value costs that sweep, not the thread. A child of a fork has no such
-/// thread; dropping the sweeper there does nothing.
-///
-/// # Examples
-///
-/// ```
-/// use evanesce::{Budget, Sweeper, TtlMap};
-/// use std::{sync::Arc, time::Duration};
-///
-/// let map = Arc::new(TtlMap::<String, String>::new());
-/// let sweeper = Sweeper::spawn(&map, Duration::from_millis(100), Budget::full_pass())?;
-/// # drop(sweeper);
-/// # Ok::<_, std::io::Error>(())
-/// ```
-#[must_use = "the thread stops when the sweeper is dropped"]
-pub struct Sweeper {
-    stop: Arc<AtomicBool>,
-    thread: Option<thread::JoinHandle<()>>,
-    /// The process that has the thread.
-    process: u32,
-}
-
-// It has no part in what its thread does, whose panics are caught there.
-impl UnwindSafe for Sweeper {}
-impl RefUnwindSafe for Sweeper {}
-
-impl Sweeper {
-    /// Starts a thread named `evanesce-sweeper` that calls [`TtlMap::sweep`] with `budget` and then
-    /// waits for `interval`, over and over.
-    ///
-    /// # Errors
-    ///
-    /// If the system cannot start a thread.
-    pub fn spawn<K, V, S>(
-        map: &Arc<TtlMap<K, V, S>>,
-        interval: Duration,
-        budget: Budget,
-    ) -> io::Result<Self>
-    where
-        K: Send + Sync + 'static,
-        V: Send + Sync + 'static,
-        S: Send + Sync + 'static,
-    {
-        Self::spawn_with(map, interval, budget, |_| {})
-    }
-
-    /// As [`Sweeper::spawn`], and calls `report` after each sweep, on the sweeper's thread, with what was done. A
-    /// panic in it costs that call.
-    ///
-    /// # Errors
-    ///
-    /// If the system cannot start a thread.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use evanesce::{Budget, Sweeper, TtlMap};
-    /// use std::{sync::{Arc, mpsc}, time::Duration};
-    ///
-    /// let map = Arc::new(TtlMap::new());
-    /// map.insert_with_ttl("a", 1, Duration::ZERO);
-    /// let (tell, told) = mpsc::channel();
-    /// let report = move |report| _ = tell.send(report);
-    /// let sweeper = Sweeper::spawn_with(&map, Duration::from_secs(60), Budget::full_pass(), report)?;
-    /// assert_eq!(told.recv().unwrap().removed, 1);
-    /// # drop(sweeper);
-    /// # Ok::<_, std::io::Error>(())
-    /// ```
-    pub fn spawn_with<K, V, S>(
-        map: &Arc<TtlMap<K, V, S>>,
-        interval: Duration,
-        budget: Budget,
-        mut report: impl FnMut(SweepReport) + Send + 'static,
-    ) -> io::Result<Self>
-    where
-        K: Send + Sync + 'static,
-        V: Send + Sync + 'static,
-        S: Send + Sync + 'static,
-    {
-        let map: Weak<_> = Arc::downgrade(map);
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let sweep = move || {
-            while !stopped.load(Ordering::Acquire) {
-                let Some(map) = map.upgrade() else { return };
-                // The map stays usable through a panic of a user's `Drop`; so does this thread.
-                let swept = catch_unwind(AssertUnwindSafe(|| {
-                    let done = map.sweep(budget);
-                    // The map's last owner may be gone by now: `map` is dropped in here too.
-                    drop(map);
-                    report(done);
-                }));
-                // What was panicked with may panic when dropped, and has said all it had to say.
-                core::mem::forget(swept);
-                // User code in the sweep may have parked and consumed our wake-up.
-                if !stopped.load(Ordering::Acquire) {
-                    thread::park_timeout(interval);
-                }
-            }
-        };
-        let thread = thread::Builder::new().name("evanesce-sweeper".into()).spawn(sweep)?;
-        Ok(Self { stop, thread: Some(thread), process: std::process::id() })
-    }
-}
-
-impl Drop for Sweeper {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            // A child of a fork has a copy of this, and not the thread.
-            let is_there = self.process == std::process::id();
-            if is_there && thread.thread().id() != thread::current().id() {
-                // It cannot have panicked but in a user's panic hook.
-                let _ = thread.join();
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Sweeper {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sweeper").finish_non_exhaustive()
-    }
 }

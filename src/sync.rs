@@ -106,6 +106,7 @@ pub(crate) fn this_thread() -> usize {
 pub(crate) use once_box::OnceBox as ProcessBox;
 #[cfg(any(loom, shuttle))]
 pub(crate) use std::sync::OnceLock as ProcessBox;
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 pub(crate) use std::thread;
 
 /// Lets other threads run. A unit test may say what they do meanwhile (`at_next_yield`).

@@ -49,4 +49,38 @@ fn a_child_has_maps_that_work_and_drops_a_sweeper_without_a_thread() {
         drop(again);
     });
     assert_eq!((map.len(), map.get_cloned(&7)), (100, Some(7)));
+
+    // The shared one: begun anew in the child; or stopped before and started after, in both.
+    let expires = |n| assert!(!map.insert_with_ttl(n, n, Duration::from_nanos(1)));
+    let is_swept = || {
+        while map.len() > 100 {
+            std::thread::yield_now();
+        }
+    };
+    let shared = Sweeper::shared();
+    let sweeper = shared.add(&map, OFTEN, Budget::full_pass()).expect("spawn");
+    in_a_child(|| {
+        assert!(
+            shared.add(&map, OFTEN, Budget::full_pass()).is_err(),
+            "its thread is the parent's"
+        );
+        drop(sweeper);
+        let again = Sweeper::shared().add(&map, OFTEN, Budget::full_pass()).expect("spawn");
+        expires(1000);
+        is_swept();
+        drop(again);
+    });
+    let sweeper = shared.add(&map, OFTEN, Budget::full_pass()).expect("spawn");
+    shared.stop();
+    in_a_child(|| {
+        shared.start().expect("spawn");
+        expires(1001);
+        is_swept();
+        drop(sweeper);
+    });
+    let sweeper = shared.add(&map, OFTEN, Budget::full_pass()).expect("not started");
+    shared.start().expect("spawn");
+    expires(1002);
+    is_swept();
+    drop(sweeper);
 }

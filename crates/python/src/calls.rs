@@ -19,7 +19,10 @@ unsafe extern "C-unwind" {
     fn PyObject_Hash(object: *mut ffi::PyObject) -> ffi::Py_hash_t;
     fn PyObject_RichCompareBool(a: *mut ffi::PyObject, b: *mut ffi::PyObject, op: c_int) -> c_int;
     fn PyObject_CallFunctionObjArgs(call: *mut ffi::PyObject, ...) -> *mut ffi::PyObject;
+    fn PyObject_CallNoArgs(call: *mut ffi::PyObject) -> *mut ffi::PyObject;
     fn Py_DecRef(object: *mut ffi::PyObject);
+    fn PyEval_SaveThread() -> *mut ffi::PyThreadState;
+    fn PyEval_RestoreThread(state: *mut ffi::PyThreadState);
 }
 
 /// Hangs the thread when it is dropped.
@@ -50,7 +53,7 @@ pub(crate) fn hash(object: &Bound<'_, PyAny>) -> PyResult<isize> {
 
 /// `held == wanted`, as a dict has it.
 pub(crate) fn are_equal(held: &Bound<'_, PyAny>, wanted: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let _compares = Compares::new();
+    let _pins = Pins::new();
     // SAFETY: both are alive, and the thread attached.
     let equal =
         or_hang(|| unsafe { PyObject_RichCompareBool(held.as_ptr(), wanted.as_ptr(), ffi::Py_EQ) });
@@ -67,6 +70,42 @@ pub(crate) fn call<'py>(
     let result = or_hang(|| unsafe { PyObject_CallFunctionObjArgs(call, argument.as_ptr(), end) });
     // SAFETY: a new reference, or null with an error set.
     unsafe { Bound::from_owned_ptr_or_err(function.py(), result) }
+}
+
+/// `function()`.
+pub(crate) fn call_without_arguments<'py>(
+    py: Python<'py>,
+    function: &Py<PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let call = function.as_ptr();
+    // SAFETY: it is alive, and the thread attached.
+    let result = or_hang(|| unsafe { PyObject_CallNoArgs(call) });
+    // SAFETY: a new reference, or null with an error set.
+    unsafe { Bound::from_owned_ptr_or_err(py, result) }
+}
+
+/// Lets the interpreter's lock go for a moment, so that a thread that waits for it gets its turn.
+pub(crate) fn let_others_run(_py: Python<'_>) {
+    or_hang(|| {
+        // SAFETY: the thread is attached.
+        let state = unsafe { PyEval_SaveThread() };
+        // SAFETY: the state that this thread had just now.
+        unsafe { PyEval_RestoreThread(state) };
+    });
+}
+
+/// How many references, or entries, are worked at before others may run: a millisecond or so.
+pub(crate) const AT_ONCE: usize = 4096;
+
+/// As [`give_back`], and lets others run now and then. Not from a `drop`.
+pub(crate) fn give_back_many(py: Python<'_>, mut references: Vec<Py<PyAny>>) {
+    while !references.is_empty() {
+        let rest = references.len().saturating_sub(AT_ONCE);
+        give_back(py, references.drain(rest..));
+        if rest > 0 {
+            let_others_run(py);
+        }
+    }
 }
 
 /// Gives references back, which runs the `__del__` of what nobody else refers to. The thread must not be pinned.
@@ -107,32 +146,34 @@ pub(crate) fn give_back_nested(references: Vec<Py<PyAny>>) {
     DEPTH.set(DEPTH.get() - 1);
 }
 
-/// Comparisons that go on, of all threads. Who makes one is pinned, and does not come back if the process forks.
-static COMPARISONS: AtomicUsize = AtomicUsize::new(0);
+/// Threads that are pinned and may let go of the interpreter's lock: in comparisons, and in walks over a store. They do
+/// not come back if another one forks meanwhile.
+static PINNED: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// Those of this thread: a comparison may lead to another.
+    /// How often this thread is one of them: a comparison may lead to another.
     static OWN: Cell<usize> = const { Cell::new(0) };
 }
 
-struct Compares;
+/// That this thread is pinned, and may let go of the lock.
+pub(crate) struct Pins;
 
-impl Compares {
-    fn new() -> Self {
-        COMPARISONS.fetch_add(1, Ordering::Relaxed);
+impl Pins {
+    pub(crate) fn new() -> Self {
+        PINNED.fetch_add(1, Ordering::Relaxed);
         OWN.set(OWN.get() + 1);
         Self
     }
 }
 
-impl Drop for Compares {
+impl Drop for Pins {
     fn drop(&mut self) {
-        COMPARISONS.fetch_sub(1, Ordering::Relaxed);
+        PINNED.fetch_sub(1, Ordering::Relaxed);
         OWN.set(OWN.get() - 1);
     }
 }
 
-/// Forgets the comparisons of threads that are gone, in the child of a fork; whether there were any.
+/// Forgets the pins of threads that are gone, in the child of a fork; whether there were any.
 pub(crate) fn forget_others() -> bool {
-    COMPARISONS.swap(OWN.get(), Ordering::Relaxed) != OWN.get()
+    PINNED.swap(OWN.get(), Ordering::Relaxed) != OWN.get()
 }

@@ -49,6 +49,14 @@ impl ObjectCell {
         self.held().map(|object| Py::clone_ref(&object, py))
     }
 
+    /// Has the processor fetch the object's memory. For an attached thread.
+    pub(crate) fn touch(&self) {
+        if let Some(object) = self.held() {
+            // SAFETY: the object is alive for as long as this thread is attached.
+            std::hint::black_box(unsafe { ffi::Py_TYPE(object.as_ptr()) });
+        }
+    }
+
     /// Whether it holds this object.
     pub(crate) fn is(&self, object: &Bound<'_, PyAny>) -> bool {
         self.0.load(Ordering::Relaxed) == object.as_ptr()
@@ -66,7 +74,7 @@ impl ObjectCell {
     }
 
     /// What it holds, not counted. It is good until this thread detaches: who takes it out meanwhile gives it back
-    /// attached. (Called in `get` and `visit` alone, of which this is true: both are attached throughout.)
+    /// attached. (Called in `get`, `touch` and `visit` alone, of which this is true: they are attached throughout.)
     fn held(&self) -> Option<ManuallyDrop<Py<PyAny>>> {
         // Acquire: pairs with the AcqRel of who put it in.
         let pointer = NonNull::new(self.0.load(Ordering::Acquire));

@@ -49,10 +49,13 @@ impl Expired {
         }
     }
 
-    /// Gives all back.
+    /// Gives all back, and lets other threads run now and then.
     pub(crate) fn give_back_all(&self, py: Python<'_>) {
         while self.has_any() {
-            self.give_back(py, MANY);
+            self.give_back(py, calls::AT_ONCE);
+            if self.has_any() {
+                calls::let_others_run(py);
+            }
         }
     }
 

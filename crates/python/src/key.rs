@@ -38,6 +38,11 @@ impl<'a, 'py> Wanted<'a, 'py> {
         Ok(Self { object, hash, is_plain })
     }
 
+    /// A key that another store holds, whose hash is known.
+    pub(crate) fn of_hash(object: &'a Bound<'py, PyAny>, hash: isize) -> Self {
+        Self { object, hash, is_plain: is_plain(object) }
+    }
+
     /// The hash for the map.
     pub(crate) fn mixed(&self) -> u64 {
         mixed(self.hash)
@@ -89,7 +94,7 @@ pub(crate) fn is_plain(object: &Bound<'_, PyAny>) -> bool {
 
 /// A key that is held.
 pub(crate) struct Key {
-    hash: isize,
+    pub(crate) hash: isize,
     pub(crate) object: ObjectCell,
 }
 

@@ -1,106 +1,50 @@
-//! `KeyValueStore`, the store of the origin.
+//! What `KeyValueStore`, the store of the origin, has of its own.
 
 use pyo3::{
     PyTraverseError, PyVisit,
-    exceptions::{PyKeyError, PyTypeError},
+    exceptions::PyTypeError,
+    ffi,
     prelude::*,
-    types::{PyDict, PyIterator, PyList, PyTuple, PyType},
+    types::{PyDict, PyTuple},
 };
 
 use crate::{
+    base::{Store, key_error},
     calls,
     clock::ManualClock,
-    options::{Maybe, Options},
-    store::Store,
+    late::LateStore,
+    options::{Given, Maybe},
 };
 
-/// `KeyError(key)`, as a dict raises it.
-pub(crate) fn key_error(key: &Bound<'_, PyAny>) -> PyErr {
-    // In a tuple of its own: a key that is a tuple would else become the arguments.
-    PyKeyError::new_err((key.clone().unbind(),))
-}
-
-/// Whether a class has no `__init__` of its own, for which arguments could be.
-fn has_no_init(cls: &Bound<'_, PyType>) -> PyResult<bool> {
-    let objects = cls.py().get_type::<PyAny>().getattr("__init__")?;
-    Ok(cls.getattr("__init__")?.is(&objects))
-}
-
-/// An object of the same class, made with these options and without its `__init__`, with the same attributes.
-pub(crate) fn like<'py>(
-    object: &Bound<'py, PyAny>,
-    options: Bound<'py, PyDict>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let cls = object.get_type();
-    let made = cls.getattr("__new__")?.call((&cls,), Some(&options))?;
-    if let Some(attributes) = object.getattr_opt("__dict__")? {
-        made.getattr("__dict__")?.call_method1("update", (attributes,))?;
-    }
-    Ok(made)
-}
-
-/// A store of keys and values in memory, whose entries can expire; for many threads at once.
-///
-/// A key is what a dict takes. An entry stays until it is deleted, or for so many milliseconds as it was put with;
-/// then it is gone for every method. Threads never wait for each other but for the interpreter's own lock.
-///
-/// default_duration
-///     How long entries stay that are put without a duration: milliseconds, or a timedelta. None: until deleted.
-/// clock
-///     A ManualClock, for tests. None: the system's clock, which no one can set.
-/// sweep_interval
-///     How often a thread of the store's own clears away what has expired: milliseconds, or a timedelta; 100 if
-///     it is not given. The thread begins with the first entry that has a duration. None: no thread; then puts and
-///     deletes clear a little, and sweep() all. With a ManualClock no thread is the default.
-///
-/// >>> from evanesce import KeyValueStore
-/// >>> store = KeyValueStore()
-/// >>> store.put('foo', 'bar')
-/// 'bar'
-/// >>> store.get('foo')
-/// 'bar'
-/// >>> store.put('foo', 'bar', duration=5)
-/// 'bar'
-/// >>> import time; time.sleep(.005)
-/// >>> store.get('foo')
-/// Traceback (most recent call last):
-///     ...
-/// KeyError: 'foo'
-#[pyclass(frozen, subclass, weakref, generic, mapping, module = "evanesce")]
-pub(crate) struct KeyValueStore {
-    store: Store,
-}
+/// The base of KeyValueStore.
+#[pyclass(frozen, subclass, extends = Store, module = "evanesce._core")]
+pub(crate) struct KeyValueStore;
 
 #[pymethods]
 impl KeyValueStore {
     #[new]
-    #[classmethod]
     #[pyo3(
-        signature = (*args, default_duration = None, clock = None, sweep_interval = Maybe::Missing, **kwargs),
-        text_signature = "(*, default_duration=None, clock=None, sweep_interval=100)"
+        signature = (
+            *_args, default_duration = None, clock = None, timer = None, sweep_interval = Maybe::Missing, **_kwargs
+        ),
+        text_signature = "(*args, **kwargs)"
     )]
     fn new(
-        cls: &Bound<'_, PyType>,
-        args: &Bound<'_, PyTuple>,
+        py: Python<'_>,
+        _args: &Bound<'_, PyTuple>,
         default_duration: Option<Bound<'_, PyAny>>,
         clock: Option<Py<ManualClock>>,
+        timer: Option<Bound<'_, PyAny>>,
         sweep_interval: Maybe<'_>,
-        kwargs: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<Self> {
+        _kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<PyClassInitializer<Self>> {
         // What else a subclass's constructor takes is for its `__init__`.
-        let unknown = kwargs.and_then(|kwargs| kwargs.keys().iter().next());
-        if (unknown.is_some() || !args.is_empty()) && has_no_init(cls)? {
-            let message = match unknown {
-                Some(name) => format!("{}() has no argument {}", cls.name()?, name.repr()?),
-                None => format!("{}() takes its arguments by name", cls.name()?),
-            };
-            return Err(PyTypeError::new_err(message));
-        }
-        let options = Options::new(default_duration.as_ref(), clock, &sweep_interval)?;
-        Ok(Self { store: Store::new(options) })
+        let given = Given { default_duration, clock, timer, sweep_interval };
+        let base = Store { store: LateStore::new(py, given)? };
+        Ok(PyClassInitializer::from(base).add_subclass(Self))
     }
 
-    /// Returns the value of key; or default, if it is given; or raises KeyError.
+    /// get(key[, default]): returns the value of key; or default, if it is given; or raises KeyError.
     ///
     /// >>> from evanesce import KeyValueStore
     /// >>> store = KeyValueStore()
@@ -112,9 +56,13 @@ impl KeyValueStore {
     /// Traceback (most recent call last):
     ///     ...
     /// KeyError: 'other'
-    #[pyo3(signature = (key, default = Maybe::Missing), text_signature = "($self, key, default=...)")]
-    fn get(&self, key: &Bound<'_, PyAny>, default: Maybe<'_>) -> PyResult<Py<PyAny>> {
-        match (self.store.get(key)?, default) {
+    #[pyo3(signature = (key, default = Maybe::Missing), text_signature = None)]
+    fn get(
+        slf: &Bound<'_, Self>,
+        key: &Bound<'_, PyAny>,
+        default: Maybe<'_>,
+    ) -> PyResult<Py<PyAny>> {
+        match (store(slf).get(key)?, default) {
             (Some(value), _) => Ok(value),
             (None, Maybe::Given(default)) => Ok(default.unbind()),
             (None, Maybe::Missing) => Err(key_error(key)),
@@ -123,22 +71,23 @@ impl KeyValueStore {
 
     /// Puts value in the place of what key has, and returns it.
     ///
-    /// duration is in milliseconds, or a timedelta; None stands for the store's default. With a duration of 0 the
-    /// key is absent at once. Raises TypeError and ValueError for a duration that is none, and changes nothing then.
+    /// duration is in milliseconds, or a timedelta; None stands for the store's default, math.inf for ever. With a
+    /// duration of 0 the key is absent at once. Raises TypeError and ValueError for a duration that is none, and
+    /// changes nothing then.
     #[pyo3(signature = (key, value, duration = None))]
     fn put<'py>(
-        &self,
+        slf: &Bound<'py, Self>,
         key: &Bound<'py, PyAny>,
         value: Bound<'py, PyAny>,
         duration: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.store.put(key, &value, self.store.ttl_of(duration)?)?;
+        store(slf).put(key, &value, store(slf).ttl_of(duration)?)?;
         Ok(value)
     }
 
     /// Removes key; raises KeyError if it is absent.
-    fn delete(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.store.delete(key)?.then_some(()).ok_or_else(|| key_error(key))
+    fn delete(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        store(slf).delete(key)?.then_some(()).ok_or_else(|| key_error(key))
     }
 
     /// Puts value if key is absent. Returns the value that key has then: this one, or what was there.
@@ -149,18 +98,19 @@ impl KeyValueStore {
     /// (1, 1)
     #[pyo3(signature = (key, value, duration = None))]
     fn put_if_absent(
-        &self,
+        slf: &Bound<'_, Self>,
         key: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
         duration: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        self.store.put_if_absent(key, value, self.store.ttl_of(duration)?)
+        store(slf).put_if_absent(key, value, store(slf).ttl_of(duration)?)
     }
 
     /// Returns the value of key, after putting what factory(key) returns if it is absent.
     ///
     /// Two threads that miss at once may both call the factory; the value that is stored first stays, and both
-    /// return that one. What the factory raises goes to the caller, and nothing is put.
+    /// return that one. What the factory raises goes to the caller, and nothing is put. A coroutine, which an async
+    /// factory returns, is refused with TypeError: see aget_or_put.
     ///
     /// >>> from evanesce import KeyValueStore
     /// >>> store = KeyValueStore()
@@ -168,108 +118,49 @@ impl KeyValueStore {
     /// 'FOO'
     #[pyo3(signature = (key, factory, duration = None))]
     fn get_or_put(
-        &self,
+        slf: &Bound<'_, Self>,
         key: &Bound<'_, PyAny>,
         factory: &Bound<'_, PyAny>,
         duration: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        let ttl = self.store.ttl_of(duration)?;
-        match self.store.get(key)? {
-            Some(value) => Ok(value),
-            None => self.store.put_if_absent(key, &calls::call(factory, key)?, ttl),
+        let ttl = store(slf).ttl_of(duration)?;
+        if let Some(value) = store(slf).get(key)? {
+            return Ok(value);
         }
+        let made = calls::call(factory, key)?;
+        refuse_coroutine(&made)?;
+        store(slf).put_if_absent(key, &made, ttl)
     }
 
-    /// Returns how many milliseconds key has left, or None if it stays; raises KeyError if it is absent.
-    fn ttl(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
-        self.store.ttl(key)?.ok_or_else(|| key_error(key))
+    // What it holds is the base's.
+    #[expect(clippy::unnecessary_wraps, reason = "as asked for")]
+    fn __traverse__(&self, _visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        Ok(())
     }
 
-    /// Lets key stay for duration from now, as for put. Returns whether it was there.
-    #[pyo3(signature = (key, duration = None))]
-    fn touch(&self, key: &Bound<'_, PyAny>, duration: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
-        self.store.touch(key, self.store.ttl_of(duration)?)
-    }
+    fn __clear__(&self) {}
+}
 
-    /// Removes all entries.
-    fn clear(&self, py: Python<'_>) {
-        self.store.clear(py);
-    }
+fn store<'a>(slf: &'a Bound<'_, KeyValueStore>) -> &'a LateStore {
+    &slf.as_super().get().store
+}
 
-    /// Returns a store of the same class with the same options, attributes and entries, each with the time it has left.
-    fn copy<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
-        let py = slf.py();
-        let copy = like(slf.as_any(), slf.get().store.options(py)?)?.cast_into::<Self>()?;
-        copy.get().store.put_entries(py, slf.get().store.entries(py))?;
-        Ok(copy)
+/// One can be awaited once, so it is no value for many.
+#[expect(unsafe_code, reason = "asks for the type of an object")]
+fn refuse_coroutine(made: &Bound<'_, PyAny>) -> PyResult<()> {
+    // SAFETY: it is alive, and the thread attached.
+    let is_native = unsafe { ffi::PyCoro_CheckExact(made.as_ptr()) } != 0;
+    let is_one = is_native
+        || made.get_type().hasattr("__await__")? && {
+            let coroutine = made.py().import("collections.abc")?.getattr("Coroutine")?;
+            made.is_instance(&coroutine)?
+        };
+    if !is_one {
+        return Ok(());
     }
-
-    /// Clears away all that has expired, and returns how many entries that were.
-    fn sweep(&self, py: Python<'_>) -> usize {
-        self.store.sweep(py)
-    }
-
-    /// Returns the store's figures, as a dict: len, expired_unswept, swept_total, max_lag (the longest time from an
-    /// entry's end to its removal by a sweep, in milliseconds), pending_reclaim, bytes_allocated (keys and values not
-    /// included). Looks at every entry.
-    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        self.store.stats(py)
-    }
-
-    fn __getitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        self.store.get(key)?.ok_or_else(|| key_error(key))
-    }
-
-    fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.store.put(key, value, self.store.ttl_of(None)?)
-    }
-
-    fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.delete(key)
-    }
-
-    fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
-        Ok(self.store.get(key)?.is_some())
-    }
-
-    /// The number of entries.
-    fn __len__(&self, py: Python<'_>) -> usize {
-        self.store.len(py)
-    }
-
-    /// Iterates over the keys that are there now.
-    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
-        PyList::new(py, self.store.keys(py))?.try_iter()
-    }
-
-    fn __copy__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
-        Self::copy(slf)
-    }
-
-    fn __getnewargs_ex__<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
-        Ok((PyTuple::empty(py), self.store.options(py)?))
-    }
-
-    fn __getstate__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
-        slf.get().store.state(slf.as_any())
-    }
-
-    fn __setstate__(slf: &Bound<'_, Self>, state: &Bound<'_, PyTuple>) -> PyResult<()> {
-        slf.get().store.set_state(slf.as_any(), state)
-    }
-
-    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        Ok(format!("<{} of {} entries>", slf.get_type().name()?, slf.get().store.len(slf.py())))
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.store.traverse(&visit)
-    }
-
-    fn __clear__(&self, py: Python<'_>) {
-        self.store.clear(py);
-    }
+    // Else Python warns that nobody awaited it.
+    made.call_method0("close")?;
+    Err(PyTypeError::new_err(
+        "the factory returned a coroutine: await aget_or_put for an async factory",
+    ))
 }

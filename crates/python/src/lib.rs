@@ -18,6 +18,10 @@
 //!   its own to the key it meets, nothing is decided before it that is not looked at again after it, and its error
 //!   leaves the map as it is.
 //!
+//! - **Who walks over many entries stays pinned, and detaches now and then.** It looks at a batch of entries while it
+//!   is attached, so none of them is emptied meanwhile but by the sweeper. `calls` counts these pins, for the case of a
+//!   fork.
+//!
 //! # Collection of cycles
 //!
 //! `__traverse__` visits the list of what has expired, and then the cells of all entries that are linked, expired or
@@ -32,6 +36,7 @@
 //! Traversing pins the thread, which waits for nothing and runs no code of Python's; the first time on a thread it
 //! takes a little memory from the system's allocator, not from Python's.
 
+mod base;
 #[allow(unsafe_code)] // calls Python by functions that may unwind
 mod calls;
 #[allow(unsafe_code)] // references to Python objects as pointers
@@ -42,10 +47,12 @@ mod duration;
 mod expired;
 mod key;
 mod key_value_store;
+mod late;
 mod options;
 mod store;
 #[allow(unsafe_code)] // asks which interpreter this is
 mod sweeping;
+mod timer;
 mod ttl_map;
 
 use pyo3::prelude::*;
@@ -56,7 +63,7 @@ mod _core {
     use super::{Bound, PyModule, PyResult, sweeping};
 
     #[pymodule_export]
-    use super::{clock::ManualClock, key_value_store::KeyValueStore, ttl_map::TtlMap};
+    use super::{base::Store, clock::ManualClock, key_value_store::KeyValueStore, ttl_map::TtlMap};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

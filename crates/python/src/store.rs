@@ -4,18 +4,14 @@ use std::{
     convert::Infallible,
     ptr,
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use evanesce::{Budget, EntryRef, RemovalCause, TtlMap};
-use pyo3::{
-    PyTraverseError, PyVisit, ffi,
-    prelude::*,
-    types::{PyDict, PyFloat, PyTuple},
-};
+use evanesce::{Budget, Clock, Deadline, EntryRef, MonotonicClock, RemovalCause, TtlMap};
+use pyo3::{ffi, prelude::*};
 
 use crate::{
     calls,
@@ -25,7 +21,12 @@ use crate::{
     key::{Kept, Key, Pin, Wanted, is_plain},
     options::Options,
     sweeping::{Sweeping, locked},
+    timer::Timer,
 };
+
+mod whole;
+
+pub(crate) use whole::Timed;
 
 /// How many slots a write checks, as the map's own do.
 const SWEPT_BY_A_WRITE: usize = 4;
@@ -33,14 +34,20 @@ const SWEPT_BY_A_WRITE: usize = 4;
 pub(crate) const FOR_EVER: Duration = Duration::MAX;
 
 pub(crate) struct Store {
-    options: Options,
-    sweeping: Arc<Sweeping>,
+    pub(crate) options: Options,
+    /// What tells the time, if that is a function of Python's.
+    timer: Option<Timer>,
+    default_ttl: Duration,
+    pub(crate) sweeping: Arc<Sweeping>,
     /// Whether an entry has come in that expires.
     has_deadlines: AtomicBool,
     /// Whether an object has come in that can be part of a cycle.
-    has_containers: AtomicBool,
+    pub(crate) has_containers: AtomicBool,
     /// Hashes of keys that were there, for `remove_any`.
     to_remove: Mutex<Vec<u64>>,
+    /// Lookups that found a value, and those that did not. Counted by attached threads.
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 impl Store {
@@ -55,28 +62,69 @@ impl Store {
                 }
             },
         );
-        let builder = match &options.clock {
-            Some(clock) => builder.clock(clock.get().0.clone()),
-            None => builder,
+        let builder = builder.capacity(options.capacity);
+        let timer = options.timer.is_some().then(Timer::default);
+        let builder = match (&options.clock, &timer) {
+            (Some(clock), _) => builder.clock(clock.get().0.clone()),
+            (None, Some(timer)) => builder.clock(timer.clock()),
+            (None, None) => builder,
         };
         let map = builder.build().expect("no option is out of its range");
-        let sweeping = Sweeping::new(map, expired, options.sweep_interval);
-        let (has_deadlines, has_containers) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { options, sweeping, has_deadlines, has_containers, to_remove: Mutex::default() }
+        let sweeping = Sweeping::new(map, expired, options.pace());
+        Self {
+            default_ttl: options.default_ttl(),
+            options,
+            timer,
+            sweeping,
+            has_deadlines: AtomicBool::new(false),
+            has_containers: AtomicBool::new(false),
+            to_remove: Mutex::default(),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        }
     }
 
-    fn map(&self) -> &TtlMap<Key, ObjectCell, ()> {
+    pub(crate) fn map(&self) -> &TtlMap<Key, ObjectCell, ()> {
         &self.sweeping.map
+    }
+
+    /// Reads the time, where that is for us to do.
+    ///
+    /// # Errors
+    ///
+    /// What a function of Python's raises that tells it.
+    #[inline]
+    pub(crate) fn read_time(&self, py: Python<'_>) -> PyResult<()> {
+        match (&self.timer, &self.options.timer) {
+            (Some(timer), Some(function)) => timer.read(py, function),
+            _ => Ok(()),
+        }
     }
 
     /// The TTL that a duration argument stands for; `None` is the default's.
     pub(crate) fn ttl_of(&self, given: Option<&Bound<'_, PyAny>>) -> PyResult<Duration> {
-        given.map_or(Ok(self.options.default_ttl), |given| duration::parse("duration", given))
+        given.map_or(Ok(self.default_ttl), |given| duration::parse("duration", given))
     }
 
     /// The value of a key that has not expired.
     #[inline]
     pub(crate) fn get(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+        let value = self.peek(key)?;
+        let counter = if value.is_some() { &self.hits } else { &self.misses };
+        // Not a read-modify-write: who is attached is the only one to count.
+        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        Ok(value)
+    }
+
+    /// How many calls of [`Self::get`] found a value, and how many did not.
+    pub(crate) fn lookups(&self) -> (u64, u64) {
+        (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
+    }
+
+    /// As [`Self::get`], and not counted.
+    #[inline]
+    pub(crate) fn peek(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+        self.read_time(key.py())?;
         let wanted = Wanted::new(key)?;
         let mut kept = Kept::default();
         let value = {
@@ -116,15 +164,25 @@ impl Store {
             self.delete(key)?;
             return Ok(());
         }
-        let wanted = Wanted::new(key)?;
-        self.expect_deadlines(ttl)?;
+        self.read_time(key.py())?;
+        self.put_wanted(&Wanted::new(key)?, value, ttl)
+    }
+
+    fn put_wanted(
+        &self,
+        wanted: &Wanted<'_, '_>,
+        value: &Bound<'_, PyAny>,
+        ttl: Duration,
+    ) -> PyResult<()> {
+        let key = wanted.object;
+        self.note_deadlines(ttl);
         let (mut kept, old);
         kept = Kept::default();
         {
             let pin = self.map().pin();
             old = loop {
                 if ttl == FOR_EVER && !self.has_deadlines() {
-                    match Self::insert(&pin, &wanted, value, ttl, &mut kept)? {
+                    match Self::insert(&pin, wanted, value, ttl, &mut kept)? {
                         None => break None,
                         // Looked at again, after the comparisons: the entry is not over, and no entry has a deadline.
                         Some(held) if !held.is_empty() && !self.has_deadlines() => {
@@ -133,24 +191,25 @@ impl Store {
                         Some(_) => {}
                     }
                 }
-                if let Some(entry) = Self::find(&pin, &wanted, &mut kept)? {
+                if let Some(entry) = Self::find(&pin, wanted, &mut kept)? {
                     let stays = ttl == FOR_EVER && entry.expires_at().is_none();
                     if stays && self.has_deadlines() {
                         // As the map's own writes do; this is none.
                         self.map().sweep(Budget::entries(SWEPT_BY_A_WRITE));
                     }
-                    if stays || Self::renew(&pin, &wanted, entry.key(), ttl) {
+                    if stays || Self::renew(&pin, wanted, entry.key(), ttl) {
                         // Empty if it has expired since, after a time that short: then this goes as well.
                         let held = entry.value();
                         break held.swap(value.clone().unbind()).or_else(|| held.take());
                     }
                 }
-                if Self::insert(&pin, &wanted, value, ttl, &mut kept)?.is_none() {
+                if Self::insert(&pin, wanted, value, ttl, &mut kept)?.is_none() {
                     break None;
                 }
             };
         }
         self.note_containers(key, value);
+        self.expect(ttl);
         calls::give_back(key.py(), old);
         drop(kept);
         self.sweeping.expired.give_back_some(key.py());
@@ -164,8 +223,9 @@ impl Store {
         value: &Bound<'_, PyAny>,
         ttl: Duration,
     ) -> PyResult<Py<PyAny>> {
+        self.read_time(key.py())?;
         let wanted = Wanted::new(key)?;
-        self.expect_deadlines(ttl)?;
+        self.note_deadlines(ttl);
         let mut kept = Kept::default();
         let stored = {
             let pin = self.map().pin();
@@ -180,6 +240,7 @@ impl Store {
             }
         };
         self.note_containers(key, value);
+        self.expect(ttl);
         drop(kept);
         self.sweeping.expired.give_back_some(key.py());
         Ok(stored)
@@ -208,12 +269,17 @@ impl Store {
     }
 
     /// Before an entry gets a TTL.
-    fn expect_deadlines(&self, ttl: Duration) -> PyResult<()> {
+    fn note_deadlines(&self, ttl: Duration) {
         if ttl != FOR_EVER {
-            self.sweeping.begin()?;
             self.has_deadlines.store(true, Ordering::Relaxed);
         }
-        Ok(())
+    }
+
+    /// After an entry has got a TTL.
+    fn expect(&self, ttl: Duration) {
+        if ttl != FOR_EVER {
+            self.sweeping.expect(ttl);
+        }
     }
 
     fn has_deadlines(&self) -> bool {
@@ -222,6 +288,7 @@ impl Store {
 
     /// Removes a key that has not expired; returns the key that was held, and its value.
     pub(crate) fn remove(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<[Py<PyAny>; 2]>> {
+        self.read_time(key.py())?;
         let wanted = Wanted::new(key)?;
         let mut kept = Kept::default();
         let removed = {
@@ -244,7 +311,12 @@ impl Store {
 
     /// Removes an entry, whichever the map comes to first. A walk from the beginning each time would come by all that
     /// were removed before; so one walk notes the hashes of many.
-    pub(crate) fn remove_any(&self, py: Python<'_>) -> Option<[Py<PyAny>; 2]> {
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::read_time`].
+    pub(crate) fn remove_any(&self, py: Python<'_>) -> PyResult<Option<[Py<PyAny>; 2]>> {
+        self.read_time(py)?;
         let removed = loop {
             let Some(hash) = locked(&self.to_remove).pop() else {
                 let share = (self.map().len() / 16).clamp(16, 1 << 16);
@@ -263,17 +335,44 @@ impl Store {
             }
         };
         self.sweeping.expired.give_back_some(py);
-        removed
+        Ok(removed)
     }
 
-    /// Milliseconds that a key has left, `Some(None)` if it never expires; `None` if it is absent.
-    #[expect(clippy::option_option, reason = "as said")]
-    pub(crate) fn ttl(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Option<f64>>> {
+    /// What `tell` says of the entry of a key, unless it is absent.
+    pub(crate) fn told<R>(
+        &self,
+        key: &Bound<'_, PyAny>,
+        tell: impl FnOnce(&EntryRef<'_, Key, ObjectCell>) -> R,
+    ) -> PyResult<Option<R>> {
+        self.read_time(key.py())?;
         let wanted = Wanted::new(key)?;
         let mut kept = Kept::default();
         let pin = self.map().pin();
         let entry = Self::find(&pin, &wanted, &mut kept)?;
-        Ok(entry.map(|entry| duration::left(entry.ttl())))
+        Ok(entry.map(|entry| tell(&entry)))
+    }
+
+    /// The seconds, by [`Self::origin`], at which a deadline is.
+    pub(crate) fn seconds_at(&self, py: Python<'_>, deadline: Deadline) -> PyResult<f64> {
+        let since_origin = deadline.as_nanos() as f64 / 1e9;
+        Ok(self.origin(py)? + since_origin)
+    }
+
+    /// The beginning of the store's clock, in seconds: of the timer, or of `time.monotonic`, which is the default
+    /// clock.
+    fn origin(&self, py: Python<'_>) -> PyResult<f64> {
+        static ORIGIN: OnceLock<f64> = OnceLock::new();
+        if let Some(timer) = &self.timer {
+            return Ok(timer.origin());
+        }
+        if self.options.clock.is_some() {
+            return Ok(0.0);
+        }
+        if let Some(origin) = ORIGIN.get() {
+            return Ok(*origin);
+        }
+        let now: f64 = py.import("time")?.call_method0("monotonic")?.extract()?;
+        Ok(*ORIGIN.get_or_init(|| now - MonotonicClock.now() as f64 / 1e9))
     }
 
     /// Lets a key live for `ttl` from now; false if it is absent.
@@ -281,133 +380,18 @@ impl Store {
         if ttl.is_zero() {
             return self.delete(key);
         }
-        self.expect_deadlines(ttl)?;
+        self.read_time(key.py())?;
+        self.note_deadlines(ttl);
         let wanted = Wanted::new(key)?;
         let mut kept = Kept::default();
         let touched = {
             let pin = self.map().pin();
             pin.set_ttl_by(wanted.mixed(), ttl, |met| wanted.is(met, &mut kept))?
         };
+        self.expect(ttl);
         drop(kept);
         self.sweeping.expired.give_back_some(key.py());
         Ok(touched)
-    }
-
-    /// The number of entries that have not expired: clears away what has.
-    pub(crate) fn len(&self, py: Python<'_>) -> usize {
-        if self.has_deadlines() {
-            self.map().sweep(Budget::full_pass());
-            self.sweeping.expired.give_back_some(py);
-        }
-        self.map().len()
-    }
-
-    /// What `pick` makes of each entry that has not expired, as a list.
-    pub(crate) fn snapshot<R>(
-        &self,
-        pick: impl Fn(&EntryRef<'_, Key, ObjectCell>) -> Option<R>,
-    ) -> Vec<R> {
-        self.map().pin().iter_entries().filter_map(|entry| pick(&entry)).collect()
-    }
-
-    /// Keys, values and milliseconds left.
-    pub(crate) fn entries(&self, py: Python<'_>) -> Vec<(Py<PyAny>, Py<PyAny>, Option<f64>)> {
-        self.snapshot(|entry| {
-            let (key, value) = (entry.key().object.get(py)?, entry.value().get(py)?);
-            Some((key, value, duration::left(entry.ttl())))
-        })
-    }
-
-    pub(crate) fn keys(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
-        self.snapshot(|entry| entry.key().object.get(py))
-    }
-
-    /// What a pickle of its owner has beside the options: the entries, and the attributes of a subclass.
-    pub(crate) fn state<'py>(&self, owner: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
-        let attributes = owner.getattr_opt("__dict__")?;
-        (self.entries(owner.py()), attributes).into_pyobject(owner.py())
-    }
-
-    pub(crate) fn set_state(
-        &self,
-        owner: &Bound<'_, PyAny>,
-        state: &Bound<'_, PyTuple>,
-    ) -> PyResult<()> {
-        let (entries, attributes): (_, Option<Bound<'_, PyDict>>) = state.extract()?;
-        if let Some(attributes) = attributes {
-            owner.getattr("__dict__")?.call_method1("update", (attributes,))?;
-        }
-        self.put_entries(owner.py(), entries)
-    }
-
-    /// Puts what another store's `entries` told.
-    pub(crate) fn put_entries(
-        &self,
-        py: Python<'_>,
-        entries: Vec<(Py<PyAny>, Py<PyAny>, Option<f64>)>,
-    ) -> PyResult<()> {
-        for (key, value, left) in entries {
-            let ttl = left.map(|ms| duration::parse("duration", &PyFloat::new(py, ms)));
-            self.put(key.bind(py), value.bind(py), ttl.transpose()?.unwrap_or(FOR_EVER))?;
-        }
-        Ok(())
-    }
-
-    /// The arguments of a constructor of the same options.
-    pub(crate) fn options<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        self.options.arguments(py)
-    }
-
-    /// Removes all entries and gives back what they held.
-    pub(crate) fn clear(&self, py: Python<'_>) {
-        self.has_containers.store(false, Ordering::Relaxed);
-        let gone = self.take_all();
-        calls::give_back(py, gone);
-        self.sweep(py);
-    }
-
-    /// Ends all entries that have not expired, and returns what they held.
-    fn take_all(&self) -> Vec<Py<PyAny>> {
-        let mut gone = Vec::new();
-        self.map().retain(|key, value| {
-            // Before the entry is over. No one else is attached meanwhile, so no one sees it empty.
-            gone.extend(key.object.take());
-            gone.extend(value.take());
-            false
-        });
-        gone
-    }
-
-    /// Removes what has expired and gives back what it held; returns how many entries.
-    pub(crate) fn sweep(&self, py: Python<'_>) -> usize {
-        let swept = self.map().sweep(Budget::full_pass());
-        self.sweeping.expired.give_back_all(py);
-        swept.removed
-    }
-
-    pub(crate) fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let stats = self.map().stats();
-        let figures = PyDict::new(py);
-        figures.set_item("len", stats.len)?;
-        figures.set_item("expired_unswept", stats.expired_unswept)?;
-        figures.set_item("swept_total", stats.swept_total)?;
-        figures.set_item("max_lag", duration::to_ms(stats.max_lag))?;
-        figures.set_item("pending_reclaim", stats.pending_reclaim)?;
-        figures.set_item("bytes_allocated", stats.bytes_allocated)?;
-        Ok(figures)
-    }
-
-    /// Shows the collector of cycles what is held: see the head of `lib.rs`.
-    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if !self.has_containers.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        self.sweeping.expired.visit(visit)?;
-        for (key, value) in self.map().pin().iter_linked() {
-            key.object.visit(visit)?;
-            value.visit(visit)?;
-        }
-        Ok(())
     }
 }
 
@@ -415,7 +399,7 @@ impl Drop for Store {
     /// Gives back all that it holds, attached, as every end of a Python object is.
     fn drop(&mut self) {
         self.sweeping.stop();
-        let mut gone = self.take_all();
+        let mut gone = self.take_all(|| ());
         self.map().sweep(Budget::full_pass());
         gone.extend(self.sweeping.expired.take_all());
         calls::give_back_nested(gone);

@@ -62,6 +62,15 @@ def test_an_error_in_hash_reaches_the_caller(cls):
     assert len(store) == 0
 
 
+@pytest.fixture
+def interruptible():
+    """A process that was begun in the background ignores the signal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_keyboard_interrupt_by_signal_leaves_the_store_usable(store):
     def interrupt(a, b):
         signal.raise_signal(signal.SIGINT)

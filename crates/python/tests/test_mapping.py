@@ -27,7 +27,7 @@ def test_it_is_made_as_a_dict_is():
         TtlMap(1)
     with pytest.raises(TypeError):
         TtlMap({}, {})
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"TtlMap\(\) has no option 'a'; entries are given as in TtlMap\(\{'a': \.\.\.\}\)"):
         TtlMap(a=1)
 
 

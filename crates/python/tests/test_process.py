@@ -21,7 +21,7 @@ def run(code, **options):
 def test_exit_with_a_live_sweeper():
     assert run("""
         from evanesce import KeyValueStore
-        store = KeyValueStore(sweep_interval=0.01)
+        store = KeyValueStore(sweep_interval=0.1)
         for n in range(10_000):
             store.put(n, [n], duration=n % 7)
         print(len(store) <= 10_000)

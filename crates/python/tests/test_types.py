@@ -2,15 +2,19 @@
 
 import importlib.util
 import pathlib
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-needs_mypy = pytest.mark.skipif(
-    importlib.util.find_spec("mypy") is None or sys.version_info < (3, 10),
-    reason="SKIPPED: types: no mypy, or the last one for Python 3.9, which knows less",
-)
+TYPED = str(pathlib.Path(__file__).with_name("typed.py"))
+
+
+def needs(module, version=(3, 10)):
+    """The tools' last releases for older versions of Python know less."""
+    missing = importlib.util.find_spec(module) is None or sys.version_info < version
+    return pytest.mark.skipif(missing, reason=f"SKIPPED: types: no {module}, or a Python before {version}")
 
 
 def check(*arguments):
@@ -18,12 +22,22 @@ def check(*arguments):
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-@needs_mypy
+@needs("mypy")
 def test_stubs_agree_with_the_module():
     check("mypy.stubtest", "evanesce")
 
 
-@needs_mypy
-def test_types_are_accepted_and_refused_as_they_should_be():
-    check("mypy", "--strict", "--warn-unused-ignores", str(pathlib.Path(__file__).with_name("typed.py")))
+@needs("mypy")
+def test_mypy_accepts_and_refuses_what_it_should():
+    check("mypy", "--strict", "--warn-unused-ignores", TYPED)
     check("mypy", "--strict", "-p", "evanesce")
+
+
+@needs("pyright")
+def test_pyright_accepts_and_refuses_what_it_should(tmp_path):
+    """Strict, and each `pyright: ignore` must be needed."""
+    shutil.copy(TYPED, tmp_path)
+    (tmp_path / "pyrightconfig.json").write_text(
+        '{"strict": ["typed.py"], "enableTypeIgnoreComments": false, "reportUnnecessaryTypeIgnoreComment": "error"}'
+    )
+    check("pyright", "-p", str(tmp_path), "--pythonpath", sys.executable)

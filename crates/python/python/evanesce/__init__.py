@@ -1,7 +1,8 @@
 """Key-value stores in memory whose entries can expire, for many threads.
 
 KeyValueStore has `get`, `put` and `delete`, and raises KeyError for what is not there. TtlMap is the same as a
-mapping, with what a dict has but for an order. ManualClock is a clock for tests.
+mapping, with what a dict has but for an order. The decorators cached and acached keep what a function returns.
+ManualClock is a clock for tests.
 
 >>> from evanesce import KeyValueStore
 >>> store = KeyValueStore()
@@ -25,7 +26,9 @@ Traceback (most recent call last):
 KeyError: 'foo'
 """
 
-from ._core import KeyValueStore, ManualClock
+from ._cached import CacheInfo, acached, cached
+from ._core import ManualClock
 from ._mapping import TtlMap
+from ._store import KeyValueStore
 
-__all__ = ["KeyValueStore", "ManualClock", "TtlMap"]
+__all__ = ["CacheInfo", "KeyValueStore", "ManualClock", "TtlMap", "acached", "cached"]

@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, ItemsView, Mapping, MutableMapping, ValuesView
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from reprlib import recursive_repr
-from typing import TYPE_CHECKING, Any, TypeVar, Union, cast
+from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, overload
 
 from . import _core
+from ._kin import UNSET, Kin
 
 if TYPE_CHECKING:
-    from typing import Optional
-
-    from typing_extensions import Self
+    from typing_extensions import Never, Self
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
+_T = TypeVar("_T")
+_S = TypeVar("_S")
 
 
-class _TtlItems(ItemsView[_K, _V]):
-    __slots__ = ()
-    _mapping: TtlMap[_K, _V]
-
-    def __iter__(self) -> Iterator[tuple[_K, _V]]:
-        return iter(self._mapping._items())
-
-
-class _TtlValues(ValuesView[_V]):
-    __slots__ = ()
-    _mapping: TtlMap[Any, _V]
-
-    def __iter__(self) -> Iterator[_V]:
-        return iter([value for _, value in self._mapping._items()])
-
-    def __contains__(self, value: object) -> bool:
-        return any(v is value or v == value for v in self)
-
-
-class TtlMap(_core.TtlMap[_K, _V], MutableMapping[_K, _V]):
+class TtlMap(_core.TtlMap[_K, _V], Kin[_K, _V], MutableMapping[_K, _V]):
     """A mapping whose entries can expire; for many threads at once.
 
-    It is made as a dict is, but that keywords are options: those of KeyValueStore. Iteration goes over what is
-    there when it begins, and never raises RuntimeError. It has no order. `len` clears away what has expired.
-    `dict(m)` looks each key up anew, and raises KeyError if one expires in between: use `dict(m.items())`.
+    It is made as a dict is, but that keywords are options: those of KeyValueStore. Iteration never raises RuntimeError.
+    It has no order. `len` clears away what has expired. `dict(m)` looks each key up anew, and raises KeyError if one
+    expires in between: use `dict(m.items())`.
 
     >>> from evanesce import ManualClock, TtlMap
     >>> clock = ManualClock()
@@ -64,41 +46,27 @@ class TtlMap(_core.TtlMap[_K, _V], MutableMapping[_K, _V]):
         *,
         default_duration: Optional[_core._Duration] = None,
         clock: Optional[_core.ManualClock] = None,
-        sweep_interval: Optional[_core._Duration] = 100,
+        timer: Optional[_core._Timer] = None,
+        sweep_interval: Optional[_core._Duration] = UNSET,
+        **unknown: Never,
     ) -> None:
-        # The options are the constructor's, in `_core`.
+        for name in unknown:
+            raise TypeError(
+                f"{type(self).__name__}() has no option {name!r}; entries are given as in TtlMap({{{name!r}: ...}})"
+            )
+        self._configure(default_duration, clock, timer, sweep_interval)
         self.update(data)
 
-    def update(self, other: Any = (), /, **entries: Any) -> None:
-        """Puts the entries of another mapping, or of pairs, and of the keywords.
-
-        Those of another TtlMap come with the time they have left, all others with the default duration.
-        """
-        if isinstance(other, _core.TtlMap):
-            self._put_all(other)
-            other = ()
-        super().update(other, **entries)
-
-    def items(self) -> ItemsView[_K, _V]:
-        """The keys and values, as a view."""
-        return _TtlItems(self)
-
-    def values(self) -> ValuesView[_V]:
-        """The values, as a view."""
-        return _TtlValues(self)
-
-    def copy(self) -> Self:
-        """Returns a map with the same options, attributes and entries, each with the time it has left."""
-        copy = self._like()
-        copy._put_all(self)
-        return copy
-
-    __copy__ = copy
-
+    @overload
     @classmethod
-    def fromkeys(cls, keys: Iterable[_K], value: Any = None) -> Self:
+    def fromkeys(cls, keys: Iterable[_T], value: None = None) -> TtlMap[_T, Optional[Any]]: ...
+    @overload
+    @classmethod
+    def fromkeys(cls, keys: Iterable[_T], value: _S) -> TtlMap[_T, _S]: ...
+    @classmethod
+    def fromkeys(cls, keys: Iterable[Any], value: Any = None) -> TtlMap[Any, Any]:
         """Returns a map of these keys, all with one value."""
-        made = cls()
+        made: TtlMap[Any, Any] = cls()
         for key in keys:
             made[key] = value
         return made
@@ -115,7 +83,7 @@ class TtlMap(_core.TtlMap[_K, _V], MutableMapping[_K, _V]):
             return NotImplemented
         result = self._like()
         result.update(other)
-        result._put_all(self)
+        result._put_all(self, False)
         return result
 
     def __ior__(self, other: Union[Mapping[_K, _V], Iterable[tuple[_K, _V]]]) -> Self:
@@ -127,5 +95,5 @@ class TtlMap(_core.TtlMap[_K, _V], MutableMapping[_K, _V]):
 
 
 _shown: Callable[[TtlMap[Any, Any]], str] = recursive_repr("TtlMap({...})")(
-    lambda shown: f"{type(shown).__name__}({dict(shown._items())!r})"
+    lambda shown: f"{type(shown).__name__}({dict(shown.items())!r})"
 )

@@ -1,0 +1,76 @@
+"""KeyValueStore, the store of the origin."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Optional, TypeVar
+
+from . import _core
+from ._kin import UNSET, Kin
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+_ABSENT = object()
+
+
+class KeyValueStore(_core.KeyValueStore[_K, _V], Kin[_K, _V]):
+    """A store of keys and values in memory, whose entries can expire; for many threads at once.
+
+    A key is what a dict takes. An entry stays until it is deleted, or for so many milliseconds as it was put with;
+    then it is gone for every method. Threads never wait for each other but for the interpreter's own lock.
+
+    default_duration
+        How long entries stay that are put without a duration: milliseconds, or a timedelta. None: until deleted.
+    clock
+        A ManualClock, for tests. None: the system's clock, which no one can set.
+    timer
+        A function without arguments that returns the time in seconds, as time.monotonic does; called once in each call.
+    sweep_interval
+        How often, at most, the thread comes by that clears away what has expired in all stores: milliseconds, or a
+        timedelta; 100 if it is not given. It sleeps while nothing is due. None: no thread; then puts and deletes clear a
+        little, and sweep() all. With a ManualClock no thread is the default; with a timer there is none.
+
+    >>> from evanesce import KeyValueStore
+    >>> store = KeyValueStore()
+    >>> store.put('foo', 'bar')
+    'bar'
+    >>> store.get('foo')
+    'bar'
+    >>> store.put('foo', 'bar', duration=5)
+    'bar'
+    >>> import time; time.sleep(.005)
+    >>> store.get('foo')
+    Traceback (most recent call last):
+        ...
+    KeyError: 'foo'
+    """
+
+    __module__ = "evanesce"
+    __slots__ = ()
+
+    def __init__(
+        self,
+        *,
+        default_duration: Optional[_core._Duration] = None,
+        clock: Optional[_core.ManualClock] = None,
+        timer: Optional[_core._Timer] = None,
+        sweep_interval: Optional[_core._Duration] = UNSET,
+    ) -> None:
+        self._configure(default_duration, clock, timer, sweep_interval)
+
+    async def aget_or_put(
+        self, key: _K, factory: Callable[[_K], Awaitable[_V]], duration: Optional[_core._Duration] = None
+    ) -> _V:
+        """Returns the value of key, after putting what `await factory(key)` returns if it is absent.
+
+        Two tasks that miss at once may both await the factory; the value that is stored first stays, and both return
+        that one. See acached for one flight for all. What the factory raises goes to the caller, and nothing is put.
+        """
+        found = self.get(key, _ABSENT)
+        if found is not _ABSENT:
+            return found  # type: ignore[return-value]
+        return self.put_if_absent(key, await factory(key), duration)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self)} entries>"

@@ -1,0 +1,96 @@
+//! A store that is made when it is first used, so that `__init__` may still set its options.
+
+use std::{
+    ops::Deref,
+    sync::{Mutex, OnceLock, TryLockError},
+};
+
+use pyo3::{PyTraverseError, PyVisit, exceptions::PyRuntimeError, prelude::*, types::PyDict};
+
+use crate::{
+    options::{Given, Options},
+    store::Store,
+    sweeping::locked,
+};
+
+pub(crate) struct LateStore {
+    /// What it will be made of. Nothing of Python's runs while it is locked.
+    options: Mutex<Options>,
+    store: OnceLock<Store>,
+}
+
+impl LateStore {
+    /// # Errors
+    ///
+    /// Those of [`Options`].
+    pub(crate) fn new(py: Python<'_>, given: Given<'_>) -> PyResult<Self> {
+        let options = Options::new(given)?.or(&Options::default(), py)?;
+        Ok(Self { options: Mutex::new(options), store: OnceLock::new() })
+    }
+
+    /// Sets the options that are given.
+    ///
+    /// # Errors
+    ///
+    /// `RuntimeError` if the store is in use by now; and those of [`Options`].
+    pub(crate) fn set_options(&self, py: Python<'_>, given: Given<'_>) -> PyResult<()> {
+        let Some(name) = given.any() else { return Ok(()) };
+        let options = Options::new(given)?;
+        if self.store.get().is_some() {
+            let message = format!("{name} comes too late: it must be set before the first use");
+            return Err(PyRuntimeError::new_err(message));
+        }
+        let replaced = {
+            let mut before = locked(&self.options);
+            let options = options.or(&before, py)?;
+            std::mem::replace(&mut *before, options)
+        };
+        drop(replaced);
+        Ok(())
+    }
+
+    /// Makes room for so many entries, if it is not in use yet.
+    pub(crate) fn expect_entries(&self, entries: usize) {
+        locked(&self.options).capacity = entries;
+    }
+
+    /// The arguments of a constructor that makes the same.
+    pub(crate) fn arguments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        match self.store.get() {
+            Some(store) => store.options.arguments(py),
+            None => locked(&self.options).arguments(py),
+        }
+    }
+
+    fn make(&self) -> &Store {
+        self.store.get_or_init(|| Store::new(std::mem::take(&mut *locked(&self.options))))
+    }
+
+    /// Shows the collector of cycles what is held: see the head of `lib.rs`.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Some(store) = self.store.get() {
+            return store.traverse(visit);
+        }
+        match self.options.try_lock() {
+            Ok(options) => options.visit(visit),
+            Err(TryLockError::Poisoned(options)) => options.into_inner().visit(visit),
+            Err(TryLockError::WouldBlock) => Ok(()),
+        }
+    }
+
+    /// Ends all entries, for the collector of cycles.
+    pub(crate) fn end(&self, py: Python<'_>) {
+        if let Some(store) = self.store.get() {
+            store.clear(py);
+        }
+    }
+}
+
+impl Deref for LateStore {
+    type Target = Store;
+
+    #[inline]
+    fn deref(&self) -> &Store {
+        self.store.get().unwrap_or_else(|| self.make())
+    }
+}
