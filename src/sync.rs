@@ -106,8 +106,12 @@ pub(crate) fn this_thread() -> usize {
 pub(crate) use once_box::OnceBox as ProcessBox;
 #[cfg(any(loom, shuttle))]
 pub(crate) use std::sync::OnceLock as ProcessBox;
-pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 pub(crate) use std::thread;
+
+/// The locks of sweepers' timers.
+pub(crate) mod timing {
+    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+}
 
 /// Lets other threads run. A unit test may say what they do meanwhile (`at_next_yield`).
 pub(crate) fn yield_now() {

@@ -11,7 +11,10 @@ use std::{
 
 use crate::{
     clock::{Clock, MonotonicClock, nanos},
-    sync::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering, PoisonError, thread},
+    sync::{
+        AtomicU32, Ordering, thread,
+        timing::{Condvar, Mutex, MutexGuard, PoisonError},
+    },
 };
 
 /// When a task is to be called again.
