@@ -361,11 +361,12 @@ fn what_weighs_nothing_is_not_ended_for_others() {
 
 #[test]
 fn an_entry_above_the_maximum_weight_is_refused_and_changes_nothing() {
+    type Put = fn(&TtlMap<u64, u32>);
     let map = weighed(10);
     map.insert(1, 5);
     assert_eq!(map.weigh(&(1, 10)), Ok(10));
     assert_eq!(map.weigh(&(1, 11)).unwrap_err().most, 10);
-    let puts: [(&str, fn(&TtlMap<u64, u32>)); 4] = [
+    let puts: [(&str, Put); 4] = [
         ("insert", |map| _ = map.insert(1, 11)),
         ("try_insert", |map| _ = map.pin().try_insert(2, 11)),
         ("update", |map| _ = map.pin().update(1, |_| 11)),

@@ -166,14 +166,14 @@ async fn ask<O: Origin>(
     options: &Options,
     cache: &Arc<Cache<O>>,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let popular = Zipf::new(options.pages as f64, 0.9)?;
+    let popular = Zipf::new(f64::from(options.pages as Page), 0.9)?;
     let mut clients = JoinSet::new();
     for client in 0..options.clients {
         let (cache, requests) = (Arc::clone(cache), options.requests);
         clients.spawn(async move {
             let mut random = SmallRng::seed_from_u64(client);
             for _ in 0..requests {
-                let page = popular.sample(&mut random) as Page;
+                let page = drawn(&popular, &mut random);
                 if let Ok(text) = cache.get(page).await {
                     assert_eq!(text, text_of(page), "a page of another's");
                 }
@@ -185,6 +185,11 @@ async fn ask<O: Origin>(
         client?;
     }
     Ok(())
+}
+
+#[expect(clippy::cast_sign_loss, reason = "a rank is 1 at least")]
+fn drawn(popular: &Zipf<f64>, random: &mut SmallRng) -> Page {
+    popular.sample(random) as Page
 }
 
 fn write_account(
