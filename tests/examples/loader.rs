@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, yield_now};
 
 use crate::example::example;
-use crate::examples::loader::cache::{Cache, Origin, Page, Pages, Times, Unavailable};
+use crate::examples::loader::cache::{Cache, Count, Origin, Page, Pages, Times, Unavailable};
 use crate::{NANOSECOND, PATIENCE, SECOND, in_time, nearly};
 
 const TIMES: Times = Times {
@@ -90,7 +90,7 @@ impl World {
     fn counted(&self) -> [u64; 5] {
         let counts = &self.cache.counts;
         let all = [&counts.hits, &counts.stale, &counts.loads, &counts.joined, &counts.failed];
-        let all = all.map(|count| count.get());
+        let all = all.map(Count::get);
         assert_eq!(counts.requests.get(), all[..4].iter().sum::<u64>(), "{counts:?}");
         all
     }
