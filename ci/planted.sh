@@ -144,6 +144,8 @@ tests value_not_dropped         map_agrees_with_the_model_under_a_good_hash
 tests renew_expired             map_agrees_with_the_model_under_a_good_hash
 tests replace_by_remove         map_agrees_with_the_model_when_hashes_collide
 tests deadline_off_by_one       committed_fuzz_corpus_agrees_with_the_model
+tests bound_not_kept            committed_fuzz_corpus_of_bounded_maps_agrees_with_the_model
+tests bound_not_kept            bounded_map_agrees_with_the_model_but_for_what_had_to_go
 tests refresh_without_identity  map_agrees_with_the_model_when_halves_of_the_hashes_tie
 tests pending_not_dropped       map_drop_drops_everything_at_once_whatever_guards_live_elsewhere
 tests no_grace_period           nothing_is_dropped_while_a_pin_could_see_it
@@ -187,6 +189,7 @@ fuzz value_not_dropped          corpus
 fuzz no_grace_period            corpus
 fuzz renew_expired              corpus
 fuzz refresh_without_identity   corpus
+fuzz bound_not_kept             bounded_corpus
 "
 
 # ORDERING MODEL: each `order!` of the source stands here or below, the halves of an AcqRel one by one.

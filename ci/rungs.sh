@@ -69,8 +69,8 @@ build() {
     rung "$name"
     mkdir -p "$dir"
     if [ "$name" = fuzz ]; then
-        RUSTFLAGS="$flags $extra" cargo +nightly fuzz build ops
-        echo "fuzz/target/$target/release/ops" >"$dir/binaries"
+        RUSTFLAGS="$flags $extra" cargo +nightly fuzz build
+        printf "fuzz/target/$target/release/%s\n" ops bounded >"$dir/binaries"
         return
     fi
     RUSTFLAGS="$flags $extra" CARGO_TARGET_DIR="$dir" CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=$checks \
@@ -85,7 +85,8 @@ binaries() { if [ "$1" = fuzz ]; then cat "$dir/binaries"; else cat "$dir/$1.bin
 list_tests() {
     rung "$1"
     if [ "$1" = fuzz ]; then
-        echo "$(binaries fuzz) corpus"
+        # `corpus` is that of `ops`.
+        sed -E 's#.*/(.*)#& \1_corpus#; s# ops_corpus$# corpus#' "$dir/binaries"
         return
     fi
     local binary
@@ -101,7 +102,7 @@ run_rung() {
     local binary
     for binary in $(binaries "$1"); do
         if [ "$1" = fuzz ]; then
-            "$binary" -runs=0 -artifact_prefix="$dir/" fuzz/corpus/ops || return
+            "$binary" -runs=0 -artifact_prefix="$dir/" "fuzz/corpus/$(basename "$binary")" || return
         else
             "$binary" --nocapture --test-threads=1 || return
         fi
@@ -112,7 +113,7 @@ run_rung() {
 run_one() {
     environment "$1"
     if [ "$1" = fuzz ]; then
-        timeout 120 "$2" -runs=0 -artifact_prefix="$dir/" fuzz/corpus/ops
+        timeout 120 "$2" -runs=0 -artifact_prefix="$dir/" "fuzz/corpus/$(basename "$2")"
     else
         # Random schedules end with the first that fails: a bug may need many. (All take 30 s at most, far from
         # the limit, which would count as caught.)
@@ -124,7 +125,7 @@ run_one() {
 count_rung() {
     grep -oE '(model (racy|slab|limbo|epoch|tokens|lines|flight)_|shuttle |linearizable under |account: ).*' "$2" || true
     if [ "$1" = fuzz ]; then
-        echo "fuzz: $(find fuzz/corpus/ops -type f | wc -l) inputs of the committed corpus replayed"
+        echo "fuzz: $(find fuzz/corpus -type f | wc -l) inputs of the committed corpora replayed"
     else
         echo "$1: $(grep -hoE '^test result: ok. [0-9]+ passed' "$2" | awk '{ n += $4 } END { print n }') tests passed"
     fi

@@ -240,8 +240,9 @@ impl<K, V, S> Builder<K, V, S> {
     /// later writes have made up for it.
     ///
     /// Lookups stay wait-free, and count uses: one that finds an entry stores a byte beside it, unless that has been
-    /// used three times since it was last passed over. That is a use: `get` and all whose names begin so, `view` and
-    /// `contains_key`, and an entry put in its place; not `iter` and its kin. A map with a maximum takes three bytes a slot more.
+    /// used three times since it was last passed over. That is a use: `get` and all whose names begin so, `view`,
+    /// `contains_key` and `ttl`, and an entry put in its place; not `iter` and its kin. A map with a maximum takes three
+    /// bytes a slot more.
     ///
     /// # Examples
     ///

@@ -135,14 +135,17 @@ fn what_is_used_outlasts_what_is_not() {
 #[test]
 fn each_lookup_is_a_use_and_a_walk_is_none() {
     type Look = fn(&TtlMap<u64, u64>);
-    let uses: [(&str, Look); 9] = [
+    let uses: [(&str, Look); 12] = [
         ("get", |map| _ = map.pin().get(&1)),
         ("get_key_value", |map| _ = map.pin().get_key_value(&1)),
         ("get_entry", |map| _ = map.pin().get_entry(&1)),
         ("get_many", |map| _ = map.pin().get_many([&1, &2])),
         ("contains_key", |map| _ = map.pin().contains_key(&1)),
+        ("ttl", |map| _ = map.pin().ttl(&1)),
         ("view", |map| _ = map.view(&1, |value| *value)),
         ("get_or_insert_with", |map| _ = map.pin().get_or_insert_with(1, || 1)),
+        ("get_or_load_blocking", |map| _ = map.get_or_load_blocking(&1, || 1)),
+        ("by_ref", |map| _ = map.pin().by_ref(&1, |key| *key).get_or_insert_with(|| 1)),
         ("get_or_refresh", |map| _ = map.pin().get_or_refresh(&1, NANO)),
         ("insert", |map| _ = map.insert(1, 1)),
     ];

@@ -17,6 +17,9 @@ mod examples {
     pub(crate) mod flags;
     #[path = "../../examples/limiter.rs"]
     pub(crate) mod limiter;
+    #[cfg(feature = "async")]
+    #[path = "../../examples/loader/main.rs"]
+    pub(crate) mod loader;
     #[path = "../../examples/sessions/main.rs"]
     pub(crate) mod sessions;
     #[path = "../../examples/tokens.rs"]
@@ -29,6 +32,9 @@ mod dns;
 mod flags;
 #[path = "examples/limiter.rs"]
 mod limiter;
+#[cfg(feature = "async")]
+#[path = "examples/loader.rs"]
+mod loader;
 #[path = "examples/sessions.rs"]
 mod sessions;
 #[path = "examples/tokens.rs"]

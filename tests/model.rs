@@ -6,10 +6,12 @@ use arbitrary::{Arbitrary, Unstructured};
 use common::changes::Change;
 use common::exclusive;
 use common::hashers::Hashing;
-use common::ops::{Case, Op, Setup, run};
+use common::ops::{BoundedCase, Case, Op, Setup, run, run_bounded};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use std::fmt::Debug;
+use std::num::NonZeroU8;
 use std::path::Path;
 
 /// Mostly few keys, so that operations meet.
@@ -82,17 +84,34 @@ fn case(hashing: Hashing) -> impl Strategy<Value = Case> {
     (setup, vec(op(), 0..150)).prop_map(|(setup, ops)| Case { setup, ops })
 }
 
-/// `PROPTEST_CASES` sets the number of cases (of each hash function); a failing case is printed in full.
+fn bounded_case(hashing: Hashing) -> impl Strategy<Value = BoundedCase> {
+    // Few, so that most keys do not fit; or so many that it takes a `Fill`.
+    let max_entries = prop_oneof![3 => 1..12_u8, 1 => 12..=u8::MAX];
+    (max_entries, case(hashing)).prop_map(|(most, case)| BoundedCase {
+        max_entries: NonZeroU8::new(most).expect("1 at least"),
+        case,
+    })
+}
+
 fn agrees(hashings: &'static [Hashing]) {
+    check(hashings, case, run);
+}
+
+/// `PROPTEST_CASES` sets the number of cases (of each hash function); a failing case is printed in full.
+fn check<C, S>(hashings: &'static [Hashing], cases: fn(Hashing) -> S, run: fn(&C))
+where
+    C: Debug + 'static,
+    S: Strategy<Value = C> + 'static,
+{
     exclusive(move || {
         for hashing in hashings {
-            let cases = if std::env::var_os("PROPTEST_CASES").is_some() {
+            let count = if std::env::var_os("PROPTEST_CASES").is_some() {
                 Config::default().cases
             } else {
                 150
             };
-            let config = Config { cases, failure_persistence: None, ..Config::default() };
-            let checked = TestRunner::new(config).run(&case(*hashing), |case| {
+            let config = Config { cases: count, failure_persistence: None, ..Config::default() };
+            let checked = TestRunner::new(config).run(&cases(*hashing), |case| {
                 run(&case);
                 Ok(())
             });
@@ -124,11 +143,26 @@ fn map_agrees_with_the_model_when_halves_of_the_hashes_tie() {
     ]);
 }
 
-/// Replays `fuzz/corpus/ops`, read as the fuzz target reads it.
+/// The listener tells the model what had to go; all else is as without a maximum.
+#[test]
+fn bounded_map_agrees_with_the_model_but_for_what_had_to_go() {
+    check(&[Hashing::Sip, Hashing::FewBits], bounded_case, run_bounded);
+}
+
 #[test]
 fn committed_fuzz_corpus_agrees_with_the_model() {
-    exclusive(|| {
-        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/ops");
+    replay("ops", run);
+}
+
+#[test]
+fn committed_fuzz_corpus_of_bounded_maps_agrees_with_the_model() {
+    replay("bounded", run_bounded);
+}
+
+/// Replays `fuzz/corpus/TARGET`, read as the fuzz target reads it.
+fn replay<C: for<'a> Arbitrary<'a> + 'static>(target: &'static str, run: fn(&C)) {
+    exclusive(move || {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
         let Ok(files) = corpus.read_dir() else {
             println!("SKIPPED: no corpus in {}", corpus.display());
             return;
@@ -137,7 +171,7 @@ fn committed_fuzz_corpus_agrees_with_the_model() {
             let path = file.expect("readable corpus").path();
             println!("{}", path.display());
             let bytes = std::fs::read(&path).expect("readable corpus");
-            if let Ok(case) = Case::arbitrary_take_rest(Unstructured::new(&bytes)) {
+            if let Ok(case) = C::arbitrary_take_rest(Unstructured::new(&bytes)) {
                 run(&case);
             }
         }

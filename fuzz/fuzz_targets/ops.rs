@@ -6,6 +6,7 @@ mod changes;
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../../tests/common/hashers.rs"]
 mod hashers;
+#[allow(dead_code, reason = "the target `bounded` uses the rest")]
 #[path = "../../tests/common/ops.rs"]
 mod ops;
 #[path = "../../tests/common/tally.rs"]

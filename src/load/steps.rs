@@ -38,7 +38,7 @@ where
         E: Clone + 'static,
     {
         let place = SplitKey::from_hash(self.hasher.hash_one(key));
-        let found = self.peek(place, key);
+        let found = self.look_up(place, key);
         self.lookups.count(found.is_some());
         found.map_or_else(|| self.enter_load(place, key), |value| Begun::Done(Ok(value)))
     }
@@ -50,7 +50,7 @@ where
         E: Clone + 'static,
     {
         let place = SplitKey::from_hash(self.hasher.hash_one(key));
-        let found = self.peek(place, key);
+        let found = self.look_up(place, key);
         found.map_or_else(|| self.enter_load(place, key), |value| Begun::Done(Ok(value)))
     }
 
@@ -105,7 +105,7 @@ where
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let found = if planted!(led_without_a_look) { None } else { self.peek(lead.place, key) };
+        let found = if planted!(led_without_a_look) { None } else { self.look_up(lead.place, key) };
         match found {
             Some(value) => {
                 lead.give(&value);
@@ -157,15 +157,15 @@ where
         }
     }
 
-    /// The value of the key, if it has one.
-    fn peek<Q>(&self, place: SplitKey, key: &Q) -> Option<V>
+    /// The value of the key, if it has one; where there is a maximum size that is a use.
+    fn look_up<Q>(&self, place: SplitKey, key: &Q) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let is_match = |(met, _): &(K, V)| Ok::<_, core::convert::Infallible>(key.equivalent(met));
         let guard = &pin();
-        let Ok(found) = self.table.get(place, guard, is_match, |(_, value)| value);
-        found.cloned()
+        let Ok(found) = self.table.get_and_count_use(place, guard, is_match);
+        found.map(|(_, value)| value.clone())
     }
 }
 

@@ -5,9 +5,13 @@ use super::changes::{Change, HeldToken};
 use super::hashers::Hashing;
 use super::tally::{Tally, Token, reading};
 use arbitrary::Arbitrary;
-use evanesce::{Budget, Deadline, ManualClock, OccupiedError, Pinned, SweepReport, Ttl, TtlMap};
-use std::collections::BTreeMap;
+use evanesce::{
+    Budget, Deadline, ManualClock, OccupiedError, Pinned, RemovalCause, SweepReport, Ttl, TtlMap,
+};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
+use std::num::NonZeroU8;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Keys are numbers below this; [`Op::Fill`] uses the numbers from here on.
@@ -59,6 +63,13 @@ pub(crate) struct Setup {
 pub(crate) struct Case {
     pub(crate) setup: Setup,
     pub(crate) ops: Vec<Op>,
+}
+
+/// A map with a maximum of entries, and what to do with it.
+#[derive(Arbitrary, Clone, Debug)]
+pub(crate) struct BoundedCase {
+    pub(crate) max_entries: NonZeroU8,
+    pub(crate) case: Case,
 }
 
 /// Mostly a few ticks, so that deadlines are met exactly; sometimes an hour, sometimes for ever.
@@ -115,6 +126,9 @@ pub(super) struct Model {
     pub(super) now: u64,
     last: u64,
     pub(super) entries: BTreeMap<u8, Entry>,
+    /// The values that the listener was told had to go. The model cannot know which these are to be; but they are gone
+    /// then, and nothing else is.
+    evicted: Arc<Mutex<BTreeSet<u64>>>,
 }
 
 impl Model {
@@ -124,7 +138,8 @@ impl Model {
     }
 
     pub(super) fn live(&self, key: u8) -> Option<Entry> {
-        let alive = |e: &Entry| e.deadline.is_none_or(|d| self.now < d);
+        let evicted = self.evicted.lock().expect("no panic");
+        let alive = |e: &Entry| e.deadline.is_none_or(|d| self.now < d) && !evicted.contains(&e.n);
         self.entries.get(&key).copied().filter(alive)
     }
 
@@ -148,11 +163,21 @@ pub(super) struct Run<'a> {
     tally: &'a Tally,
     pub(super) model: &'a mut Model,
     pub(super) time_to_live: Duration,
+    max_entries: usize,
     pub(super) tokens: Vec<HeldToken>,
 }
 
 /// Runs a case; panics at the first wrong answer. No guard may be held anywhere meanwhile.
 pub(crate) fn run(case: &Case) {
+    run_within(None, case);
+}
+
+/// Runs a case on a map with a maximum.
+pub(crate) fn run_bounded(BoundedCase { max_entries, case }: &BoundedCase) {
+    run_within(Some(usize::from(max_entries.get())), case);
+}
+
+fn run_within(max_entries: Option<usize>, case: &Case) {
     let Setup { hashing, capacity, time_to_live, sweep_per_write } = case.setup;
     let (tally, clock) = (Tally::new(), ManualClock::new());
     let mut builder = TtlMap::builder()
@@ -163,14 +188,23 @@ pub(crate) fn run(case: &Case) {
     if let Some(byte) = time_to_live {
         builder = builder.time_to_live(span(byte));
     }
-    let map: Map = builder.build().expect("valid options");
     let mut model = Model::default();
+    if let Some(most) = max_entries {
+        let evicted = Arc::clone(&model.evicted);
+        builder = builder.max_entries(most).eviction_listener(move |_, value: &Val, cause| {
+            if cause == RemovalCause::Size {
+                evicted.lock().expect("no panic").insert(value.n);
+            }
+        });
+    }
+    let map: Map = builder.build().expect("valid options");
     let mut run = Run {
         map: &map,
         clock: &clock,
         tally: &tally,
         model: &mut model,
         time_to_live: time_to_live.map_or(Duration::MAX, span),
+        max_entries: max_entries.unwrap_or(usize::MAX),
         tokens: Vec::new(),
     };
 
@@ -212,6 +246,8 @@ impl Run<'_> {
                     if let Some((value, n)) = self.step(pin, op) {
                         held.push((value, value.token.number(), n));
                     }
+                    let len = self.map.len();
+                    assert!(len <= self.max_entries, "{len} entries after {op:?}");
                     ops.next();
                 }
             }
@@ -436,6 +472,8 @@ impl Run<'_> {
         assert_eq!(stats.len, self.map.len(), "{stats:?}");
         assert!((live..=self.model.entries.len()).contains(&stats.len), "{live} live: {stats:?}");
         assert_eq!(stats.expired_unswept, stats.len - live, "{stats:?}");
+        let evicted = self.model.evicted.lock().expect("no panic").len();
+        assert_eq!(stats.evicted_total, evicted as u64, "{stats:?}");
         assert_eq!(stats.len + stats.free_slots + stats.pending_reclaim, stats.slots, "{stats:?}");
         assert_eq!(self.map.is_empty(), stats.len == 0);
         stats.len

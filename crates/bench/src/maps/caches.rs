@@ -20,17 +20,25 @@ const ROOM: u64 = 1 << 40;
 const EXPECTED: usize = 10_000_000;
 
 pub(super) fn quick_cache<K: Key>() -> Box<dyn Peer<K>> {
+    Box::new(roomy::<K>())
+}
+
+pub(super) fn moka<K: Key>() -> Box<dyn Peer<K>> {
+    Box::new(unbounded::<K>())
+}
+
+pub(super) fn roomy<K: Key>() -> QuickCache<K> {
     let options = OptionsBuilder::new()
         .estimated_items_capacity(EXPECTED)
         .weight_capacity(ROOM)
         .build()
         .expect("both options that have no default are given");
     let lifecycle = DefaultLifecycle::default();
-    Box::new(QuickCache::<K>::with_options(options, UnitWeighter, hasher(), lifecycle))
+    QuickCache::<K>::with_options(options, UnitWeighter, hasher(), lifecycle)
 }
 
-pub(super) fn moka<K: Key>() -> Box<dyn Peer<K>> {
-    Box::new(moka::sync::Cache::<K, u64>::builder().build_with_hasher(hasher()))
+pub(super) fn unbounded<K: Key>() -> Moka<K> {
+    moka::sync::Cache::<K, u64>::builder().build_with_hasher(hasher())
 }
 
 pub(super) fn moka_ttl<K: Key>() -> Box<dyn Peer<K>> {

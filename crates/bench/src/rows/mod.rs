@@ -7,6 +7,7 @@ pub(crate) mod growth;
 mod hits;
 mod lags;
 mod limits;
+mod loads;
 mod origin;
 mod prices;
 mod reads;
@@ -98,6 +99,7 @@ pub(crate) const ALL: &[Row] = &[
         [90, 15],
         bounds::measure,
     ),
+    row(&["L1"], "Requests that load, or wait for another's load", [60, 10], loads::measure),
     row(
         &["RMW"],
         "A rate limiter over 100k clients, one and two threads",
