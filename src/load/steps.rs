@@ -164,8 +164,8 @@ where
     {
         let is_match = |(met, _): &(K, V)| Ok::<_, core::convert::Infallible>(key.equivalent(met));
         let guard = &pin();
-        let Ok(found) = self.table.get(place, guard, is_match, |(_, value)| value);
-        found.cloned()
+        let Ok(found) = self.table.get_and_note_use(place, guard, is_match);
+        found.map(|(_, value)| value.clone())
     }
 }
 
