@@ -5,7 +5,7 @@ use std::hash::RandomState;
 
 use crate::{
     build_error::{BuildError, check},
-    clock::{Clock, ClockSource},
+    clock::{Clock, ClockSource, nanos},
     listener::{Listener, RemovalCause},
     load::Loads,
     map::TtlMap,
@@ -134,6 +134,83 @@ impl<K, V, S> Builder<K, V, S> {
     /// ```
     pub fn time_to_live(mut self, ttl: Duration) -> Self {
         self.policy.time_to_live = Some(ttl);
+        self
+    }
+
+    /// Sets the time after which an entry expires that was put without a TTL and that no lookup has found meanwhile. It
+    /// excludes [`time_to_live`](Self::time_to_live), as an entry has one deadline. It can be changed in use
+    /// ([`Policy::time_to_idle`](crate::Policy::time_to_idle)) on a map that was built with it.
+    ///
+    /// A hit that finds 7/8 of the time left or less puts the deadline off to the whole time from then on, by one
+    /// step on a word of the entry; all others write nothing. So an entry lives for 7/8 of `idle` after its last hit at
+    /// least, and for all of it at most. **Such a hit is a write**: threads that read one key take its cache line from one
+    /// another, up to 8 times in `idle`; and each hit reads the clock. Lookups stay wait-free: if the step fails, since
+    /// another thread has renewed or ended the entry, it is not tried again.
+    ///
+    /// A hit is what `get` finds, and `get_key_value`, `get_many`, `get_by`, `get_or_insert_with`, `get_or_load` and
+    /// their kin, `view`, `contains_key`, and `get_stale` before the deadline. `get_entry`, `ttl`, `get_or_refresh` and
+    /// iteration look without a trace, and `update` and its kin keep the deadline that is there, as always. An entry that
+    /// was put with a TTL or deadline of its own, or given one later, keeps that: hits do not renew it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{ManualClock, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// const MINUTE: Duration = Duration::from_secs(60);
+    /// let clock = ManualClock::new();
+    /// let options = TtlMap::<&str, u32>::builder().clock(clock.clone());
+    /// let sessions = options.time_to_idle(10 * MINUTE).build()?;
+    /// sessions.insert("ada", 1);
+    /// sessions.insert_with_ttl("token", 2, 12 * MINUTE);
+    /// for _ in 0..2 {
+    ///     clock.advance(6 * MINUTE);
+    ///     assert_eq!(sessions.get_cloned("ada"), Some(1));
+    /// }
+    /// assert_eq!(sessions.get_cloned("token"), None);
+    /// clock.advance(10 * MINUTE);
+    /// assert_eq!(sessions.get_cloned("ada"), None);
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
+    #[doc(alias = "expireAfterAccess")]
+    pub fn time_to_idle(mut self, idle: Duration) -> Self {
+        self.policy.time_to_idle = Some(idle);
+        self
+    }
+
+    /// Sets how long an entry that has expired is kept for [`Pinned::get_stale`](crate::Pinned::get_stale), for the case
+    /// that no newer value is to be had ("serve stale", RFC 8767). Default: not at all. It can be changed in use
+    /// ([`Policy::grace`](crate::Policy::grace)).
+    ///
+    /// All other calls take it for expired, and one that puts a value replaces it. Sweeps leave it alone for so long
+    /// after its deadline, so it takes memory and a slot, and counts in `len`. It goes earlier where it must: by the
+    /// choice of a map that is at its maximum, as any other entry (the listener is told of [`RemovalCause::Expired`]), and
+    /// when an insert finds no slot free.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{Budget, ManualClock, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// const SECOND: Duration = Duration::from_secs(1);
+    /// let clock = ManualClock::new();
+    /// let map = TtlMap::<&str, u32>::builder().grace(60 * SECOND).clock(clock.clone()).build()?;
+    /// map.insert_with_ttl("a", 1, 5 * SECOND);
+    /// clock.advance(5 * SECOND);
+    /// assert_eq!(map.get_cloned("a"), None);
+    /// assert_eq!(map.sweep(Budget::full_pass()).removed, 0);
+    /// assert_eq!(map.pin().get_stale("a").map(|found| *found.value), Some(1));
+    /// clock.advance(60 * SECOND);
+    /// assert_eq!(map.pin().get_stale("a"), None);
+    /// assert_eq!(map.sweep(Budget::full_pass()).removed, 1);
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
+    #[doc(alias = "serve_stale")]
+    #[doc(alias = "stale_if_error")]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.policy.grace = grace;
         self
     }
 
@@ -418,8 +495,11 @@ impl<K, V, S> Builder<K, V, S> {
             listener: self.listener,
             limit,
             weigher: self.weigher,
+            grace: nanos(policy.grace),
+            idle: policy.time_to_idle.is_some().then(|| policy.idle_nanos()),
         });
-        let lookups = Lookups::new(self.record_stats, limit.is_some());
+        let lookups =
+            Lookups::new(self.record_stats, limit.is_some() || policy.time_to_idle.is_some());
         let (policy, loads) = (Live::new(policy), Loads::new());
         Ok(TtlMap { table, hasher: self.hasher, policy, lookups, loads })
     }

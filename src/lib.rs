@@ -27,7 +27,7 @@ pub use iter::{Entries, Iter, Keys, Linked, Values};
 pub use listener::RemovalCause;
 pub use load::{Load, Loaded, NoSleep, Sleep};
 pub use map::{TryReserveError, TtlMap};
-pub use pinned::{ByRef, Compute, EntryRef, Lookup, OccupiedError, Operation, Pinned};
+pub use pinned::{ByRef, Compute, EntryRef, Lookup, OccupiedError, Operation, Pinned, Stale};
 pub use policy::Policy;
 pub use raw::RefreshToken;
 pub use set::{PinnedSet, TtlSet};

@@ -13,13 +13,13 @@ use core::time::Duration;
 use equivalent::Equivalent;
 
 use crate::{
-    build_error::{BuildError, check},
+    build_error::{BuildError, check, refuse_if},
     builder::Builder,
-    clock::{ClockSource, Deadline},
+    clock::{ClockSource, Deadline, nanos},
     load::Loads,
     pinned::Pinned,
     policy::{Live, Policy},
-    raw::{self, MAX_SLOTS, Position, Setup, State, Table},
+    raw::{self, MAX_SLOTS, Position, Setup, State, Table, Waiting},
     stats::{Lookups, Stats},
     sweep::{Budget, SweepReport},
     weigher::TooHeavyError,
@@ -262,7 +262,7 @@ impl<K, V, S> TtlMap<K, V, S> {
     }
 
     /// Returns a point in time before which no entry expires, to sweep at, say; `None` if no entry has a
-    /// deadline. It may be too early: an entry whose deadline was put off, or that is gone, counts until a
+    /// deadline. On a map with a [grace](Builder::grace) that is added. It may be too early: an entry whose deadline was put off, or that is gone, counts until a
     /// sweep has come by. A look at a word for every 64 slots.
     ///
     /// # Examples
@@ -384,13 +384,14 @@ impl<K, V, S> TtlMap<K, V, S> {
     }
 
     /// Changes what the map does by itself, from now on: the default TTL and its jitter for entries that are put
-    /// later, how much each write sweeps, and the maximum of a map that has one. Reads do not look at it. What is
-    /// above a lower maximum goes before this returns.
+    /// later, the grace, how much each write sweeps, and the maximum or the time to idle of a map that was built with one.
+    /// What is above a lower maximum goes before this returns. Without a time to idle hits renew nothing more; with
+    /// another they renew to that, and none to an earlier deadline than it has.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if a value is out of its range, or if there is a maximum that the map was not built with; nothing
-    /// is changed then.
+    /// [`BuildError`] if a value is out of its range or does not go with another, or if there is a maximum or a time to
+    /// idle that the map was not built with; nothing is changed then.
     ///
     /// # Examples
     ///
@@ -413,6 +414,10 @@ impl<K, V, S> TtlMap<K, V, S> {
         let policy = policy.checked()?;
         check("max_entries", policy.max_entries.unwrap_or(1), 1, self.max_slots())?;
         let limit = policy.next_limit(self.table.limit())?;
+        let is_new = policy.time_to_idle.is_some() && !self.table.has_idle();
+        refuse_if(is_new, "time_to_idle", "the map was built without it")?;
+        self.table.set_grace(nanos(policy.grace));
+        self.table.set_idle(policy.idle_nanos());
         self.table.set_sweep_per_write(policy.sweep_per_write as u32);
         self.policy.set(policy);
         if let Some(limit) = limit {
@@ -477,18 +482,18 @@ impl<K, V, S> TtlMap<K, V, S> {
         self.table.assert_well_formed();
     }
 
-    /// Whether `holds` says so of all visible entries and their deadlines. It is given `view`, a pin of whatever map,
+    /// Whether `holds` says so of all visible entries and their states. It is given `view`, a pin of whatever map,
     /// under which the entries are met; between two lines it lets the epoch move on, which no second pin is to hinder.
     fn all_entries(
         &self,
         view: &mut Pinned<'_, K, V, S>,
-        mut holds: impl FnMut(&Pinned<'_, K, V, S>, &(K, V), Deadline) -> bool,
+        mut holds: impl FnMut(&Pinned<'_, K, V, S>, &(K, V), State) -> bool,
     ) -> bool {
         let mut position = Position::default();
         self.table.ranges().all(|range| {
             self.table.enter(range, &mut position, &view.guard);
             while let Some((entry, state, _)) = self.table.next_timed(&mut position, &view.guard) {
-                if !holds(view, entry, Deadline::of(state).unwrap_or(Deadline::NEVER)) {
+                if !holds(view, entry, state) {
                     return false;
                 }
             }
@@ -499,7 +504,7 @@ impl<K, V, S> TtlMap<K, V, S> {
 
     /// The state of an entry that is put without a TTL.
     pub(crate) fn default_state(&self) -> State {
-        self.policy.draw_ttl().map_or(State::NEVER, |ttl| self.table.clock.state_after(ttl))
+        self.policy.first_state(&self.table.clock)
     }
 }
 
@@ -637,8 +642,8 @@ where
             lookups: self.lookups.like(),
             loads: Loads::new(),
         };
-        self.all_entries(&mut map.pin(), |pinned, (key, value), deadline| {
-            pinned.insert_with_deadline(key.clone(), value.clone(), deadline);
+        self.all_entries(&mut map.pin(), |pinned, (key, value), state| {
+            pinned.put(&mut Waiting::new(key.clone(), value.clone()), state);
             true
         });
         map

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 
 use crate::{
     build_error::{BuildError, check, refuse_if},
-    clock::nanos,
+    clock::{ClockSource, nanos},
     raw::{Limit, State},
     sync::{Ordering, SettingWord, per_thread},
 };
@@ -23,7 +23,8 @@ const MAX_SWEEP_PER_WRITE: usize = 1024;
 /// What a map may weigh at most: sums of weights stay far from the end of their words.
 const MAX_WEIGHT: u64 = 1 << 62;
 
-/// What a map does by itself: the default TTL, how much writes sweep, and how much there may be.
+/// What a map does by itself: the default TTL, how long what has expired is kept, how much writes sweep, and how much
+/// there may be.
 ///
 /// From [`TtlMap::policy`](crate::TtlMap::policy), to be changed and given to
 /// [`TtlMap::set_policy`](crate::TtlMap::set_policy). Other threads see the old one or the new one, whole.
@@ -32,6 +33,11 @@ const MAX_WEIGHT: u64 = 1 << 62;
 pub struct Policy {
     /// The time to live of entries that are put without one; `None`: they never expire.
     pub time_to_live: Option<Duration>,
+    /// The time to live of entries that are put without one, of which each hit begins anew. Only for a map that was
+    /// [built](crate::Builder::time_to_idle) with one, and not beside `time_to_live`.
+    pub time_to_idle: Option<Duration>,
+    /// How long an entry that has expired is kept for [`Pinned::get_stale`](crate::Pinned::get_stale).
+    pub grace: Duration,
     /// The share of `time_to_live` by which it is shortened at most, at random for each entry, so that those that
     /// were put together do not expire at one instant: 0.0 to 1.0. One past the clock's range means "never" with
     /// any share.
@@ -48,10 +54,12 @@ pub struct Policy {
 }
 
 impl Default for Policy {
-    /// No time to live, no jitter, four slots a write, no maximum.
+    /// No time to live nor to idle, no grace, no jitter, four slots a write, no maximum.
     fn default() -> Self {
         Self {
             time_to_live: None,
+            time_to_idle: None,
+            grace: Duration::ZERO,
             ttl_jitter: 0.0,
             sweep_per_write: SWEEP_PER_WRITE,
             max_entries: None,
@@ -66,7 +74,16 @@ impl Policy {
         check("sweep_per_write", self.sweep_per_write, 0, MAX_SWEEP_PER_WRITE)?;
         check("ttl_jitter", self.ttl_jitter, 0.0, 1.0)?;
         check("max_weight", self.max_weight.unwrap_or(1), 1, MAX_WEIGHT)?;
+        let nanosecond = Duration::from_nanos(1);
+        check("time_to_idle", self.time_to_idle.unwrap_or(nanosecond), nanosecond, Duration::MAX)?;
+        let are_both = self.time_to_idle.is_some() && self.time_to_live.is_some();
+        refuse_if(are_both, "time_to_idle", "so is time_to_live: an entry has one deadline")?;
         Ok(self)
+    }
+
+    /// Whether an entry that is put without a TTL gets a deadline.
+    fn gives_deadlines(&self) -> bool {
+        self.time_to_live.is_some() || self.time_to_idle.is_some()
     }
 
     /// The limit of a map that is being built with this policy, with a weigher or without.
@@ -95,6 +112,19 @@ impl Policy {
         }))
     }
 
+    /// `time_to_idle`, in nanoseconds; zero for none.
+    pub(crate) fn idle_nanos(&self) -> u64 {
+        self.time_to_idle.map_or(0, nanos)
+    }
+
+    /// The state of one more entry.
+    fn first_state(&self, clock: &ClockSource) -> State {
+        if let Some(idle) = self.time_to_idle {
+            return clock.state_after(idle).sliding();
+        }
+        self.draw().map_or(State::NEVER, |ttl| clock.state_after(ttl))
+    }
+
     /// A time to live for one more entry.
     fn draw(&self) -> Option<Duration> {
         let ttl = self.time_to_live?;
@@ -111,13 +141,13 @@ impl Policy {
 /// The policy of a map, swapped whole. Reads of the map never load it.
 pub(crate) struct Live {
     policy: ArcSwap<Policy>,
-    /// Whether it ever had a time to live: until then a write does not load it.
+    /// Whether it ever gave entries a deadline: until then a write does not load it.
     had_ttl: SettingWord,
 }
 
 impl Live {
     pub(crate) fn new(policy: Policy) -> Self {
-        let had_ttl = SettingWord::new(policy.time_to_live.is_some().into());
+        let had_ttl = SettingWord::new(policy.gives_deadlines().into());
         Self { policy: ArcSwap::from_pointee(policy), had_ttl }
     }
 
@@ -126,23 +156,24 @@ impl Live {
     }
 
     pub(crate) fn set(&self, policy: Policy) {
-        if policy.time_to_live.is_some() {
+        if policy.gives_deadlines() {
             // Release, and before the policy: a write that misses it came before this one.
             self.had_ttl.store(1, Ordering::Release);
         }
         self.policy.store(policy.into());
     }
 
-    /// A time to live for an entry that is put without one.
+    /// The state of an entry that is put without a TTL.
     #[inline]
-    pub(crate) fn draw_ttl(&self) -> Option<Duration> {
+    pub(crate) fn first_state(&self, clock: &ClockSource) -> State {
         // Acquire: as above.
-        if self.had_ttl.load(Ordering::Acquire) != 0 { self.load_and_draw() } else { None }
+        let may_have_ttl = self.had_ttl.load(Ordering::Acquire) != 0;
+        if may_have_ttl { self.load_first_state(clock) } else { State::NEVER }
     }
 
     #[inline(never)]
-    fn load_and_draw(&self) -> Option<Duration> {
-        self.policy.load().draw()
+    fn load_first_state(&self, clock: &ClockSource) -> State {
+        self.policy.load().first_state(clock)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
 pub struct Stats {
     /// Entries in the map, expired ones that are not swept included.
     pub len: usize,
-    /// Entries in the map that have expired.
+    /// Entries in the map that have expired, those in their [grace](crate::Builder::grace) included.
     pub expired_unswept: usize,
     /// Entries that sweeps have removed, those of writes included.
     pub swept_total: u64,
@@ -26,7 +26,7 @@ pub struct Stats {
     /// What all entries weigh together, each 1 without a [weigher](crate::Builder::weigher). Zero unless the map has a
     /// maximum.
     pub weight: u64,
-    /// The longest time that passed between an entry's deadline and its removal by a sweep.
+    /// The longest time that passed between an entry's deadline, the grace added, and its removal by a sweep.
     pub max_lag: Duration,
     /// Removed entries whose keys and values are not dropped yet, since a pinned thread may see
     /// them or since no write or sweep has come by. It grows while a thread stays pinned.

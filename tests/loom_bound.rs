@@ -1,4 +1,5 @@
-//! Models of a map that is full: entries that have to go, beside all else that may happen to them.
+//! Models of a map that is full: entries that have to go, beside all else that may happen to them. And of a map whose
+//! hits put deadlines off, and of one that keeps what has expired.
 //!
 //! As `tests/loom.rs`, and run with it (`ci/loom.sh`). What `World::end` asks of all of them: each value was dropped
 //! once, the sums are those of what is there, and the map is within its bound.
@@ -117,5 +118,69 @@ race!(
         assert_eq!(a, None);
         assert_eq!((w.get(A), w.get(B), w.map.len()), (None, Some(2), 1));
         assert_eq!(w.map.stats().evicted_total, 1);
+    }
+);
+
+// The hit's renewal and the sweep's claim go from one word: one of them wins. What was renewed is noted, so that a sweep
+// comes to it when its time has come.
+race!(
+    racy_76_renewal_by_a_hit_vs_sweep_that_saw_it_due,
+    1,
+    1,
+    World::idle(10),
+    |w: &World| {
+        w.insert(A, 1);
+        w.clock.advance(NS(9));
+    },
+    |w: &World| w.get(A),
+    |w: &World| {
+        w.clock.advance(NS(1));
+        w.sweep()
+    },
+    |w: &World, seen, swept| {
+        assert_eq!(w.map.len() + swept, 1);
+        if swept == 1 {
+            assert_eq!(w.get(A), None);
+        } else {
+            assert_eq!((seen, w.get(A)), (Some(1), Some(1)), "renewed");
+            w.clock.advance(NS(10));
+            assert_eq!((w.get(A), w.sweep()), (None, 1));
+        }
+    }
+);
+
+race!(
+    racy_77_renewal_by_a_hit_vs_remove_it_stays_removed,
+    1,
+    1,
+    World::idle(10),
+    |w: &World| {
+        w.insert(A, 1);
+        w.clock.advance(NS(9));
+    },
+    |w: &World| w.get(A),
+    |w: &World| (w.remove(A), w.get(A)),
+    |w: &World, seen, removed| {
+        assert!(matches!(seen, None | Some(1)));
+        assert_eq!((removed, w.get(A), w.map.len()), ((Some(1), None), None, 0));
+    }
+);
+
+// Each value has expired when the next takes its place: at each instant one of them is stale, or fresh.
+race!(
+    racy_78_late_replaces_vs_get_stale_never_none,
+    1,
+    1,
+    World::graceful(10),
+    |w: &World| {
+        w.insert_until(A, 1, 5);
+        w.clock.advance(NS(6));
+    },
+    |w: &World| (w.insert_until(A, 2, 5), w.insert_until(A, 3, 20)),
+    |w: &World| w.get_stale(A),
+    |w: &World, a, seen| {
+        assert_eq!(a, (None, None));
+        assert!(matches!(seen, Some((1 | 2, true) | (3, false))), "{seen:?}");
+        assert_eq!(w.get_stale(A), Some((3, false)));
     }
 );

@@ -164,7 +164,7 @@ where
     {
         let is_match = |(met, _): &(K, V)| Ok::<_, core::convert::Infallible>(key.equivalent(met));
         let guard = &pin();
-        let Ok(found) = self.table.get_and_count_use(place, guard, is_match);
+        let Ok(found) = self.table.get_and_note_use(place, guard, is_match);
         found.map(|(_, value)| value.clone())
     }
 }

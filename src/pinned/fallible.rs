@@ -38,7 +38,7 @@ impl<K, V, S> Pinned<'_, K, V, S> {
     ) -> Result<Option<&V>, E> {
         let key = SplitKey::from_hash(hash);
         let is_match = |(key, _): &(K, V)| is_match(key);
-        let found = self.map.table.get_and_count_use(key, &self.guard, is_match)?;
+        let found = self.map.table.get_and_note_use(key, &self.guard, is_match)?;
         self.map.lookups.count(found.is_some());
         Ok(found.map(|(_, value)| value))
     }

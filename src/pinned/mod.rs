@@ -25,6 +25,7 @@ mod fallible;
 mod load;
 mod read;
 mod refresh;
+mod stale;
 mod steps;
 mod time;
 mod write;
@@ -33,6 +34,7 @@ pub use by_ref::ByRef;
 pub use change::{Compute, Operation};
 pub use read::EntryRef;
 pub use refresh::Lookup;
+pub use stale::Stale;
 pub use write::OccupiedError;
 
 /// A map, seen by a pinned thread. From [`TtlMap::pin`].

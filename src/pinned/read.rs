@@ -113,18 +113,18 @@ where
     {
         if self.map.lookups.leave_traces() {
             unlikely();
-            return self.look_up_and_count(key, answer);
+            return self.look_up_and_note(key, answer);
         }
         infallible(self.map.table.get(self.split_key(key), &self.guard, matches(key), answer))
     }
 
     #[inline(never)] // not cold: where it is called at all, each lookup calls it
-    fn look_up_and_count<'p, Q, R>(&'p self, key: &Q, answer: impl Fn(&'p (K, V)) -> R) -> Option<R>
+    fn look_up_and_note<'p, Q, R>(&'p self, key: &Q, answer: impl Fn(&'p (K, V)) -> R) -> Option<R>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let table = &self.map.table;
-        let found = table.get_and_count_use(self.split_key(key), &self.guard, matches(key));
+        let found = table.get_and_note_use(self.split_key(key), &self.guard, matches(key));
         let found = infallible(found);
         self.map.lookups.count(found.is_some());
         found.map(answer)

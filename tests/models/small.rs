@@ -99,6 +99,22 @@ impl World {
         Arc::new(Self { map, clock, alive: Arc::default() })
     }
 
+    /// A map that does not grow, whose hits renew, for so many nanoseconds.
+    pub(crate) fn idle(nanos: u64) -> Arc<Self> {
+        let clock = ManualClock::new();
+        let options = TtlMap::builder().hasher(Place(0)).capacity(4).clock(clock.clone());
+        let options = options.sweep_per_write(0).max_slots(7).time_to_idle(NS(nanos));
+        Arc::new(Self { map: options.build().unwrap(), clock, alive: Arc::default() })
+    }
+
+    /// A map that does not grow, and keeps what has expired for so many nanoseconds.
+    pub(crate) fn graceful(nanos: u64) -> Arc<Self> {
+        let clock = ManualClock::new();
+        let options = TtlMap::builder().hasher(Place(0)).capacity(4).clock(clock.clone());
+        let options = options.sweep_per_write(0).max_slots(7).grace(NS(nanos));
+        Arc::new(Self { map: options.build().unwrap(), clock, alive: Arc::default() })
+    }
+
     pub(crate) fn value(&self, number: u32) -> Value {
         self.alive.fetch_add(1, Relaxed);
         Value { number, alive: Arc::clone(&self.alive) }
@@ -110,6 +126,12 @@ impl World {
 
     pub(crate) fn get_many<const N: usize>(&self, keys: [Key; N]) -> [Option<u32>; N] {
         self.map.pin().get_many(keys.each_ref()).map(|value| value.map(|v| v.number))
+    }
+
+    /// The value, and whether it has expired.
+    pub(crate) fn get_stale(&self, key: Key) -> Option<(u32, bool)> {
+        let pinned = self.map.pin();
+        pinned.get_stale(&key).map(|found| (found.value.number, found.expired_for.is_some()))
     }
 
     pub(crate) fn insert(&self, key: Key, number: u32) -> Option<u32> {

@@ -12,7 +12,7 @@ use crate::{
             state::{Now, State},
         },
     },
-    sync::{fence, order, planted},
+    sync::{Ordering, fence, order, planted},
 };
 
 /// An entry that a lookup found visible, and the slot where it is, for who wants that: then `P` is [`SlotIndex`].
@@ -59,6 +59,14 @@ impl<'g, T, P> Hit<'g, T, P> {
         self.node.state.load(order!(hit_state, Acquire))
     }
 
+    /// Renews it from the state that it was judged by; not, if it is in another by now.
+    pub(in crate::raw) fn renew(&self, judged: State, renewed: State) {
+        if planted!(hit_renews_blindly) {
+            return self.node.state.store(renewed, Ordering::Release); // planted
+        }
+        _ = self.node.state.advance(judged, renewed);
+    }
+
     /// Whether it is in this state, behind a clock reading.
     pub(in crate::raw) fn is_still(&self, state: State) -> bool {
         reload(self.node) == state
@@ -72,6 +80,12 @@ pub(in crate::raw) trait Reading: Copy {
 
     /// A reading to judge this state by.
     fn reading_for(self, state: State) -> Now;
+
+    /// Whether an entry that had expired when it was replaced is told of: then it is an answer, and no absence.
+    #[inline]
+    fn tells_of_replaced(self) -> bool {
+        false
+    }
 }
 
 impl Reading for &ClockSource {
@@ -94,6 +108,28 @@ impl Reading for Now {
 
     fn reading_for(self, _: State) -> Now {
         self
+    }
+}
+
+/// The clock's reading, moved back: what has expired counts as visible for so many nanoseconds more.
+#[derive(Clone, Copy)]
+pub(in crate::raw) struct InGrace<'a> {
+    pub(in crate::raw) clock: &'a ClockSource,
+    pub(in crate::raw) grace: u64,
+}
+
+impl Reading for InGrace<'_> {
+    fn is_before_deadline(self, state: State) -> bool {
+        self.clock.is_before_deadline(state)
+    }
+
+    fn reading_for(self, state: State) -> Now {
+        self.clock.reading_for(state).earlier_by(self.grace)
+    }
+
+    /// Its replacer went by the clock as it is, and may have met an entry in its grace.
+    fn tells_of_replaced(self) -> bool {
+        !planted!(replaced_in_grace_is_absent)
     }
 }
 
@@ -218,6 +254,7 @@ impl<T> Slab<T> {
                     Look::Expired => return None,
                     Look::Over(state) => match state.destination() {
                         Some((_, true)) if !planted!(heir_is_absent) => heir,
+                        Some(_) if reading.tells_of_replaced() => heir,
                         _ => return None,
                     },
                 }

@@ -24,7 +24,7 @@ use crate::{
             state::State,
         },
     },
-    sync::{AtomicBool, MODEL, Ordering},
+    sync::{AtomicBool, MODEL, Ordering, SettingWord},
     weigher::{TooHeavyError, Weigher},
 };
 
@@ -37,11 +37,19 @@ pub(crate) struct Table<T> {
     pub(in crate::raw) index: Index<T>,
     pub(crate) clock: ClockSource,
     pub(in crate::raw) sweep_rate: SweepRate,
+    /// How long what has expired is kept, in nanoseconds.
+    grace: SettingWord,
+    /// For how long a hit renews an entry whose deadline slides, in nanoseconds; zero: not at all.
+    idle: SettingWord,
+    /// Whether hits may ever renew.
+    has_idle: bool,
     /// Whether any entry ever had a deadline: until then writes do not sweep.
     pub(in crate::raw) has_deadlines: AtomicBool,
     pub(in crate::raw) sweeping: Box<Sweeping>,
     pub(in crate::raw) listener: Listener<T>,
     pub(in crate::raw) weigher: Weigher<T>,
+    /// Whether a hit has more to do than to answer: a use to count, or a deadline to put off.
+    pub(in crate::raw) notes_uses: bool,
     /// Whether anybody is to know of the end of an entry: the bound, or the listener.
     pub(in crate::raw) tells_of_ends: bool,
 }
@@ -57,6 +65,9 @@ pub(crate) struct Setup<T> {
     pub(crate) listener: Listener<T>,
     pub(crate) limit: Option<Limit>,
     pub(crate) weigher: Weigher<T>,
+    pub(crate) grace: u64,
+    /// `None`: hits never renew. Zero: not at first.
+    pub(crate) idle: Option<u64>,
 }
 
 impl<T> Setup<T> {
@@ -71,6 +82,8 @@ impl<T> Setup<T> {
             listener: Listener::NONE,
             limit: None,
             weigher: Weigher::NONE,
+            grace: 0,
+            idle: None,
         }
     }
 }
@@ -91,6 +104,10 @@ impl<T> Table<T> {
             },
             clock: setup.clock,
             sweep_rate: SweepRate::new(setup.sweep_per_write),
+            grace: SettingWord::new(setup.grace),
+            idle: SettingWord::new(setup.idle.unwrap_or(0)),
+            has_idle: setup.idle.is_some(),
+            notes_uses: setup.limit.is_some() || setup.idle.is_some(),
             has_deadlines: AtomicBool::new(false),
             sweeping: Box::new(Sweeping::new()),
             tells_of_ends: setup.limit.is_some() || setup.listener.is_some(),
@@ -110,6 +127,8 @@ impl<T> Table<T> {
             listener: self.listener.clone(),
             limit: self.limit(),
             weigher: self.weigher.clone(),
+            grace: self.grace(),
+            idle: self.has_idle.then(|| self.idle()),
         })
     }
 
@@ -160,6 +179,31 @@ impl<T> Table<T> {
         self.sweep_rate.set(slots);
     }
 
+    // Relaxed: which call is the first to see a change does not matter.
+
+    /// How long what has expired is kept, in nanoseconds.
+    pub(in crate::raw) fn grace(&self) -> u64 {
+        self.grace.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_grace(&self, nanos: u64) {
+        self.grace.store(nanos, Ordering::Relaxed);
+    }
+
+    /// For how long a hit renews, in nanoseconds; zero: not at all.
+    pub(in crate::raw) fn idle(&self) -> u64 {
+        self.idle.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_idle(&self, nanos: u64) {
+        self.idle.store(nanos, Ordering::Relaxed);
+    }
+
+    /// Whether hits may ever renew.
+    pub(crate) fn has_idle(&self) -> bool {
+        self.has_idle
+    }
+
     pub(crate) fn entries(&self) -> usize {
         self.index.stripes.entries()
     }
@@ -176,11 +220,11 @@ impl<T> Table<T> {
         self.index.slab.blocks.max_slots()
     }
 
-    /// The earliest deadline, or one before it: that of an entry that was renewed or ended since a sweep last
-    /// looked. `None` if no entry has one. Looks at every block.
+    /// The earliest deadline, the grace added, or one before it: that of an entry that was renewed or ended since a sweep
+    /// last looked. `None` if no entry has one. Looks at every block.
     pub(crate) fn next_deadline(&self) -> Option<State> {
         let earliest = self.index.slab.blocks.earliest();
-        (!earliest.is_never()).then_some(earliest)
+        (!earliest.is_never()).then(|| earliest.later_by(self.grace()))
     }
 
     /// How many more entries fit, if none has to wait for reclamation.

@@ -47,7 +47,8 @@ impl<T> Table<T> {
             return;
         }
         if self.has_deadlines() {
-            self.sweep_aside(BLOCKS_LOOKED_AT, turn);
+            // What is in its grace stays, as in each sweep: else a map that is always full would keep none of it.
+            self.sweep_aside(BLOCKS_LOOKED_AT, self.grace(), turn);
         }
         let (brought, mut freed, mut beside) = (u64::from(bound.weight(put)), 0, 0);
         while bound.excess() > 0 && beside < EVICTED_BESIDE {

@@ -149,7 +149,8 @@ impl<T> Table<T> {
     #[cold]
     fn make_room<'g>(&'g self, turn: &mut Turn<'g>) -> SlotIndex {
         for _ in 0..FULL_ROUNDS {
-            self.sweep_aside(SLOTS_WHEN_FULL, turn);
+            // An insert does not fail for the sake of what has expired.
+            self.sweep_aside(SLOTS_WHEN_FULL, 0, turn);
             self.index.limbo.seal_all(turn);
             turn.guard.flush();
             self.reclaim_due(BATCHES_PER_PIN, turn);
@@ -193,7 +194,7 @@ impl<T> Table<T> {
         if let Some(slots) = self.sweep_rate.at(writes)
             && self.has_deadlines()
         {
-            self.sweep_aside(slots, turn);
+            self.sweep_aside(slots, self.grace(), turn);
         }
         if turn.is_seal_wanted() {
             limbo.seal(turn);
@@ -238,11 +239,11 @@ impl<T> Table<T> {
     /// would be swept, told of, and put again, for as long as it has expired by then.
     #[cold]
     #[inline(never)]
-    fn sweep_aside<'g>(&'g self, slots: u32, turn: &mut Turn<'g>) {
+    fn sweep_aside<'g>(&'g self, slots: u32, grace: u64, turn: &mut Turn<'g>) {
         if !self.listener.is_running(self.address())
             && let Some(_goes_on) = GoesOn::begin(self.address(), Upkeep::Sweeping)
         {
-            self.sweep_step(slots, turn);
+            self.sweep_step(slots, grace, turn);
         }
     }
 

@@ -56,7 +56,7 @@ impl<T> Table<T> {
             let guard = guard::pin();
             let turn = &mut self.turn(&guard);
             let left = count - swept.examined as u32;
-            swept.add(self.sweep_step(left.min(SLOTS_PER_PIN), turn));
+            swept.add(self.sweep_step(left.min(SLOTS_PER_PIN), self.grace(), turn));
             self.after_sweep(turn);
         }
         self.reclaim_some();
@@ -70,7 +70,7 @@ impl<T> Table<T> {
         while swept.blocks < end {
             let guard = guard::pin();
             let turn = &mut self.turn(&guard);
-            let (now, mut step) = (self.clock.now(), Swept::default());
+            let (now, mut step) = (self.now_less(self.grace()), Swept::default());
             while step.examined < SLOTS_PER_PIN as usize && swept.blocks + step.blocks < end {
                 let from = swept.blocks + step.blocks;
                 let to = end.min(from + SLOTS_PER_PIN);
@@ -85,12 +85,23 @@ impl<T> Table<T> {
         swept
     }
 
+    /// The clock's reading, moved back by the nanoseconds for which what has expired is kept: a sweep goes by it. What is
+    /// past its deadline by it is so by the clock as well.
+    fn now_less(&self, grace: u64) -> Now {
+        self.clock.now().earlier_by(grace)
+    }
+
     /// Sweeps up to `count` slots at the shared cursor, or a block if that has more; fewer at the end of the
-    /// slab, or if another sweep is as far.
-    pub(in crate::raw) fn sweep_step<'g>(&'g self, count: u32, turn: &mut Turn<'g>) -> Swept {
+    /// slab, or if another sweep is as far. What has expired is kept for `grace` nanoseconds.
+    pub(in crate::raw) fn sweep_step<'g>(
+        &'g self,
+        count: u32,
+        grace: u64,
+        turn: &mut Turn<'g>,
+    ) -> Swept {
         let blocks = &self.index.slab.blocks;
         let end = blocks.handed_out();
-        let now = self.clock.now();
+        let now = self.now_less(grace);
         let mut swept = Swept::default();
         while swept.examined < count as usize && !swept.wrapped {
             let cursor = self.sweeping.cursor.load(Ordering::Relaxed);

@@ -14,7 +14,7 @@ use crate::{
 /// | 0 | free: no entry; the zero of fresh memory |
 /// | 1 | dead: removed or expired and claimed |
 /// | `n << 2 \| 2 \| live` | moved: replaced by slot `n`; `live` when its replacer found it alive |
-/// | `(tick + 2^30) << 2 \| flags` | visible while `now < tick`; the two flags are zero |
+/// | `(tick + 2^30) << 2 \| flags` | visible while `now < tick`; the flags are zero, or 2: hits renew it ([`State::sliding`]) |
 /// | `2^30 << 2 \| 1` | hidden: named, and not shown yet ([`State::HIDDEN`]) |
 /// | all ones above the flags | never expires |
 ///
@@ -35,10 +35,12 @@ impl State {
     /// deadline: it is not swept, not told of, and not counted (docs/lab/loading.md).
     pub(in crate::raw) const HIDDEN: Self = Self(Self::FIRST_TICK | 1);
 
-    /// Two low bits, zero in living states but [`State::HIDDEN`] (DESIGN.md, section 2).
+    /// Two low bits. Above a tick no comparison with a reading sees them (DESIGN.md, section 2).
     const FLAGS: u64 = 3;
     const MOVED: u64 = 2;
     const LIVE: u64 = 1;
+    /// In a living state: a hit renews it.
+    const SLIDES: u64 = 2;
     /// Lifts tick 0 above `moved(SlotIndex::MAX)`, which is below 2^32.
     const TICK_OFFSET: u64 = 1 << 30;
     const FIRST_TICK: u64 = Self::TICK_OFFSET << 2;
@@ -94,6 +96,18 @@ impl State {
         !self.is_terminal() && !self.is_visible_at(now)
     }
 
+    /// The same deadline, but one that hits put off (a map's time to idle). "Never", and one that is over, stay.
+    pub(crate) fn sliding(self) -> Self {
+        if self.is_never() || self == Self::OVER { self } else { Self(self.0 | Self::SLIDES) }
+    }
+
+    /// Whether hits put the deadline off. Not to be asked of a terminal state.
+    #[inline]
+    pub(in crate::raw) fn is_sliding(self) -> bool {
+        debug_assert!(!self.is_terminal());
+        self.0 & Self::SLIDES != 0 && !self.is_never()
+    }
+
     /// The one of two living states whose deadline comes first.
     #[inline]
     pub(in crate::raw) fn earlier(self, other: Self) -> Self {
@@ -110,6 +124,16 @@ impl State {
     pub(in crate::raw) fn earlier_by(self, nanos: u64) -> Self {
         debug_assert!(!self.is_terminal());
         self.tick().map_or(Self::NEVER, |tick| Self::until(tick.saturating_sub(nanos)))
+    }
+
+    /// The state of an entry whose deadline is so many nanoseconds later; of one that never expires, or that was over
+    /// from the beginning, the same.
+    pub(in crate::raw) fn later_by(self, nanos: u64) -> Self {
+        debug_assert!(!self.is_terminal());
+        match self.tick() {
+            Some(tick) if self != Self::OVER => Self::until(tick.saturating_add(nanos)),
+            _ => self,
+        }
     }
 
     /// All bits turned over: the earlier the deadline, the larger; and small for "never".
@@ -174,6 +198,13 @@ impl Now {
     #[inline]
     pub(crate) fn from_inverted(inverted: u64) -> Option<Self> {
         (inverted != 0).then_some(Self(!inverted))
+    }
+
+    /// The reading of so many nanoseconds before; at the earliest that of tick 0, at which what is over is over.
+    #[inline]
+    pub(in crate::raw) fn earlier_by(self, nanos: u64) -> Self {
+        let tick = (self.0 >> 2).saturating_sub(State::TICK_OFFSET);
+        Self::from_tick(tick.saturating_sub(nanos))
     }
 
     /// The state of an entry that is visible for `nanos` more. None at all, at any reading, means
@@ -261,6 +292,33 @@ mod tests {
             assert!(hidden.inverted() >= now.inverted());
         }
         assert!((0..3).all(|tick| State::until(tick) != hidden) && State::OVER.has_deadline());
+    }
+
+    #[test]
+    fn sliding_changes_no_deadline() {
+        for tick in [1, 2, 1000, State::MAX_TICK] {
+            let (fixed, sliding) = (State::until(tick), State::until(tick).sliding());
+            assert!(sliding.is_sliding() && !fixed.is_sliding() && sliding.has_deadline());
+            assert_eq!((sliding.tick(), sliding.destination()), (Some(tick), None));
+            assert!(sliding.is_visible_at(Now::from_tick(tick - 1)));
+            assert!(sliding.is_due_at(Now::from_tick(tick)));
+        }
+        assert_eq!((State::NEVER.sliding(), State::OVER.sliding()), (State::NEVER, State::OVER));
+        assert!(!State::NEVER.is_sliding() && !State::OVER.is_sliding());
+    }
+
+    #[test]
+    fn a_reading_moved_back_stops_at_tick_zero() {
+        let moved = |tick, nanos| Now::from_tick(tick).earlier_by(nanos);
+        assert_eq!(moved(10, 4), Now::from_tick(6));
+        assert_eq!(moved(10, u64::MAX), Now::from_tick(0));
+        assert!(State::OVER.is_due_at(moved(10, u64::MAX)) && State::HIDDEN.is_due_at(moved(1, 2)));
+        assert!(State::until(1).is_visible_at(moved(10, 10)));
+        assert_eq!(State::until(3).later_by(4), State::until(7));
+        assert_eq!(
+            (State::OVER.later_by(4), State::NEVER.later_by(4)),
+            (State::OVER, State::NEVER)
+        );
     }
 
     #[test]
