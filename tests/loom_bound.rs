@@ -125,8 +125,8 @@ race!(
 // comes to it when its time has come.
 race!(
     racy_76_renewal_by_a_hit_vs_sweep_that_saw_it_due,
-    1,
-    1,
+    4,
+    5400,
     World::idle(10),
     |w: &World| {
         w.insert(A, 1);
@@ -151,8 +151,8 @@ race!(
 
 race!(
     racy_77_renewal_by_a_hit_vs_remove_it_stays_removed,
-    1,
-    1,
+    4,
+    1170,
     World::idle(10),
     |w: &World| {
         w.insert(A, 1);
@@ -169,8 +169,8 @@ race!(
 // Each value has expired when the next takes its place: at each instant one of them is stale, or fresh.
 race!(
     racy_78_late_replaces_vs_get_stale_never_none,
-    1,
-    1,
+    4,
+    11500,
     World::graceful(10),
     |w: &World| {
         w.insert_until(A, 1, 5);
