@@ -107,6 +107,7 @@ loom evicted_without_claim      racy_75_evict_vs_set_ttl_ends_it_once
 loom renewed_entry_not_noted    racy_76_renewal_by_a_hit_vs_sweep_that_saw_it_due
 loom hit_renews_blindly         racy_77_renewal_by_a_hit_vs_remove_it_stays_removed
 loom replaced_in_grace_is_absent racy_78_late_replaces_vs_get_stale_never_none
+loom hit_renews_blindly         racy_79_renewal_by_a_hit_vs_replace_the_new_one_stays
 loom load_not_killed            racy_60_load_vs_remove_keeps_nothing_stale
 loom token_not_compared         racy_60_load_vs_remove_keeps_nothing_stale
 loom hidden_left_by_remove      racy_60_load_vs_remove_keeps_nothing_stale

@@ -9,7 +9,7 @@ use crate::{
     clock::{Deadline, Ttl},
     iter::{Entries, Iter, Keys, Values},
     map::TtlMap,
-    pinned::{Compute, EntryRef, Lookup, OccupiedError, Operation},
+    pinned::{Compute, EntryRef, Lookup, OccupiedError, Operation, Stale},
     set::TtlSet,
 };
 
@@ -46,6 +46,7 @@ misplaced! { TtlMap<K, V, S>:
     get_key_value<Q>(key: &Q) -> Option<(&K, &V)>;
     get_entry<Q>(key: &Q) -> Option<EntryRef<'_, K, V>>;
     get_many<Q; N>(keys: [&Q; N]) -> [Option<&V>; N];
+    get_stale<Q>(key: &Q) -> Option<Stale<'_, V>>;
     get_or_refresh<Q>(key: &Q, early: Duration) -> Lookup<'_, V>;
     get_or_insert_with(key: K, make: impl FnOnce() -> V) -> &V;
     get_or_insert_with_ttl(key: K, ttl: Duration, make: impl FnOnce() -> V) -> &V;

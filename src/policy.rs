@@ -3,7 +3,7 @@
 use core::{cell::Cell, time::Duration};
 use std::hash::{BuildHasher, RandomState};
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 
 use crate::{
     build_error::{BuildError, check, refuse_if},
@@ -140,7 +140,8 @@ impl Policy {
 
 /// The policy of a map, swapped whole. Reads of the map never load it.
 pub(crate) struct Live {
-    policy: ArcSwap<Policy>,
+    /// None: the default one, which most maps have, and which takes no memory so.
+    policy: ArcSwapOption<Policy>,
     /// Whether it ever gave entries a deadline: until then a write does not load it.
     had_ttl: SettingWord,
 }
@@ -148,11 +149,12 @@ pub(crate) struct Live {
 impl Live {
     pub(crate) fn new(policy: Policy) -> Self {
         let had_ttl = SettingWord::new(policy.gives_deadlines().into());
-        Self { policy: ArcSwap::from_pointee(policy), had_ttl }
+        let policy = (policy != Policy::default()).then_some(policy);
+        Self { policy: ArcSwapOption::from_pointee(policy), had_ttl }
     }
 
     pub(crate) fn get(&self) -> Policy {
-        (**self.policy.load()).clone()
+        self.policy.load().as_deref().cloned().unwrap_or_default()
     }
 
     pub(crate) fn set(&self, policy: Policy) {
@@ -160,7 +162,7 @@ impl Live {
             // Release, and before the policy: a write that misses it came before this one.
             self.had_ttl.store(1, Ordering::Release);
         }
-        self.policy.store(policy.into());
+        self.policy.store(Some(policy.into()));
     }
 
     /// The state of an entry that is put without a TTL.
@@ -173,7 +175,7 @@ impl Live {
 
     #[inline(never)]
     fn load_first_state(&self, clock: &ClockSource) -> State {
-        self.policy.load().first_state(clock)
+        self.policy.load().as_ref().map_or(State::NEVER, |policy| policy.first_state(clock))
     }
 }
 

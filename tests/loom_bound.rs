@@ -125,8 +125,8 @@ race!(
 // comes to it when its time has come.
 race!(
     racy_76_renewal_by_a_hit_vs_sweep_that_saw_it_due,
-    1,
-    1,
+    4,
+    2700,
     World::idle(10),
     |w: &World| {
         w.insert(A, 1);
@@ -151,8 +151,8 @@ race!(
 
 race!(
     racy_77_renewal_by_a_hit_vs_remove_it_stays_removed,
-    1,
-    1,
+    4,
+    600,
     World::idle(10),
     |w: &World| {
         w.insert(A, 1);
@@ -169,8 +169,8 @@ race!(
 // Each value has expired when the next takes its place: at each instant one of them is stale, or fresh.
 race!(
     racy_78_late_replaces_vs_get_stale_never_none,
-    1,
-    1,
+    4,
+    5900,
     World::graceful(10),
     |w: &World| {
         w.insert_until(A, 1, 5);
@@ -182,5 +182,29 @@ race!(
         assert_eq!(a, (None, None));
         assert!(matches!(seen, Some((1 | 2, true) | (3, false))), "{seen:?}");
         assert_eq!(w.get_stale(A), Some((3, false)));
+    }
+);
+
+// A hit may meet the new value by way of the old one, before a cell names it, and renews it all the same.
+race!(
+    racy_79_renewal_by_a_hit_vs_replace_the_new_one_stays,
+    4,
+    800,
+    World::idle(10),
+    |w: &World| {
+        w.insert(A, 1);
+        w.clock.advance(NS(5));
+    },
+    |w: &World| w.insert(A, 2),
+    |w: &World| {
+        w.clock.advance(NS(4));
+        w.get(A)
+    },
+    |w: &World, replaced, seen| {
+        assert_eq!(replaced, Some(1));
+        assert!(matches!(seen, Some(1 | 2)));
+        assert_eq!((w.get(A), w.map.len()), (Some(2), 1));
+        w.clock.advance(NS(10));
+        assert_eq!((w.get(A), w.sweep()), (None, 1));
     }
 );
