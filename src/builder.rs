@@ -9,7 +9,7 @@ use crate::{
     listener::{Listener, RemovalCause},
     load::Loads,
     map::TtlMap,
-    policy::{Live, Policy},
+    policy::{Live, Policy, check_entries},
     raw::{MAX_SLOTS, PageSize, Setup, Table},
     stats::Lookups,
     weigher::Weigher,
@@ -307,19 +307,22 @@ impl<K, V, S> Builder<K, V, S> {
         self
     }
 
-    /// Sets how many entries there may be: 1 to the map's slots. Default: as many as there are slots. It can be changed
+    /// Sets how many entries there may be: 1 to seven eighths of the map's slots, less two, since what had to go keeps its
+    /// slot until no pinned thread may see it. Default: as many as there are slots. It can be changed
     /// in use ([`Policy::max_entries`](crate::Policy::max_entries)) on a map that was built with it.
     ///
     /// A write that takes the map past it ends another entry, and returns when it is kept again: so with *n* threads
-    /// that write there are never more than *n* entries above it. Expired entries go first; then those that were not
+    /// that write there are never more than *n* entries above it. Each such write also sweeps 64
+    /// blocks of 64 slots, or one in which something has expired, so expired entries mostly go first; then those that were not
     /// used since they came, and of the others those that were not used for longest (S3-FIFO, Yang and others 2023, on
-    /// a CLOCK). The listener is told of [`RemovalCause::Size`]. What it puts itself is above the maximum until
-    /// later writes have made up for it.
+    /// a CLOCK). The listener is told of [`RemovalCause::Size`]. What it puts itself ends nothing, and is
+    /// above the maximum until later writes make up for it, by one entry each: so one that puts an entry for each that had
+    /// to go lets the map grow.
     ///
     /// Lookups stay wait-free, and count uses: one that finds an entry stores a byte beside it, unless that has been
     /// used three times since it was last passed over. That is a use: `get` and all whose names begin so, `view`,
-    /// `contains_key` and `ttl`, and an entry put in its place; not `iter` and its kin. A map with a maximum takes three
-    /// bytes a slot more.
+    /// `contains_key` and `ttl`, and an entry put in its place; not `iter` and its kin. A map with a maximum takes three bytes a slot more,
+    /// and with weights seven.
     ///
     /// # Examples
     ///
@@ -483,7 +486,7 @@ impl<K, V, S> Builder<K, V, S> {
         let max_slots = check("max_slots", self.max_slots, 1, MAX_SLOTS as usize)?;
         let capacity = check("capacity", self.capacity, 0, self.max_slots)?;
         let policy = self.policy.checked()?;
-        check("max_entries", policy.max_entries.unwrap_or(1), 1, max_slots)?;
+        check_entries(policy.max_entries, max_slots)?;
         let limit = policy.first_limit(self.weigher.is_some())?;
         let table = Table::new(Setup {
             capacity,

@@ -13,12 +13,12 @@ use core::time::Duration;
 use equivalent::Equivalent;
 
 use crate::{
-    build_error::{BuildError, check, refuse_if},
+    build_error::{BuildError, refuse_if},
     builder::Builder,
     clock::{ClockSource, Deadline, nanos},
     load::Loads,
     pinned::Pinned,
-    policy::{Live, Policy},
+    policy::{Live, Policy, check_entries},
     raw::{self, MAX_SLOTS, Position, Setup, State, Table, Waiting},
     stats::{Lookups, Stats},
     sweep::{Budget, SweepReport},
@@ -412,18 +412,25 @@ impl<K, V, S> TtlMap<K, V, S> {
     /// ```
     pub fn set_policy(&self, policy: Policy) -> Result<(), BuildError> {
         let policy = policy.checked()?;
-        check("max_entries", policy.max_entries.unwrap_or(1), 1, self.max_slots())?;
-        let limit = policy.next_limit(self.table.limit())?;
+        check_entries(policy.max_entries, self.max_slots())?;
+        policy.next_limit(self.table.limit())?;
         let is_new = policy.time_to_idle.is_some() && !self.table.has_idle();
         refuse_if(is_new, "time_to_idle", "the map was built without it")?;
-        self.table.set_grace(nanos(policy.grace));
-        self.table.set_idle(policy.idle_nanos());
-        self.table.set_sweep_per_write(policy.sweep_per_write as u32);
         self.policy.set(policy);
-        if let Some(limit) = limit {
-            self.table.set_limit(limit);
-            self.table.shrink_to_bound();
+        // What the table has of it is set apart, so another thread that changes it may come between: until the two agree.
+        loop {
+            let policy = self.policy();
+            self.table.set_grace(nanos(policy.grace));
+            self.table.set_idle(policy.idle_nanos());
+            self.table.set_sweep_per_write(policy.sweep_per_write as u32);
+            if let Some(limit) = policy.next_limit(self.table.limit())? {
+                self.table.set_limit(limit);
+            }
+            if self.policy() == policy {
+                break;
+            }
         }
+        self.table.shrink_to_bound();
         Ok(())
     }
 

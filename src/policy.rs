@@ -20,6 +20,14 @@ pub(crate) const SWEEP_PER_WRITE: usize = 4;
 /// The largest useful value: at 1,024 a write looks at some kilobytes of slots.
 const MAX_SWEEP_PER_WRITE: usize = 1024;
 
+/// That so many entries leave room for what had to go, and waits until no pinned thread may see it.
+pub(crate) fn check_entries(entries: Option<usize>, slots: usize) -> Result<(), BuildError> {
+    let most = (slots - slots / 8).saturating_sub(2);
+    let but = "max_slots leaves no room for what had to go";
+    refuse_if(entries.is_some() && most == 0, "max_entries", but)?;
+    check("max_entries", entries.unwrap_or(1), 1, most.max(1)).map(drop)
+}
+
 /// What a map may weigh at most: sums of weights stay far from the end of their words.
 const MAX_WEIGHT: u64 = 1 << 62;
 
@@ -45,7 +53,7 @@ pub struct Policy {
     /// How many slots each write checks for expired entries, on average: 0 to 1,024. With 0 only
     /// [`TtlMap::sweep`](crate::TtlMap::sweep) and a [`Sweeper`](crate::Sweeper) give their memory back.
     pub sweep_per_write: usize,
-    /// How many entries there may be: 1 to the map's slots; `None`: as many as there are slots. Only for a map that was
+    /// How many entries there may be: 1 to seven eighths of the map's slots, less two; `None`: as many as there are slots. Only for a map that was
     /// [built](crate::Builder::max_entries) with a maximum of entries.
     pub max_entries: Option<usize>,
     /// What all entries may weigh together: 1 to 2^62; `None`: anything. Only for a map that was

@@ -30,9 +30,15 @@ impl<T> Weigher<T> {
     ///
     /// # Errors
     ///
-    /// If that is more than `most`.
-    pub(crate) fn weigh(&self, entry: &T, most: u64) -> Result<u32, TooHeavyError> {
+    /// If that is more than `most` says.
+    pub(crate) fn weigh(
+        &self,
+        entry: &T,
+        most: impl FnOnce() -> u64,
+    ) -> Result<u32, TooHeavyError> {
         let weight = self.0.as_ref().map_or(1, |weigh| weigh(entry));
+        // Behind the user's code, which may have changed it.
+        let most = most();
         if u64::from(weight) > most { Err(TooHeavyError { weight, most }) } else { Ok(weight) }
     }
 }

@@ -276,11 +276,11 @@ fn options_that_do_not_fit_are_refused_by_name() {
     let refused = |builder: evanesce::Builder<u64, u64>| builder.build().unwrap_err().to_string();
     assert_eq!(
         refused(Map::builder().max_entries(0)),
-        "max_entries is 0, but must be from 1 to 436207567"
+        "max_entries is 0, but must be from 1 to 381681620"
     );
     assert_eq!(
         refused(Map::builder().max_slots(10).max_entries(11)),
-        "max_entries is 11, but must be from 1 to 10"
+        "max_entries is 11, but must be from 1 to 7"
     );
     assert_eq!(
         refused(Map::builder().max_weight(0).weigher(|_, _| 1)),
@@ -300,7 +300,7 @@ fn options_that_do_not_fit_are_refused_by_name() {
     assert_eq!(map.policy().max_entries, None);
     policy.max_entries = Some(0);
     let refused = bounded(1).set_policy(policy.clone()).unwrap_err();
-    assert_eq!(refused.to_string(), "max_entries is 0, but must be from 1 to 436207567");
+    assert_eq!(refused.to_string(), "max_entries is 0, but must be from 1 to 381681620");
     (policy.max_entries, policy.max_weight) = (None, Some(1));
     let refused = bounded(1).set_policy(policy).unwrap_err();
     assert_eq!(refused.to_string(), "max_weight is set, but the map was built without it");
@@ -505,4 +505,160 @@ fn ticks_and_readers_beside_eviction_see_what_was_put() {
         }
     });
     assert_eq!(map.len(), 500);
+}
+
+/// What comes back after it had to go is in the main queue at once, and alone there.
+#[test]
+fn a_heavier_entry_makes_others_go_whichever_queue_they_are_in() {
+    let map = weighed(100);
+    map.insert(1, 60);
+    map.insert(2, 60);
+    assert_eq!(map.get_cloned(&1), None);
+    map.remove(&2);
+    (10..20).for_each(|n| _ = map.insert(n, 1));
+    map.insert(1, 95);
+    assert_eq!(map.get_cloned(&1), Some(95));
+    assert!(map.stats().weight <= 100, "{}", map.stats().weight);
+}
+
+#[test]
+fn entries_that_weigh_nothing_are_in_no_ones_way() {
+    let map = weighed(100);
+    (0..5).for_each(|n| _ = map.insert(n, 60));
+    map.remove(&4);
+    // These had to go before, so they are not on probation.
+    (0..4).for_each(|n| _ = map.insert(n, 10));
+    (10_000..11_000).for_each(|n| _ = map.insert(n, 0));
+    map.insert(1_000_000, 70);
+    assert!(map.stats().weight <= 100, "{}", map.stats().weight);
+    assert_eq!(map.len(), 1000 + 1 + 3);
+}
+
+#[test]
+fn a_maximum_that_the_weigher_lowers_holds_for_what_it_has_weighed() {
+    let place = Arc::new(std::sync::OnceLock::<Arc<TtlMap<u64, u32>>>::new());
+    let inside = Arc::clone(&place);
+    let weigher = move |key: &u64, value: &u32| {
+        if *key == 7 {
+            let map = inside.get().unwrap();
+            let mut policy = map.policy();
+            policy.max_weight = Some(50);
+            map.set_policy(policy).unwrap();
+        }
+        *value
+    };
+    let map = TtlMap::<u64, u32>::builder().max_weight(100).weigher(weigher).build().unwrap();
+    let map = place.get_or_init(|| Arc::new(map));
+    let put = catch_unwind(AssertUnwindSafe(|| map.insert(7, 90)));
+    assert!(put.is_err(), "it is too heavy by now");
+    assert!(map.stats().weight <= 50, "{}", map.stats().weight);
+    map.insert(8, 50);
+    assert_eq!(map.stats().weight, 50);
+}
+
+#[test]
+fn a_lower_maximum_is_set_whatever_the_listener_puts() {
+    let place = Arc::new(std::sync::OnceLock::<Arc<TtlMap<u64, u64>>>::new());
+    let (again, puts) = (Arc::clone(&place), Arc::new(AtomicUsize::new(0)));
+    let counting = Arc::clone(&puts);
+    let map = TtlMap::<u64, u64>::builder()
+        .max_entries(100)
+        .eviction_listener(move |key, value, cause| {
+            if cause == RemovalCause::Size && counting.fetch_add(1, Relaxed) < 100_000 {
+                again.get().unwrap().insert(key + 1000, *value);
+            }
+        })
+        .build()
+        .unwrap();
+    let map = place.get_or_init(|| Arc::new(map));
+    (0..100).for_each(|n| _ = map.insert(n, n));
+    let mut policy = map.policy();
+    policy.max_entries = Some(50);
+    map.set_policy(policy).unwrap();
+    assert_eq!(puts.load(Relaxed), 50);
+}
+
+#[test]
+fn a_clock_that_panics_costs_no_account() {
+    struct Failing(Arc<AtomicU32>);
+    impl evanesce::Clock for Failing {
+        fn now(&self) -> u64 {
+            assert_ne!(self.0.fetch_sub(1, Relaxed), 0, "no time");
+            0
+        }
+    }
+    let mut failed = 0;
+    for at in 0..20 {
+        let left = Arc::new(AtomicU32::new(u32::MAX));
+        let options = TtlMap::<u64, u64>::builder().max_entries(10);
+        let map = options.clock(Failing(Arc::clone(&left))).build().unwrap();
+        (0..10).for_each(|n| _ = map.insert_with_ttl(n, n, Duration::from_secs(1)));
+        left.store(at, Relaxed);
+        failed += usize::from(catch_unwind(AssertUnwindSafe(|| map.insert(100, 1))).is_err());
+        left.store(u32::MAX, Relaxed);
+        assert_eq!(map.stats().weight, map.pin().iter().count() as u64, "the reading {at}");
+        // It is made up for, one entry a write.
+        (0..10).for_each(|n| _ = map.insert(200 + n, n));
+        assert_eq!(map.len(), 10, "the reading {at}");
+    }
+    assert!(failed > 0);
+}
+
+#[test]
+fn a_maximum_leaves_room_for_what_had_to_go() {
+    for slots in [3, 10, 100, 1000] {
+        let refused = TtlMap::<u64, u64>::builder().max_slots(slots).max_entries(slots).build();
+        let refused = refused.unwrap_err().to_string();
+        let (_, most) = refused.rsplit_once(' ').unwrap();
+        let most: usize = most.parse().unwrap();
+        assert!(most > 0 && most + slots / 8 + 2 <= slots, "{most} of {slots}");
+        let map = TtlMap::<u64, u64>::builder().max_slots(slots).max_entries(most).build().unwrap();
+        assert_eq!(map.policy().max_entries, Some(most));
+    }
+    let none = TtlMap::<u64, u64>::builder().max_slots(2).max_entries(1).build().unwrap_err();
+    let reason = "max_entries is set, but max_slots leaves no room for what had to go";
+    assert_eq!(none.to_string(), reason);
+}
+
+#[test]
+fn the_policy_that_stays_is_the_one_that_is_kept() {
+    let map = bounded(100);
+    for _ in 0..2000 {
+        thread::scope(|scope| {
+            for most in [10, 20] {
+                let map = &map;
+                scope.spawn(move || {
+                    let mut policy = map.policy();
+                    policy.max_entries = Some(most);
+                    map.set_policy(policy).unwrap();
+                });
+            }
+        });
+        (0..30).for_each(|n| _ = map.insert(n, n));
+        assert_eq!(map.policy().max_entries, Some(map.len()));
+    }
+}
+
+#[test]
+fn weights_stay_exact_while_drafts_come_to_nothing() {
+    let map = weighed(200);
+    thread::scope(|scope| {
+        for thread in 0..4_u32 {
+            let map = &map;
+            scope.spawn(move || {
+                for n in 0..5000_u32 {
+                    let (key, weight) = (u64::from(n * 7 % 20), 1 + (n + thread) % 60);
+                    _ = map.pin().try_insert(key, weight);
+                    map.pin().update(key, |value| 1 + (value + thread) % 60);
+                    if n % 3 == 0 {
+                        map.remove(&(key + 1));
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(map.stats().weight, weight_of(&map));
+    assert!(map.stats().weight <= 200);
+    map.clear();
+    assert_eq!(map.stats().weight, 0);
 }

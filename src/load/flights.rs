@@ -156,7 +156,7 @@ impl<K, V> Flights<K, V> {
         let listener = Listener::new(move |_: &(K, Arc<Flight<V>>), _| {
             counted.fetch_sub(1, order!(load_ended, SeqCst));
         });
-        Self { table: table.beside(listener), count, most: table.max_slots() as usize }
+        Self { table: table.beside(listener), count, most: table.most_entries() }
     }
 
     /// Begins a load of `key`, unless there is one to join or one that came to an error `E` which is kept.

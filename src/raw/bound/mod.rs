@@ -109,7 +109,9 @@ impl Bound {
     /// Changes the limit, by one of its kind.
     pub(in crate::raw) fn set_limit(&self, limit: Limit) {
         debug_assert_eq!(matches!(limit, Limit::Weight(_)), self.is_by_weight);
-        self.limit.store(limit.value(), Ordering::Relaxed);
+        // SeqCst, with `count` and `excess`: of a writer that counts an entry, and one that lowers the limit, one at least
+        // sees what the other has done.
+        self.limit.swap(limit.value(), Ordering::SeqCst);
     }
 
     /// The most that an entry may weigh.
@@ -134,9 +136,9 @@ impl Bound {
     /// By how much the map is past its limit.
     #[inline]
     pub(in crate::raw) fn excess(&self) -> u64 {
-        // Acquire (O12): the entries that were counted, and their places in the queues.
-        let used = sum(&self.shared.used, order!(excess_met, Acquire));
-        used.saturating_sub(self.limit.load(Ordering::Relaxed))
+        // Acquire (O12): the entries that were counted, and their places in the queues. (SeqCst: `set_limit`.)
+        let used = sum(&self.shared.used, order!(excess_met, SeqCst));
+        used.saturating_sub(self.limit.load(Ordering::SeqCst))
     }
 
     // What writers tell. An entry is entered before it is published, so whoever ends it finds it entered.
@@ -159,7 +161,7 @@ impl Bound {
         // What a late promotion left, or the try before.
         self.take(slot);
         self.residents.put(slot, queue, uses, weight, room.page_size);
-        if queue == Queue::Probation {
+        if queue == Queue::Probation && weight > 0 {
             self.shared.on_probation.fetch_add(weight.into(), Ordering::Relaxed);
         }
     }
@@ -180,8 +182,8 @@ impl Bound {
     /// An entry of this weight was published; or, discounted, it was ended by another.
     pub(in crate::raw) fn count(&self, weight: u32) {
         // Release (O12): who finds the map past its limit by it finds the entry. (The steps that take off are
-        // read-modify-writes, so they go on with the release sequence.)
-        self.shared.used.fetch_add(weight.into(), order!(entry_counted, Release));
+        // read-modify-writes, so they go on with the release sequence. SeqCst: `set_limit`.)
+        self.shared.used.fetch_add(weight.into(), order!(entry_counted, SeqCst));
     }
 
     /// The entry in this slot, which was counted, has ended by our step.
@@ -216,35 +218,33 @@ impl Bound {
 
     // What who looks for one to go asks.
 
-    /// The next entry that may have to go: of those on probation if they are more than their share, and not only the
-    /// one which is not to go, that was just put. `None` if it went over so many blocks and there was
-    /// none.
-    pub(in crate::raw) fn next_candidate(
-        &self,
-        blocks: u32,
-        is_new_alone: bool,
-    ) -> Option<(SlotIndex, Queue)> {
-        let is_full =
-            sum(&self.shared.on_probation, Ordering::Relaxed) > self.used() / PROBATION_SHARE;
-        let first = if is_full && !is_new_alone { Queue::Probation } else { Queue::Main };
-        [first, first.other()].into_iter().find_map(|queue| {
-            let slot =
-                self.shared.hands[queue as usize].next(|n| self.residents.of(n, queue), blocks)?;
-            Some((slot, queue))
-        })
+    /// The queue of which the next one is to go: what is on probation, if it is more than its share.
+    pub(in crate::raw) fn queue_to_give(&self) -> Queue {
+        let on_probation = sum(&self.shared.on_probation, Ordering::Relaxed);
+        if on_probation > self.used() / PROBATION_SHARE { Queue::Probation } else { Queue::Main }
     }
 
-    /// Whether a candidate stays for what it was used. It has used that up then.
-    pub(in crate::raw) fn spares(&self, slot: SlotIndex, queue: Queue) -> bool {
+    /// The next slot of a queue; `None` if its hand went over so many blocks and there was none.
+    pub(in crate::raw) fn next_in(&self, queue: Queue, blocks: u32) -> Option<SlotIndex> {
+        self.shared.hands[queue as usize].next(|n| self.residents.of(n, queue), blocks)
+    }
+
+    /// Takes a use off an entry of the main queue; false if it has none.
+    pub(in crate::raw) fn takes_off_use(&self, slot: SlotIndex) -> bool {
         let uses = self.residents.uses(slot);
-        match queue {
-            Queue::Probation if uses >= USES_TO_STAY => {
-                self.count_off_probation(&self.residents.promote(slot));
-            }
-            Queue::Main if uses > 0 => self.residents.set_uses(slot, uses - 1),
-            _ => return false,
+        if uses > 0 {
+            self.residents.set_uses(slot, uses - 1);
         }
-        true
+        uses > 0
+    }
+
+    /// Brings an entry off its probation if it was used enough. A line names it, and the caller's guard keeps its slot.
+    pub(in crate::raw) fn promotes(&self, slot: SlotIndex) -> bool {
+        let stays = self.residents.uses(slot) >= USES_TO_STAY;
+        if stays {
+            self.count_off_probation(&self.residents.promote(slot));
+        }
+        stays
     }
 
     /// The weight of the entry in this slot, as it was entered.

@@ -27,7 +27,7 @@ pub(in crate::raw) enum Queue {
 }
 
 impl Queue {
-    pub(super) fn other(self) -> Self {
+    pub(in crate::raw) fn other(self) -> Self {
         if self == Self::Main { Self::Probation } else { Self::Main }
     }
 }
@@ -138,7 +138,10 @@ impl Residents {
             }
         }
         self.set_uses(slot, uses.min(MOST_USES));
-        self.change(slot, queue, true);
+        // What weighs nothing would free nothing, so no hand is to come to it.
+        if weight > 0 {
+            self.change(slot, queue, true);
+        }
     }
 
     /// Takes an entry out of whichever queue it is in.

@@ -135,7 +135,8 @@ impl<K, V> Table<(K, V)> {
     ) -> Option<&'g (K, V)> {
         let slot = draft.place(key.node_key(), state, || self.take_slot(turn));
         if self.is_bounded() {
-            self.enter_bound(draft, slot, Some(old.slot()), turn);
+            // In the place of one that has expired it is as a new one.
+            self.enter_bound(draft, slot, visible.then(|| old.slot()), turn);
         }
         let moved = State::moved(slot, visible);
         let judged = old.state;

@@ -146,7 +146,17 @@ impl<T> Table<T> {
 
     /// What an entry would weigh.
     pub(crate) fn weigh(&self, entry: &T) -> Result<u32, TooHeavyError> {
-        self.weigher.weigh(entry, self.bound().map_or(u64::MAX, Bound::most))
+        self.weigher.weigh(entry, || self.bound().map_or(u64::MAX, Bound::most))
+    }
+
+    /// How many entries may be in it; with a limit by weight it is not known, and is a few, or as many as there are.
+    pub(crate) fn most_entries(&self) -> usize {
+        const FEW: usize = 1024;
+        match self.limit() {
+            None => self.max_slots() as usize,
+            Some(Limit::Entries(most)) => most.min(self.max_slots().into()) as usize,
+            Some(Limit::Weight(_)) => self.entries().max(FEW),
+        }
     }
 
     /// Whether what may be in it is limited.

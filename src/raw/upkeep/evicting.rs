@@ -10,7 +10,11 @@ use crate::{
         index::Located,
         reclaim::{guard, stripe::Turn},
         table::Table,
-        words::{key::SlotIndex, state::State},
+        words::{
+            key::SlotIndex,
+            numbers::{BLOCK_SLOTS, BlockNumbers, block_of},
+            state::State,
+        },
     },
     sync::{MODEL, planted},
 };
@@ -18,8 +22,8 @@ use crate::{
 /// Blocks that a write which is past the bound looks at for expired entries: those go first.
 const BLOCKS_LOOKED_AT: u32 = 64;
 
-/// Entries in a row that are spared for what they were used, before the next goes whatever it was: so much work does
-/// a write at most for each that has to go.
+/// Entries that are spared for what they were used, before the next goes whatever it was: so much work does a write at
+/// most for each that has to go, beside what it passes in others' hands.
 const MOST_SPARED: u32 = if MODEL { 2 } else { 64 };
 
 /// Entries that the change of a bound ends under one pin.
@@ -50,84 +54,92 @@ impl<T> Table<T> {
             // What is in its grace stays, as in each sweep: else a map that is always full would keep none of it.
             self.sweep_aside(BLOCKS_LOOKED_AT, self.grace(), turn);
         }
-        let (brought, mut freed, mut beside) = (u64::from(bound.weight(put)), 0, 0);
+        let brought = u64::from(bound.weight(put));
+        // What alone is too heavy, since the bound was lowered meanwhile, goes as well.
+        let spared = (brought <= bound.most()).then_some(put);
+        let (mut freed, mut beside) = (0, 0);
         while bound.excess() > 0 && beside < EVICTED_BESIDE {
             beside += u32::from(freed >= brought);
-            let Some(weight) = self.evict_one(bound, Some(put), turn) else { return };
+            let Some(weight) = self.evict_one(bound, spared, turn) else { return };
             freed += u64::from(weight);
         }
     }
 
-    /// Ends entries until the map is within its bound, after that was lowered.
+    /// Ends entries until the map is within its bound, after that was lowered; as much as it is past it now, at most, so
+    /// that a listener that puts others does not keep it.
     pub(crate) fn shrink_to_bound(&self) {
         let Some(bound) = self.bound() else { return };
-        let mut is_left = true;
-        while is_left && bound.excess() > 0 {
+        let mut left = bound.excess();
+        while left > 0 {
             let guard = guard::pin();
             let turn = &mut self.turn(&guard);
             for _ in 0..EVICTED_PER_PIN {
-                is_left = bound.excess() > 0 && self.evict_one(bound, None, turn).is_some();
-                if !is_left {
-                    break;
-                }
+                let evicted = if left > 0 { self.evict_one(bound, None, turn) } else { None };
+                left = evicted.map_or(0, |weight| left.saturating_sub(weight.into()));
             }
             self.after_sweep(turn);
         }
         self.reclaim_some();
     }
 
-    /// Ends one entry, but not the one in `spared`; returns its weight. `None` if the map is within its bound, or if a
-    /// whole round over all slots has met none that is what its queue says.
+    /// Ends one entry, but not the one in `spared`; returns its weight. `None` if the map is within its bound, or if both
+    /// hands went round and met none that can go: what they met is in others' hands.
     fn evict_one<'g>(
         &'g self,
         bound: &'g Bound,
         spared: Option<SlotIndex>,
         turn: &mut Turn<'g>,
     ) -> Option<u32> {
-        let blocks = self.index.slab.blocks.handed_out();
-        let (mut spared_for_uses, mut new_met) = (0, 0);
-        for _ in 0..self.index.slab.blocks.slots().saturating_add(MOST_SPARED) {
-            let (slot, queue) = bound.next_candidate(blocks, new_met > 1)?;
-            if Some(slot) == spared {
-                new_met += 1;
+        let mut round = Round::new(self.index.slab.blocks.handed_out());
+        while let Some((slot, queue)) = round.next(bound) {
+            let uses_up = round.spared < MOST_SPARED;
+            if queue == Queue::Main && uses_up && bound.takes_off_use(slot) {
+                round.spare(queue);
                 continue;
             }
-            if spared_for_uses < MOST_SPARED && bound.spares(slot, queue) {
-                spared_for_uses += 1;
-                continue;
-            }
-            let weight = bound.weight(slot);
-            if weight == 0 {
-                continue;
-            }
-            let found = self.find_in(slot, |state| !state.is_terminal(), turn);
+            let found = if Some(slot) == spared {
+                None
+            } else {
+                self.find_in(slot, |state| !state.is_terminal(), turn)
+            };
             // What a load has not shown yet is not counted either.
-            let Some(old) = found.filter(|old| !old.state.is_hidden()) else { continue };
-            // Off the sum first: so of two writers that find the map past its bound by one entry, one ends one. What is
-            // discounted is there, and if it is not ended here, then by another, who takes it off the sum as well.
-            if !bound.discount(weight) {
-                return None;
+            let Some(old) = found.filter(|old| !old.state.is_hidden()) else {
+                round.pass(slot, queue);
+                continue;
+            };
+            if queue == Queue::Probation && uses_up && bound.promotes(slot) {
+                round.spare(queue);
+                continue;
             }
-            if self.evict(bound, old, queue, turn) {
-                return Some(weight);
+            match self.evict(bound, old, queue, turn) {
+                Evicted::Weight(weight) => return Some(weight),
+                Evicted::Nothing => round.pass(slot, queue),
+                Evicted::WithinBound => return None,
             }
-            bound.count(weight);
         }
         None
     }
 
-    /// Ends an entry that was found, and was discounted.
+    /// Ends an entry that was found.
     fn evict<'g>(
         &'g self,
         bound: &'g Bound,
         mut old: Located<'g, T>,
         queue: Queue,
         turn: &mut Turn<'g>,
-    ) -> bool {
+    ) -> Evicted {
+        // Of an entry that a line names: its slot is used for no other under our guard.
+        let (slot, weight) = (old.slot(), bound.weight(old.slot()));
         while !old.state.is_terminal() {
+            // First, as the clock may be the user's, and panic.
             let visible = self.is_visible(old.state);
+            // Off the sum before it is off the map: so of two writers that find it past its bound by one entry, one ends
+            // one. What is discounted is there, and if it is not ended here, then by another, who takes it off as well.
+            if !bound.discount(weight) {
+                return Evicted::WithinBound;
+            }
             if old.advance(State::DEAD) || planted!(evicted_without_claim) {
-                let (slab, slot) = (&self.index.slab, old.slot());
+                let slab = &self.index.slab;
                 if visible {
                     bound.count_evicted(slab.key(slot), queue, slab.room());
                 }
@@ -136,9 +148,72 @@ impl<T> Table<T> {
                 bound.leave_uncounted(slot);
                 let cause = if visible { RemovalCause::Size } else { RemovalCause::Expired };
                 self.tell_listener(slot, cause, turn);
-                return true;
+                return Evicted::Weight(weight);
             }
+            bound.count(weight);
         }
-        false
+        Evicted::Nothing
+    }
+}
+
+/// What became of an entry that was to go.
+enum Evicted {
+    /// It was ended, and weighed so much.
+    Weight(u32),
+    /// Another has ended it.
+    Nothing,
+    /// It stays, since the map is within its bound.
+    WithinBound,
+}
+
+/// How far a look for one entry to go has come.
+struct Round {
+    blocks: u32,
+    /// How many entries it has spared for their uses.
+    spared: u32,
+    /// Of each queue.
+    laps: [Lap; 2],
+}
+
+/// How far the hand of a queue went over entries that could not go, in slots.
+#[derive(Clone, Copy, Default)]
+struct Lap {
+    /// The place of the last of them.
+    last: Option<u32>,
+    walked: u32,
+    is_over: bool,
+}
+
+impl Round {
+    fn new(blocks: u32) -> Self {
+        Self { blocks, spared: 0, laps: [Lap::default(); 2] }
+    }
+
+    /// The next candidate: of the queue that is to give one, or, if its hand has gone round in vain, of the other.
+    fn next(&mut self, bound: &Bound) -> Option<(SlotIndex, Queue)> {
+        let first = bound.queue_to_give();
+        [first, first.other()].into_iter().find_map(|queue| {
+            let lap = &mut self.laps[queue as usize];
+            let slot = if lap.is_over { None } else { bound.next_in(queue, self.blocks) };
+            lap.is_over = slot.is_none();
+            Some((slot?, queue))
+        })
+    }
+
+    /// A candidate was spared for its uses, and has fewer now: the next time round it may go.
+    fn spare(&mut self, queue: Queue) {
+        self.spared += 1;
+        self.laps[queue as usize] = Lap::default();
+    }
+
+    /// A candidate could not go.
+    fn pass(&mut self, slot: SlotIndex, queue: Queue) {
+        let all = self.blocks * BLOCK_SLOTS;
+        let at = BlockNumbers::count(block_of(slot)) * BLOCK_SLOTS + slot.0 % BLOCK_SLOTS;
+        let lap = &mut self.laps[queue as usize];
+        if let Some(last) = lap.last.replace(at) {
+            lap.walked += if at > last { at - last } else { at + all - last };
+        }
+        lap.is_over = lap.walked >= all;
     }
 }
