@@ -262,7 +262,7 @@ next_met           racy_46_replace_vs_growth
 next_set           racy_46_replace_vs_growth
 root_met           racy_53_iter_vs_growth_and_the_way_back
 root_switched      racy_53_iter_vs_growth_and_the_way_back
-entry_counted      racy_73_insert_vs_insert_into_a_full_map
+entry_counted      racy_71_evict_vs_replace_ends_each_once
 excess_met         racy_73_insert_vs_insert_into_a_full_map
 share_done/acquire racy_46_replace_vs_growth
 share_done/release racy_46_replace_vs_growth

@@ -31,8 +31,8 @@ race!(
 
 race!(
     racy_71_evict_vs_replace_ends_each_once,
-    1,
-    95,
+    2,
+    14_200,
     World::bounded(1),
     |w: &World| {
         w.insert(A, 1);
@@ -51,7 +51,7 @@ race!(
 race!(
     racy_72_evict_vs_remove_one_gets_it,
     2,
-    2200,
+    1_700,
     World::bounded(1),
     |w: &World| {
         w.insert(A, 1);
@@ -68,8 +68,8 @@ race!(
 
 race!(
     racy_73_insert_vs_insert_into_a_full_map,
-    1,
-    16000,
+    2,
+    52_000,
     World::bounded(1),
     |w: &World| {
         w.insert(A, 1);
