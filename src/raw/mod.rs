@@ -11,7 +11,7 @@
 //!   is published only by a CAS from the presence in which a search found none of its key.
 //! - **I3** Only an entry that a present cell named is replaced, removed, claimed or renewed, and
 //!   whoever judges it visible reads the clock after meeting it. (A sweep reads it before: what was due
-//!   stays due.)
+//!   stays due. A hit may renew a replacement that no cell names yet.)
 //! - **I4** A name is published once and taken off once, after the entry's state became terminal; who
 //!   takes it off retires the slot. Its key half, entry and state stay until every guard from before that
 //!   is gone.
