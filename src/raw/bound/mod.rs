@@ -53,7 +53,7 @@ impl Limit {
 /// The memory of the slab beside which this stands.
 #[derive(Clone, Copy)]
 pub(in crate::raw) struct Room {
-    /// How many slots there are so far.
+    /// How many slots there are so far; zero where the bound is not by weight.
     pub(in crate::raw) slots: u32,
     pub(in crate::raw) page_size: PageSize,
 }
@@ -72,7 +72,6 @@ struct Shared {
     used: AtomicU64,
     /// The weight of those on probation.
     on_probation: AtomicU64,
-    evicted: AtomicU64,
     /// Over the entries on probation, and over the others.
     hands: [Hand; 2],
 }
@@ -94,7 +93,6 @@ impl Bound {
             shared: CachePadded::new(Shared {
                 used: AtomicU64::new(0),
                 on_probation: AtomicU64::new(0),
-                evicted: AtomicU64::new(0),
                 hands: [Hand::new(), Hand::new()],
             }),
         }
@@ -114,6 +112,10 @@ impl Bound {
         self.limit.swap(limit.value(), Ordering::SeqCst);
     }
 
+    pub(in crate::raw) fn is_by_weight(&self) -> bool {
+        self.is_by_weight
+    }
+
     /// The most that an entry may weigh.
     pub(in crate::raw) fn most(&self) -> u64 {
         self.limit().value()
@@ -124,9 +126,9 @@ impl Bound {
         sum(&self.shared.used, Ordering::Relaxed)
     }
 
-    /// How many entries had to go.
-    pub(in crate::raw) fn evicted(&self) -> u64 {
-        self.shared.evicted.load(Ordering::Relaxed)
+    /// How many entries had to go from so many blocks.
+    pub(in crate::raw) fn evicted(&self, blocks: u32) -> u64 {
+        self.residents.evicted(blocks)
     }
 
     pub(in crate::raw) fn bytes(&self) -> usize {
@@ -252,10 +254,16 @@ impl Bound {
         self.residents.weight(slot)
     }
 
-    /// An entry of this key had to go. Of those that had stayed the ghost knows nothing: where keys come round in a loop
+    /// The entry in this slot, of this key, had to go. Of those that had stayed the ghost knows nothing: where keys come round in a loop
     /// that is a little longer than the map, they would put each other out.
-    pub(in crate::raw) fn count_evicted(&self, key: u32, queue: Queue, room: Room) {
-        self.shared.evicted.fetch_add(1, Ordering::Relaxed);
+    pub(in crate::raw) fn count_evicted(
+        &self,
+        slot: SlotIndex,
+        key: u32,
+        queue: Queue,
+        room: Room,
+    ) {
+        self.residents.count_evicted(slot);
         if queue == Queue::Probation {
             self.ghost.put(key, self.ghost_len(room));
         }

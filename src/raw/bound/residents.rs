@@ -11,7 +11,7 @@ use crate::{
             numbers::{BLOCK_SLOTS, BlockNumbers, SlotNumbers, block_of},
         },
     },
-    sync::{AtomicU64, HintU8, HintU32, Ordering, glance},
+    sync::{AtomicU64, HintU8, HintU32, HintU64, Ordering, glance},
 };
 
 /// Uses that count: more tell nothing.
@@ -47,8 +47,9 @@ pub(super) struct Taken {
     pub(super) was_on_probation: bool,
 }
 
-/// Which slots of a block have an entry in each queue. In both, or in one that has ended, it is for a moment only.
-struct Queues([AtomicU64; 2]);
+/// Of a block: which slots have an entry in each queue (in both, or one that has ended, it is for a moment only); and how
+/// many entries had to go from here, counted apart since a word for all would be one that all writers change.
+struct Queues([AtomicU64; 2], HintU64);
 
 struct Uses(HintU8);
 
@@ -58,7 +59,7 @@ struct Weight(HintU32);
 unsafe impl Zeroed for Queues {
     #[cfg(any(loom, shuttle))]
     fn zeroed() -> Self {
-        Self([AtomicU64::new(0), AtomicU64::new(0)])
+        Self([AtomicU64::new(0), AtomicU64::new(0)], HintU64::new(0))
     }
 }
 
@@ -97,7 +98,18 @@ impl Residents {
     /// The slots of the `n`-th block with an entry in a queue.
     pub(super) fn of(&self, n: u32, queue: Queue) -> u64 {
         let queues = self.queues.get_if_there(BlockNumbers::nth(n));
-        queues.map_or(0, |Queues(words)| glance(&words[queue as usize], Ordering::Relaxed))
+        queues.map_or(0, |Queues(words, _)| glance(&words[queue as usize], Ordering::Relaxed))
+    }
+
+    pub(super) fn count_evicted(&self, slot: SlotIndex) {
+        if let Some(Queues(_, evicted)) = self.queues.get_if_there(block_of(slot)) {
+            evicted.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn evicted(&self, blocks: u32) -> u64 {
+        let records = (0..blocks).filter_map(|n| self.queues.get_if_there(BlockNumbers::nth(n)));
+        records.map(|Queues(_, evicted)| evicted.load(Ordering::Relaxed)).sum()
     }
 
     fn word(&self, slot: SlotIndex, queue: Queue) -> Option<&AtomicU64> {

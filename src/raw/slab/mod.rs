@@ -83,9 +83,11 @@ impl<T> Slab<T> {
         self
     }
 
-    /// How large it is so far.
+    /// How large it is so far, if its bound asks for that.
     pub(in crate::raw) fn room(&self) -> Room {
-        Room { slots: self.blocks.slots(), page_size: self.page_size }
+        let is_asked = self.bound.as_ref().is_some_and(|bound| bound.is_by_weight());
+        let slots = if is_asked { self.blocks.slots() } else { 0 };
+        Room { slots, page_size: self.page_size }
     }
 
     /// The node in a slot that was handed out: every index in a cell or a state word, in a batch,

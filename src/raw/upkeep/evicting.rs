@@ -139,13 +139,14 @@ impl<T> Table<T> {
                 return Evicted::WithinBound;
             }
             if old.advance(State::DEAD) || planted!(evicted_without_claim) {
-                let slab = &self.index.slab;
-                if visible {
-                    bound.count_evicted(slab.key(slot), queue, slab.room());
-                }
+                // First: the line of the sums is at hand, where others come for it all the time.
+                bound.leave_uncounted(slot);
                 turn.count_entries(-1);
                 old.take_off(&self.index, turn);
-                bound.leave_uncounted(slot);
+                if visible {
+                    let slab = &self.index.slab;
+                    bound.count_evicted(slot, slab.key(slot), queue, slab.room());
+                }
                 let cause = if visible { RemovalCause::Size } else { RemovalCause::Expired };
                 self.tell_listener(slot, cause, turn);
                 return Evicted::Weight(weight);
