@@ -16,10 +16,14 @@ impl Hand {
         Self(HintU32::new(0))
     }
 
-    /// Moves it behind the next slot of its queue, of which `bits` tells those of the `n`-th block, and returns that;
-    /// `None` if there is none in so many blocks. Each slot is one caller's, once a round. Lock-free: a block without any
+    /// Moves it behind the next slot of its queue, of which `bits` tells those of the `n`-th block, and returns that, and the
+    /// one in the same block that comes then; `None` if there is none in so many blocks. Each slot is one caller's, once a round. Lock-free: a block without any
     /// is passed by a load, and an exchange fails only where another has moved the hand.
-    pub(super) fn next(&self, bits: impl Fn(u32) -> u64, blocks: u32) -> Option<SlotIndex> {
+    pub(super) fn next(
+        &self,
+        bits: impl Fn(u32) -> u64,
+        blocks: u32,
+    ) -> Option<(SlotIndex, Option<SlotIndex>)> {
         // Once round, and the part of the first block that is before the hand.
         let mut left = blocks + 1;
         let mut at = self.0.load(Ordering::Relaxed);
@@ -40,7 +44,11 @@ impl Hand {
             // Relaxed: what is found is a hint.
             let order = Ordering::Relaxed;
             match self.0.compare_exchange_weak(at, behind, order, order) {
-                Ok(_) => return Some(slot_of(BlockNumbers::nth(n), found)),
+                Ok(_) => {
+                    let (block, rest) = (BlockNumbers::nth(n), found & (found - 1));
+                    let then = (rest != 0).then(|| slot_of(block, rest));
+                    return Some((slot_of(block, found), then));
+                }
                 Err(now) => {
                     at = now;
                     left = left.max(1);
@@ -60,7 +68,7 @@ mod tests {
         let (hand, slot) = (Hand::new(), |n, place| BlockNumbers::nth(n) * BLOCK_SLOTS + place);
         let round = [slot(0, 3), slot(0, 20), slot(2, 63)];
         for _ in 0..3 {
-            let came: Vec<_> = (0..3).map(|_| hand.next(bits, 4).map(|slot| slot.0)).collect();
+            let came: Vec<_> = (0..3).map(|_| hand.next(bits, 4).map(|(slot, _)| slot.0)).collect();
             assert_eq!(came, round.map(Some));
         }
     }
@@ -68,10 +76,11 @@ mod tests {
     #[test]
     fn a_hand_ends_where_there_is_nothing() {
         let hand = Hand::new();
-        assert_eq!(hand.next(|_| 0, 4), None);
-        assert_eq!(hand.next(|_| 0, 0), None);
+        let next = |bits: fn(u32) -> u64, blocks| hand.next(bits, blocks).map(|(slot, _)| slot);
+        assert_eq!(next(|_| 0, 4), None);
+        assert_eq!(next(|_| 0, 0), None);
         // Also where all that there is stands before it.
-        assert_eq!(hand.next(|n| u64::from(n == 1), 2), Some(slot_of(BlockNumbers::nth(1), 1)));
-        assert_eq!(hand.next(|n| u64::from(n == 1), 2), Some(slot_of(BlockNumbers::nth(1), 1)));
+        assert_eq!(next(|n| u64::from(n == 1), 2), Some(slot_of(BlockNumbers::nth(1), 1)));
+        assert_eq!(next(|n| u64::from(n == 1), 2), Some(slot_of(BlockNumbers::nth(1), 1)));
     }
 }

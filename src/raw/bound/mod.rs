@@ -226,8 +226,13 @@ impl Bound {
         if on_probation > self.used() / PROBATION_SHARE { Queue::Probation } else { Queue::Main }
     }
 
-    /// The next slot of a queue; `None` if its hand went over so many blocks and there was none.
-    pub(in crate::raw) fn next_in(&self, queue: Queue, blocks: u32) -> Option<SlotIndex> {
+    /// The next slot of a queue, and perhaps the one after it; `None` if its hand went over so many blocks and there was
+    /// none.
+    pub(in crate::raw) fn next_in(
+        &self,
+        queue: Queue,
+        blocks: u32,
+    ) -> Option<(SlotIndex, Option<SlotIndex>)> {
         self.shared.hands[queue as usize].next(|n| self.residents.of(n, queue), blocks)
     }
 

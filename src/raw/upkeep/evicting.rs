@@ -91,7 +91,9 @@ impl<T> Table<T> {
         turn: &mut Turn<'g>,
     ) -> Option<u32> {
         let mut round = Round::new(self.index.slab.blocks.handed_out());
-        while let Some((slot, queue)) = round.next(bound) {
+        while let Some((slot, then, queue)) = round.next(bound) {
+            // For the next write: what it is to find is on its way by then.
+            self.index.bring_lines(then.into_iter(), turn.guard);
             let uses_up = round.spared < MOST_SPARED;
             if queue == Queue::Main && uses_up && bound.takes_off_use(slot) {
                 round.spare(queue);
@@ -190,14 +192,14 @@ impl Round {
         Self { blocks, spared: 0, laps: [Lap::default(); 2] }
     }
 
-    /// The next candidate: of the queue that is to give one, or, if its hand has gone round in vain, of the other.
-    fn next(&mut self, bound: &Bound) -> Option<(SlotIndex, Queue)> {
+    /// The next candidate, and perhaps the one after it: of the queue that is to give one, or, if its hand has gone round in vain, of the other.
+    fn next(&mut self, bound: &Bound) -> Option<(SlotIndex, Option<SlotIndex>, Queue)> {
         let first = bound.queue_to_give();
         [first, first.other()].into_iter().find_map(|queue| {
             let lap = &mut self.laps[queue as usize];
             let slot = if lap.is_over { None } else { bound.next_in(queue, self.blocks) };
             lap.is_over = slot.is_none();
-            Some((slot?, queue))
+            slot.map(|(slot, then)| (slot, then, queue))
         })
     }
 
