@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Claim: a small moka cache in steady use by one thread holds a multiple of its `max_capacity` nearly all the time, and the
-# hit ratio that one measures is that of the larger cache. With room for 50 entries it holds more than 75 on average, and a
-# Zipf stream has points more hits than with `run_pending_tasks` after each insert, which keeps to the 50.
+# Claim: a small moka cache in steady use by one thread holds a third more than its `max_capacity` on average, for as long as
+# it is used, and the hit ratio that one measures is that of the larger cache. With room for 50 entries it holds some 69, and
+# a Zipf stream has a point more hits than with `run_pending_tasks` after each insert, which keeps to the 50.
 #
 # The guess that was wrong: the documented delay of the upkeep shows as a few entries too many for a moment, and as nothing
 # in a hit ratio, since one thread does the upkeep itself within its calls.
@@ -80,7 +80,7 @@ fn main() {
     println!("moka 0.12.16, room for {ROOM} entries");
     println!("expected: about {ROOM} entries, and the same hit ratio with prompt upkeep");
     println!("seen: {entries:.0} entries on average, {ratio:.1} % hits; with prompt upkeep {prompt_entries:.0} entries, {prompt_ratio:.1} %");
-    let holds = entries > 1.5 * ROOM as f64 && prompt_entries <= ROOM as f64 && ratio > prompt_ratio + 1.0;
+    let holds = entries > 1.2 * ROOM as f64 && prompt_entries <= ROOM as f64 && ratio > prompt_ratio + 0.5;
     if !holds {
         println!("this has changed");
         exit(1);
