@@ -281,6 +281,8 @@ old_taken/acquire an array that is freed too soon is no race that a model sees: 
 old_taken/release a hint that is lost costs memory until a sweep comes
 ticket_drawn/acquire  two arrays would have to be left at once, by two threads that stall: argued (section 6)
 ticket_drawn/release  two arrays would have to be left at once, by two threads that stall: argued (section 6)
+limit_set       SeqCst, with limit_met and the sums: a setting is no word of a model
+limit_met       SeqCst, as limit_set
 load_counted    SeqCst, for an origin that is asked by such accesses; loom takes them for AcqRel
 load_not_put    SeqCst, as load_counted
 shares_done     who sees the last share done by it must not have done one: a longer model than loom ends

@@ -109,7 +109,7 @@ impl Bound {
         debug_assert_eq!(matches!(limit, Limit::Weight(_)), self.is_by_weight);
         // SeqCst, with `count` and `excess`: of a writer that counts an entry, and one that lowers the limit, one at least
         // sees what the other has done.
-        self.limit.swap(limit.value(), Ordering::SeqCst);
+        self.limit.swap(limit.value(), order!(limit_set, SeqCst));
     }
 
     pub(in crate::raw) fn is_by_weight(&self) -> bool {
@@ -140,7 +140,7 @@ impl Bound {
     pub(in crate::raw) fn excess(&self) -> u64 {
         // Acquire (O12): the entries that were counted, and their places in the queues. (SeqCst: `set_limit`.)
         let used = sum(&self.shared.used, order!(excess_met, SeqCst));
-        used.saturating_sub(self.limit.load(Ordering::SeqCst))
+        used.saturating_sub(self.limit.load(order!(limit_met, SeqCst)))
     }
 
     // What writers tell. An entry is entered before it is published, so whoever ends it finds it entered.

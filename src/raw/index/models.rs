@@ -14,6 +14,7 @@ use crate::{
     raw::{
         ops::draft::{Draft, Waiting},
         reclaim::{guard, guard::Guard},
+        slab::judge::Hit,
         table::{Setup, Table},
         words::key::SplitKey,
     },
@@ -55,7 +56,7 @@ fn get(table: &Entries, key: u32, guard: &Guard) -> Option<u32> {
 fn get_at(place: SplitKey, table: &Entries, key: u32, guard: &Guard) -> Option<u32> {
     let mut is_match = |(met, _): &(u32, u32)| Ok::<_, Infallible>(*met == key);
     let Ok(hit) = table.index.lookup_whole(place, guard, &table.clock, &mut is_match);
-    hit.map(|hit| hit.entry().1)
+    hit.map(|hit: Hit<'_, _>| hit.entry().1)
 }
 
 /// Reserves a cell for an entry, and leaves it: it is never published.
