@@ -100,7 +100,7 @@ fn get_hit_with_deadline_by_ticks(pinned: Pin) {
 }
 
 // The first time that they are used, which is to be counted.
-#[library_benchmark(config = limited(111_200))]
+#[library_benchmark(config = limited(123_300))]
 #[bench::of_1000(setup = full)]
 fn get_hit_of_a_full_map(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(n * 9))));
