@@ -359,6 +359,12 @@ def test_threads_that_put_and_end_leak_nothing():
     lambda store, clock: clock.advance(10**6) or len(store),
 ], ids=["put_all", "first", "others", "entries", "clear", "sweep", "len"])
 def test_a_call_about_many_entries_lets_other_threads_run(cls, call):
+    # Which thread runs is the system's choice: one call of several is enough. (A call that does not give way never is,
+    # but for a switch just before it.)
+    assert any(others_run_within(cls, call) for _ in range(20))
+
+
+def others_run_within(cls, call):
     clock = ManualClock()
     store, goes_on, ran = cls(clock=clock), [True], []
     for n in range(100_000):
@@ -379,7 +385,7 @@ def test_a_call_about_many_entries_lets_other_threads_run(cls, call):
     after = len(ran)
     goes_on[0] = False
     thread.join()
-    assert after > before
+    return after > before
 
 
 def test_a_comparison_keeps_its_key_alive():
