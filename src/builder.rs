@@ -312,17 +312,17 @@ impl<K, V, S> Builder<K, V, S> {
     /// in use ([`Policy::max_entries`](crate::Policy::max_entries)) on a map that was built with it.
     ///
     /// A write that takes the map past it ends another entry, and returns when it is kept again: so with *n* threads
-    /// that write there are never more than *n* entries above it. Each such write also sweeps 64
-    /// blocks of 64 slots, or one in which something has expired, so expired entries mostly go first; then those that were not
-    /// used since they came, and of the others those that were not used for longest (S3-FIFO, Yang and others 2023, on
-    /// a CLOCK). The listener is told of [`RemovalCause::Size`]. What it puts itself ends nothing, and is
-    /// above the maximum until later writes make up for it, by one entry each: so one that puts an entry for each that had
-    /// to go lets the map grow.
+    /// that write there are never more than *n* entries above it. On a map with deadlines each such write also sweeps 64
+    /// blocks of 64 slots, or one in which something has expired, so expired entries mostly go first; then those that were
+    /// not used since they came, and of the others those that were not used for longest (S3-FIFO, Yang and others 2023, on
+    /// a CLOCK). The listener is told of [`RemovalCause::Size`]. What it puts itself ends nothing, and is above the maximum
+    /// until later writes make up for it, by one entry each: so one that puts an entry for each that had to go lets the map
+    /// grow.
     ///
     /// Lookups stay wait-free, and count uses: one that finds an entry stores a byte beside it, unless that has been
     /// used three times since it was last passed over. That is a use: `get` and all whose names begin so, `view`,
-    /// `contains_key` and `ttl`, and an entry put in its place; not `iter` and its kin. A map with a maximum takes three bytes a slot more,
-    /// and with weights seven.
+    /// `contains_key` and `ttl`, and an entry put in its place; not `iter` and its kin. A map with a maximum takes three and a
+    /// half bytes a slot more, and with weights seven and a half.
     ///
     /// # Examples
     ///

@@ -262,7 +262,8 @@ impl<K, V, S> TtlMap<K, V, S> {
     }
 
     /// Returns a point in time before which no entry expires, to sweep at, say; `None` if no entry has a
-    /// deadline. On a map with a [grace](Builder::grace) that is added. It may be too early: an entry whose deadline was put off, or that is gone, counts until a
+    /// deadline. On a map with a [grace](Builder::grace) that is added. It may be too early: an entry whose deadline was
+    /// put off, or that is gone, counts until a
     /// sweep has come by. A look at a word for every 64 slots.
     ///
     /// # Examples

@@ -53,8 +53,8 @@ pub struct Policy {
     /// How many slots each write checks for expired entries, on average: 0 to 1,024. With 0 only
     /// [`TtlMap::sweep`](crate::TtlMap::sweep) and a [`Sweeper`](crate::Sweeper) give their memory back.
     pub sweep_per_write: usize,
-    /// How many entries there may be: 1 to seven eighths of the map's slots, less two; `None`: as many as there are slots. Only for a map that was
-    /// [built](crate::Builder::max_entries) with a maximum of entries.
+    /// How many entries there may be: 1 to seven eighths of the map's slots, less two; `None`: as many as there are
+    /// slots. Only for a map that was [built](crate::Builder::max_entries) with a maximum of entries.
     pub max_entries: Option<usize>,
     /// What all entries may weigh together: 1 to 2^62; `None`: anything. Only for a map that was
     /// [built](crate::Builder::max_weight) with a maximum weight.

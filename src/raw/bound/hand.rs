@@ -16,9 +16,10 @@ impl Hand {
         Self(HintU32::new(0))
     }
 
-    /// Moves it behind the next slot of its queue, of which `bits` tells those of the `n`-th block, and returns that, and the
-    /// one in the same block that comes then; `None` if there is none in so many blocks. Each slot is one caller's, once a round. Lock-free: a block without any
-    /// is passed by a load, and an exchange fails only where another has moved the hand.
+    /// Moves it behind the next slot of its queue, of which `bits` tells those of the `n`-th block, and returns that, and
+    /// the one in the same block that comes then; `None` if there is none in so many blocks. Each slot is one caller's, once
+    /// a round. Lock-free: a block without any is passed by a load, and an exchange fails only where another has moved the
+    /// hand.
     pub(super) fn next(
         &self,
         bits: impl Fn(u32) -> u64,

@@ -2,8 +2,8 @@
 //!
 //! The policy is S3-FIFO's (Yang, Zhang, Qiu, Yue and Rashmi, 2023) on a CLOCK: what is new is on probation, an
 //! eighth of the map; what was used meanwhile stays, and goes round; and a key that comes back soon after it had to go
-//! from its probation (the *ghost* knows) is not put on probation again. Queues are bitmaps over the slots, each with a *hand* that goes
-//! round: so no list is kept, and a lookup has no more to do than to count a use beside the slot.
+//! from its probation (the *ghost* knows) is not put on probation again. Queues are bitmaps over the slots, each with a
+//! *hand* that goes round: so no list is kept, and a lookup has no more to do than to count a use beside the slot.
 //!
 //! Nothing here decides about an entry: that does its state word. What is kept here are hints, but for the sums.
 
@@ -99,7 +99,7 @@ impl Bound {
     }
 
     pub(in crate::raw) fn limit(&self) -> Limit {
-        // Relaxed, like every look at it: a write that misses a change keeps the bound from before.
+        // Relaxed: a write that misses a change here sees it when it asks for the excess.
         let limit = self.limit.load(Ordering::Relaxed);
         if self.is_by_weight { Limit::Weight(limit) } else { Limit::Entries(limit) }
     }
@@ -259,8 +259,8 @@ impl Bound {
         self.residents.weight(slot)
     }
 
-    /// The entry in this slot, of this key, had to go. Of those that had stayed the ghost knows nothing: where keys come round in a loop
-    /// that is a little longer than the map, they would put each other out.
+    /// The entry in this slot, of this key, had to go. Of those that had stayed the ghost knows nothing: where keys come
+    /// round in a loop that is a little longer than the map, they would put each other out.
     pub(in crate::raw) fn count_evicted(
         &self,
         slot: SlotIndex,

@@ -19,7 +19,8 @@ use crate::{
     sync::{MODEL, planted},
 };
 
-/// Blocks that a write which is past the bound looks at for expired entries: those go first.
+/// Blocks that a write which is past the bound looks at for expired entries, which are to go before others: so mostly
+/// they do.
 const BLOCKS_LOOKED_AT: u32 = 64;
 
 /// Entries that are spared for what they were used, before the next goes whatever it was: so much work does a write at
@@ -35,7 +36,8 @@ const EVICTED_BESIDE: u32 = 1;
 
 impl<T> Table<T> {
     /// Counts the entry that a write has put, and while the map is past its bound ends entries of as much weight as that,
-    /// and one more. The listener, which is told of them, may put others; it does not come back here, or there might be no end.
+    /// and one more. The listener, which is told of them, may put others; it does not come back here, or there might be
+    /// no end.
     #[cold]
     #[inline(never)]
     pub(in crate::raw) fn count_in_bound<'g>(&'g self, put: SlotIndex, turn: &mut Turn<'g>) {
@@ -192,7 +194,8 @@ impl Round {
         Self { blocks, spared: 0, laps: [Lap::default(); 2] }
     }
 
-    /// The next candidate, and perhaps the one after it: of the queue that is to give one, or, if its hand has gone round in vain, of the other.
+    /// The next candidate, and perhaps the one after it: of the queue that is to give one, or, if its hand has gone round
+    /// in vain, of the other.
     fn next(&mut self, bound: &Bound) -> Option<(SlotIndex, Option<SlotIndex>, Queue)> {
         let first = bound.queue_to_give();
         [first, first.other()].into_iter().find_map(|queue| {
