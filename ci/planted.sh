@@ -101,8 +101,9 @@ loom published_from_another_look racy_41_try_insert_vs_try_insert_one_wins
 loom no_grace_period            racy_70_evict_vs_get_sees_old_or_none
 loom bound_not_kept             racy_71_evict_vs_replace_ends_each_once
 loom evicted_without_claim      racy_72_evict_vs_remove_one_gets_it
-loom evicted_beyond_the_bound   racy_73_insert_vs_insert_into_a_full_map
+loom evicted_beyond_the_bound   racy_73b_insert_vs_insert_into_room_for_one
 loom promoted_blindly           racy_74_promotion_vs_remove_keeps_the_sums
+loom ended_and_owed              racy_73_insert_vs_insert_into_a_full_map
 loom evicted_without_claim      racy_75_evict_vs_set_ttl_ends_it_once
 loom renewed_entry_not_noted    racy_76_renewal_by_a_hit_vs_sweep_that_saw_it_due
 loom hit_renews_blindly         racy_77_renewal_by_a_hit_vs_remove_it_stays_removed
@@ -262,8 +263,9 @@ next_met           racy_46_replace_vs_growth
 next_set           racy_46_replace_vs_growth
 root_met           racy_53_iter_vs_growth_and_the_way_back
 root_switched      racy_53_iter_vs_growth_and_the_way_back
-entry_counted      racy_71_evict_vs_replace_ends_each_once
-excess_met         racy_73_insert_vs_insert_into_a_full_map
+queue_left         racy_73_insert_vs_insert_into_a_full_map
+queue_met          racy_73_insert_vs_insert_into_a_full_map
+excess_met         racy_73b_insert_vs_insert_into_room_for_one
 share_done/acquire racy_46_replace_vs_growth
 share_done/release racy_46_replace_vs_growth
 "
@@ -281,6 +283,7 @@ old_taken/acquire an array that is freed too soon is no race that a model sees: 
 old_taken/release a hint that is lost costs memory until a sweep comes
 ticket_drawn/acquire  two arrays would have to be left at once, by two threads that stall: argued (section 6)
 ticket_drawn/release  two arrays would have to be left at once, by two threads that stall: argued (section 6)
+entry_counted   who finds the map past its bound has published in the one line of a model, behind the entry
 limit_set       SeqCst, with limit_met and the sums: a setting is no word of a model
 limit_met       SeqCst, as limit_set
 load_counted    SeqCst, for an origin that is asked by such accesses; loom takes them for AcqRel

@@ -32,7 +32,7 @@ race!(
 race!(
     racy_71_evict_vs_replace_ends_each_once,
     2,
-    14_200,
+    6_500,
     World::bounded(1),
     |w: &World| {
         w.insert(A, 1);
@@ -69,7 +69,7 @@ race!(
 race!(
     racy_73_insert_vs_insert_into_a_full_map,
     2,
-    52_000,
+    10_600,
     World::bounded(1),
     |w: &World| {
         w.insert(A, 1);
@@ -80,6 +80,25 @@ race!(
         assert_eq!((a, b), (None, None));
         assert_eq!(w.map.len(), 1);
         assert_eq!(w.map.stats().evicted_total, 2);
+    }
+);
+
+// Both find room, and there is room for one: then one entry goes, and not both.
+race!(
+    racy_73b_insert_vs_insert_into_room_for_one,
+    3,
+    20_000,
+    World::bounded(1),
+    |w: &World| {
+        w.insert(A, 1);
+        w.remove(A);
+    },
+    |w: &World| w.insert(B, 2),
+    |w: &World| w.insert(C, 3),
+    |w: &World, a, b| {
+        assert_eq!((a, b), (None, None));
+        assert_eq!(w.map.len(), 1);
+        assert_eq!(w.map.stats().evicted_total, 1);
     }
 );
 

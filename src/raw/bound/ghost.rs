@@ -3,6 +3,7 @@
 use crate::{
     raw::{
         memory::{
+            cache::bring,
             chunked::Chunked,
             pages::{PageSize, Zeroed},
         },
@@ -45,8 +46,15 @@ impl Ghost {
         let Some(Word(word)) = self.0.get_if_there(number) else { return };
         // Relaxed, like all here: a hint.
         let old = word.load(Ordering::Relaxed);
-        let new = old << FINGERPRINT_BITS | fingerprint;
-        let _ = word.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
+        word.store(old << FINGERPRINT_BITS | fingerprint, Ordering::Relaxed);
+    }
+
+    /// Begins to bring the word of a key into the cache.
+    pub(super) fn bring(&self, key: u32, len: u32) {
+        let (number, _) = place(key, len);
+        if let Some(word) = self.0.get_if_there(number) {
+            bring::<Word>(word);
+        }
     }
 
     /// Takes a key out; false if it is not there.
@@ -58,8 +66,7 @@ impl Ghost {
         let Some(shift) = (0..KEYS_PER_WORD).map(|n| n * FINGERPRINT_BITS).find(is_there) else {
             return false;
         };
-        let new = old & !(u64::from(u16::MAX) << shift);
-        let _ = word.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
+        word.store(old & !(u64::from(u16::MAX) << shift), Ordering::Relaxed);
         true
     }
 

@@ -10,11 +10,14 @@
 #[allow(unsafe_code)] // words that start as zeros
 mod ghost;
 mod hand;
+mod owed;
 #[allow(unsafe_code)] // words that start as zeros
 mod residents;
 
 use crossbeam_utils::CachePadded;
 
+pub(in crate::raw) use hand::Claim;
+pub(in crate::raw) use owed::Owed;
 pub(in crate::raw) use residents::Queue;
 
 use crate::{
@@ -58,22 +61,27 @@ pub(in crate::raw) struct Room {
     pub(in crate::raw) page_size: PageSize,
 }
 
+/// An entry that may have to go.
+pub(in crate::raw) struct Candidate {
+    pub(in crate::raw) slot: SlotIndex,
+    /// Perhaps the one that comes then.
+    pub(in crate::raw) then: Option<SlotIndex>,
+    /// Whether it was claimed for this question, with the slots that the hand stood before.
+    pub(in crate::raw) is_claimed_now: bool,
+}
+
 pub(in crate::raw) struct Bound {
     limit: SettingWord,
     is_by_weight: bool,
     residents: Residents,
     ghost: Ghost,
-    shared: CachePadded<Shared>,
-}
-
-/// What all writers change, each write of a full map all of it: so in one line.
-struct Shared {
-    /// The weight of all entries. A sum of changes, in whatever order they come: below zero for a moment.
-    used: AtomicU64,
-    /// The weight of those on probation.
-    on_probation: AtomicU64,
+    /// The weight of all entries. A sum of changes, in whatever order they come: below zero for a moment. In a line of its
+    /// own: writes of a full map look at it and do not change it.
+    used: CachePadded<AtomicU64>,
+    /// The weight of those on probation, likewise.
+    on_probation: CachePadded<AtomicU64>,
     /// Over the entries on probation, and over the others.
-    hands: [Hand; 2],
+    hands: [CachePadded<Hand>; 2],
 }
 
 /// A sum in which changes may have come in another order.
@@ -90,11 +98,9 @@ impl Bound {
             is_by_weight,
             residents: Residents::new(is_by_weight),
             ghost: Ghost::new(),
-            shared: CachePadded::new(Shared {
-                used: AtomicU64::new(0),
-                on_probation: AtomicU64::new(0),
-                hands: [Hand::new(), Hand::new()],
-            }),
+            used: CachePadded::new(AtomicU64::new(0)),
+            on_probation: CachePadded::new(AtomicU64::new(0)),
+            hands: [(); 2].map(|()| CachePadded::new(Hand::new())),
         }
     }
 
@@ -123,12 +129,7 @@ impl Bound {
 
     /// The weight of all entries. May be off while writers run.
     pub(in crate::raw) fn used(&self) -> u64 {
-        sum(&self.shared.used, Ordering::Relaxed)
-    }
-
-    /// How many entries had to go from so many blocks.
-    pub(in crate::raw) fn evicted(&self, blocks: u32) -> u64 {
-        self.residents.evicted(blocks)
+        sum(&self.used, Ordering::Relaxed)
     }
 
     pub(in crate::raw) fn bytes(&self) -> usize {
@@ -138,15 +139,24 @@ impl Bound {
     /// By how much the map is past its limit.
     #[inline]
     pub(in crate::raw) fn excess(&self) -> u64 {
+        self.excess_with(0)
+    }
+
+    /// The same with what was published and is not counted.
+    #[inline]
+    fn excess_with(&self, owed: i64) -> u64 {
         // Acquire (O12): the entries that were counted, and their places in the queues. (SeqCst: `set_limit`.)
-        let used = sum(&self.shared.used, order!(excess_met, SeqCst));
-        used.saturating_sub(self.limit.load(order!(limit_met, SeqCst)))
+        let used = glance(&self.used, order!(excess_met, SeqCst)).wrapping_add_signed(owed);
+        let limit = self.limit.load(order!(limit_met, SeqCst));
+        // Signed, since a sum may be below zero for a moment.
+        let limit = limit.min(i64::MAX.cast_unsigned()).cast_signed();
+        used.cast_signed().saturating_sub(limit).max(0).cast_unsigned()
     }
 
     // What writers tell. An entry is entered before it is published, so whoever ends it finds it entered.
 
     /// Enters the entry in this slot, which is not published: a new one, or one that is to take the place of that in
-    /// `old`, and then is where that is, used once more. Entering it again, for another try, changes it.
+    /// `old`, and then is where that is, used once more. Entering it again, for another try, changes it. Returns the queue.
     pub(in crate::raw) fn enter(
         &self,
         slot: SlotIndex,
@@ -154,47 +164,44 @@ impl Bound {
         old: Option<SlotIndex>,
         weight: u32,
         room: Room,
-    ) {
+    ) -> Queue {
         let (queue, uses) = match old {
             Some(old) => (self.residents.queue(old), self.residents.uses(old) + 1),
             None if self.ghost.take(key, self.ghost_len(room)) => (Queue::Main, 0),
             None => (Queue::Probation, 0),
         };
-        // What a late promotion left, or the try before.
-        self.take(slot);
         self.residents.put(slot, queue, uses, weight, room.page_size);
-        if queue == Queue::Probation && weight > 0 {
-            self.shared.on_probation.fetch_add(weight.into(), Ordering::Relaxed);
+        queue
+    }
+
+    /// Takes an entry out of its queue.
+    fn take(&self, slot: SlotIndex) -> Taken {
+        self.residents.take(slot)
+    }
+
+    /// Begins to bring into the cache what the ghost knows of a key.
+    pub(in crate::raw) fn bring_ghost(&self, key: u32, room: Room) {
+        self.ghost.bring(key, self.ghost_len(room));
+    }
+
+    /// Adds to the weight of all entries, and of those on probation.
+    fn add(&self, used: i64, on_probation: i64) {
+        if used != 0 {
+            // Release (O12): who finds the map past its limit by it finds the entry. (The steps that take off are
+            // read-modify-writes, so they go on with the release sequence. SeqCst: `set_limit`.)
+            self.used.fetch_add(used.cast_unsigned(), order!(entry_counted, SeqCst));
         }
-    }
-
-    /// Takes an entry out of its queue; returns its weight.
-    fn take(&self, slot: SlotIndex) -> u64 {
-        let taken = self.residents.take(slot);
-        self.count_off_probation(&taken);
-        taken.weight.into()
-    }
-
-    fn count_off_probation(&self, taken: &Taken) {
-        if taken.was_on_probation || planted!(promoted_blindly) {
-            self.shared.on_probation.fetch_sub(taken.weight.into(), Ordering::Relaxed);
+        if on_probation != 0 {
+            self.on_probation.fetch_add(on_probation.cast_unsigned(), Ordering::Relaxed);
         }
-    }
-
-    /// An entry of this weight was published; or, discounted, it was ended by another.
-    pub(in crate::raw) fn count(&self, weight: u32) {
-        // Release (O12): who finds the map past its limit by it finds the entry. (The steps that take off are
-        // read-modify-writes, so they go on with the release sequence. SeqCst: `set_limit`.)
-        self.shared.used.fetch_add(weight.into(), order!(entry_counted, SeqCst));
     }
 
     /// The entry in this slot, which was counted, has ended by our step.
     pub(in crate::raw) fn leave(&self, slot: SlotIndex) {
-        let weight = self.take(slot);
-        self.shared.used.fetch_sub(weight, Ordering::Relaxed);
+        Owed::nothing(self).end(slot, false);
     }
 
-    /// The same of one that was never counted, or is not any more.
+    /// The same of one that was never counted: its draft was given up, or a load has not shown it.
     pub(in crate::raw) fn leave_uncounted(&self, slot: SlotIndex) {
         self.take(slot);
     }
@@ -209,7 +216,12 @@ impl Bound {
             is_past.then(|| used.wrapping_sub(weight.into()))
         };
         let order = Ordering::Relaxed;
-        self.shared.used.fetch_update(order, order, less).is_ok()
+        self.used.fetch_update(order, order, less).is_ok()
+    }
+
+    /// Takes a discount back: another has ended the entry.
+    pub(in crate::raw) fn recount(&self, weight: u32) {
+        self.add(weight.into(), 0);
     }
 
     /// Counts a use of the entry in this slot. One relaxed store, while it has not been used as often as counts.
@@ -220,20 +232,29 @@ impl Bound {
 
     // What who looks for one to go asks.
 
-    /// The queue of which the next one is to go: what is on probation, if it is more than its share.
-    pub(in crate::raw) fn queue_to_give(&self) -> Queue {
-        let on_probation = sum(&self.shared.on_probation, Ordering::Relaxed);
-        if on_probation > self.used() / PROBATION_SHARE { Queue::Probation } else { Queue::Main }
+    /// The queue of which the next one is to go: what is on probation, if it is more than its share; with what is owed.
+    fn queue_to_give(&self, used: i64, on_probation: i64) -> Queue {
+        let used = self.used().saturating_add_signed(used);
+        let on_probation =
+            sum(&self.on_probation, Ordering::Relaxed).saturating_add_signed(on_probation);
+        if on_probation > used / PROBATION_SHARE { Queue::Probation } else { Queue::Main }
     }
 
-    /// The next slot of a queue, and perhaps the one after it; `None` if its hand went over so many blocks and there was
-    /// none.
+    /// The next slot of a queue: of those that were claimed before, or else of what is claimed now. `None` if the hand went
+    /// over so many blocks and there was none.
     pub(in crate::raw) fn next_in(
         &self,
         queue: Queue,
         blocks: u32,
-    ) -> Option<(SlotIndex, Option<SlotIndex>)> {
-        self.shared.hands[queue as usize].next(|n| self.residents.of(n, queue), blocks)
+        claim: &mut Claim,
+    ) -> Option<Candidate> {
+        let slots = |n| self.residents.of(n, queue);
+        claim.keep(slots);
+        let is_claimed_now = claim.is_empty();
+        if is_claimed_now {
+            *claim = self.hands[queue as usize].claim(slots, blocks)?;
+        }
+        claim.next().map(|(slot, then)| Candidate { slot, then, is_claimed_now })
     }
 
     /// Takes a use off an entry of the main queue; false if it has none.
@@ -245,13 +266,9 @@ impl Bound {
         uses > 0
     }
 
-    /// Brings an entry off its probation if it was used enough. A line names it, and the caller's guard keeps its slot.
-    pub(in crate::raw) fn promotes(&self, slot: SlotIndex) -> bool {
-        let stays = self.residents.uses(slot) >= USES_TO_STAY;
-        if stays {
-            self.count_off_probation(&self.residents.promote(slot));
-        }
-        stays
+    /// Brings an entry off its probation if it was used enough.
+    fn promote(&self, slot: SlotIndex) -> Option<Taken> {
+        (self.residents.uses(slot) >= USES_TO_STAY).then(|| self.residents.promote(slot))
     }
 
     /// The weight of the entry in this slot, as it was entered.
@@ -259,16 +276,9 @@ impl Bound {
         self.residents.weight(slot)
     }
 
-    /// The entry in this slot, of this key, had to go. Of those that had stayed the ghost knows nothing: where keys come
-    /// round in a loop that is a little longer than the map, they would put each other out.
-    pub(in crate::raw) fn count_evicted(
-        &self,
-        slot: SlotIndex,
-        key: u32,
-        queue: Queue,
-        room: Room,
-    ) {
-        self.residents.count_evicted(slot);
+    /// An entry of this key had to go. Of those that had stayed the ghost knows nothing: where keys come round in a loop
+    /// that is a little longer than the map, they would put each other out.
+    pub(in crate::raw) fn note_evicted(&self, key: u32, queue: Queue, room: Room) {
         if queue == Queue::Probation {
             self.ghost.put(key, self.ghost_len(room));
         }
@@ -280,11 +290,7 @@ impl Bound {
         let slots = |queue| (0..blocks).map(|n| self.residents.of(n, queue).count_ones()).sum();
         let (new, stayed): (u32, u32) = (slots(Queue::Probation), slots(Queue::Main));
         if !self.is_by_weight {
-            assert_eq!(
-                u64::from(new),
-                sum(&self.shared.on_probation, Ordering::Relaxed),
-                "on probation"
-            );
+            assert_eq!(u64::from(new), sum(&self.on_probation, Ordering::Relaxed), "on probation");
             // A bit that a late promotion has left names nothing.
             assert!(u64::from(new + stayed) >= self.used(), "in the queues, and counted");
         }

@@ -11,7 +11,7 @@ use crate::{
             numbers::{BLOCK_SLOTS, BlockNumbers, SlotNumbers, block_of},
         },
     },
-    sync::{AtomicU64, HintU8, HintU32, HintU64, Ordering, glance},
+    sync::{AtomicU64, HintU8, HintU32, Ordering, glance, order, planted},
 };
 
 /// Uses that count: more tell nothing.
@@ -44,12 +44,44 @@ pub(super) struct Residents {
 pub(super) struct Taken {
     pub(super) weight: u32,
     /// Whether it was on probation, and is no more by this step.
-    pub(super) was_on_probation: bool,
+    was_on_probation: bool,
 }
 
-/// Of a block: which slots have an entry in each queue (in both, or one that has ended, it is for a moment only); and how
-/// many entries had to go from here, counted apart since a word for all would be one that all writers change.
-struct Queues([AtomicU64; 2], HintU64);
+impl Taken {
+    /// The weight that is on probation no more by this step.
+    pub(super) fn off_probation(&self) -> u32 {
+        if self.was_on_probation || planted!(promoted_blindly) { self.weight } else { 0 }
+    }
+}
+
+/// Of a block: which slots have an entry in each queue (in both, or one that has ended, it is for a moment only).
+struct Queues([AtomicU64; 2]);
+
+impl Queues {
+    fn has(&self, slot: SlotIndex, queue: Queue) -> bool {
+        glance(&self.0[queue as usize], Ordering::Relaxed) & bit(slot) != 0
+    }
+
+    /// Sets the bit of a slot.
+    fn put(&self, slot: SlotIndex, queue: Queue) {
+        if !self.has(slot, queue) {
+            self.0[queue as usize].fetch_or(bit(slot), Ordering::Relaxed);
+        }
+    }
+
+    /// Takes off the bit of a slot; whether it was set before.
+    fn take(&self, slot: SlotIndex, queue: Queue) -> bool {
+        // Release (O12): who misses the slot here finds the entry that its end made way for.
+        self.has(slot, queue)
+            && self.0[queue as usize].fetch_and(!bit(slot), order!(queue_left, Release)) & bit(slot)
+                != 0
+    }
+}
+
+/// The bit of a slot in a word of its block.
+fn bit(slot: SlotIndex) -> u64 {
+    1 << (slot.0 % BLOCK_SLOTS)
+}
 
 struct Uses(HintU8);
 
@@ -59,7 +91,7 @@ struct Weight(HintU32);
 unsafe impl Zeroed for Queues {
     #[cfg(any(loom, shuttle))]
     fn zeroed() -> Self {
-        Self([AtomicU64::new(0), AtomicU64::new(0)], HintU64::new(0))
+        Self([AtomicU64::new(0), AtomicU64::new(0)])
     }
 }
 
@@ -96,43 +128,15 @@ impl Residents {
     }
 
     /// The slots of the `n`-th block with an entry in a queue.
+    #[inline]
     pub(super) fn of(&self, n: u32, queue: Queue) -> u64 {
         let queues = self.queues.get_if_there(BlockNumbers::nth(n));
-        queues.map_or(0, |Queues(words, _)| glance(&words[queue as usize], Ordering::Relaxed))
+        // Acquire (O12), with `Queues::take`.
+        queues.map_or(0, |Queues(words)| glance(&words[queue as usize], order!(queue_met, Acquire)))
     }
 
-    pub(super) fn count_evicted(&self, slot: SlotIndex) {
-        if let Some(Queues(_, evicted)) = self.queues.get_if_there(block_of(slot)) {
-            evicted.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    pub(super) fn evicted(&self, blocks: u32) -> u64 {
-        let records = (0..blocks).filter_map(|n| self.queues.get_if_there(BlockNumbers::nth(n)));
-        records.map(|Queues(_, evicted)| evicted.load(Ordering::Relaxed)).sum()
-    }
-
-    fn word(&self, slot: SlotIndex, queue: Queue) -> Option<&AtomicU64> {
-        let queues = self.queues.get_if_there(block_of(slot))?;
-        Some(&queues.0[queue as usize])
-    }
-
-    /// Sets or takes off the bit of a slot; whether it was set before.
-    fn change(&self, slot: SlotIndex, queue: Queue, set: bool) -> bool {
-        let Some(word) = self.word(slot, queue) else { return false };
-        let bit = 1 << (slot.0 % BLOCK_SLOTS);
-        if (glance(word, Ordering::Relaxed) & bit != 0) == set {
-            return set;
-        }
-        let before = if set {
-            word.fetch_or(bit, Ordering::Relaxed)
-        } else {
-            word.fetch_and(!bit, Ordering::Relaxed)
-        };
-        before & bit != 0
-    }
-
-    /// Puts an entry, which is in this slot, in no queue, and not published, into one.
+    /// Puts an entry, which is in this slot and not published, into a queue, and takes it out of any in which a late
+    /// promotion, or a try before, has left the slot.
     pub(super) fn put(
         &self,
         slot: SlotIndex,
@@ -150,16 +154,25 @@ impl Residents {
             }
         }
         self.set_uses(slot, uses.min(MOST_USES));
+        let Some(queues) = self.queues_of(slot) else { return };
+        queues.take(slot, Queue::Probation);
+        queues.take(slot, Queue::Main);
         // What weighs nothing would free nothing, so no hand is to come to it.
         if weight > 0 {
-            self.change(slot, queue, true);
+            queues.put(slot, queue);
         }
+    }
+
+    fn queues_of(&self, slot: SlotIndex) -> Option<&Queues> {
+        self.queues.get_if_there(block_of(slot))
     }
 
     /// Takes an entry out of whichever queue it is in.
     pub(super) fn take(&self, slot: SlotIndex) -> Taken {
-        let was_on_probation = self.change(slot, Queue::Probation, false);
-        self.change(slot, Queue::Main, false);
+        let was_on_probation = self.queues_of(slot).is_some_and(|queues| {
+            queues.take(slot, Queue::Main);
+            queues.take(slot, Queue::Probation)
+        });
         Taken { weight: self.weight(slot), was_on_probation }
     }
 
@@ -167,19 +180,17 @@ impl Residents {
     /// again; whoever comes to it finds no entry.
     pub(super) fn promote(&self, slot: SlotIndex) -> Taken {
         self.set_uses(slot, u8::from(self.uses(slot) == MOST_USES));
-        self.change(slot, Queue::Main, true);
-        let was_on_probation = self.change(slot, Queue::Probation, false);
+        let was_on_probation = self.queues_of(slot).is_some_and(|queues| {
+            queues.put(slot, Queue::Main);
+            queues.take(slot, Queue::Probation)
+        });
         Taken { weight: self.weight(slot), was_on_probation }
-    }
-
-    fn has(&self, slot: SlotIndex, queue: Queue) -> bool {
-        let bit = 1 << (slot.0 % BLOCK_SLOTS);
-        self.word(slot, queue).is_some_and(|word| glance(word, Ordering::Relaxed) & bit != 0)
     }
 
     /// The queue of an entry; [`Queue::Main`] for one that is in none.
     pub(super) fn queue(&self, slot: SlotIndex) -> Queue {
-        if self.has(slot, Queue::Probation) { Queue::Probation } else { Queue::Main }
+        let is_new = self.queues_of(slot).is_some_and(|queues| queues.has(slot, Queue::Probation));
+        if is_new { Queue::Probation } else { Queue::Main }
     }
 
     pub(super) fn weight(&self, slot: SlotIndex) -> u32 {

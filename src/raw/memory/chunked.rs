@@ -60,6 +60,7 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
     }
 
     /// The element `number`, if an `ensure` has made it available.
+    #[inline]
     pub(in crate::raw) fn get_if_there(&self, number: u32) -> Option<&T> {
         // Acquire (O6): pairs with the Release of `ensure`.
         let chunk = self.chunks[N::chunk_of(number)].load(order!(chunk_met, Acquire));
@@ -99,6 +100,7 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
     }
 
     /// Makes the chunk of `number` available, on such pages. What it holds at first is all zeros.
+    #[inline]
     pub(in crate::raw) fn ensure(&self, number: u32, page_size: PageSize) {
         let c = N::chunk_of(number);
         // Acquire (O6): we may be the one who makes a number in it known.

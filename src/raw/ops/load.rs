@@ -6,6 +6,7 @@
 use crate::{
     listener::RemovalCause,
     raw::{
+        bound::Queue,
         index::{Found, Located},
         ops::draft::{Draft, Waiting},
         reclaim::{guard::Guard, stripe::Turn},
@@ -30,7 +31,9 @@ impl<K, V> Table<(K, V)> {
         may_stay: impl FnOnce() -> bool,
     ) -> Result<bool, E> {
         let turn = &mut self.turn(guard);
-        let Some(slot) = self.put_hidden(key, waiting, turn, is_match)? else { return Ok(false) };
+        let Some((slot, entered)) = self.put_hidden(key, waiting, turn, is_match)? else {
+            return Ok(false);
+        };
         let stays = may_stay();
         let shown = if stays { state } else { State::DEAD };
         // Linearization of a load that is kept. It fails if a write has met the entry.
@@ -39,8 +42,8 @@ impl<K, V> Table<(K, V)> {
             if stays {
                 self.note_deadline(slot, state);
                 turn.count_entries(1);
-                if self.is_bounded() {
-                    self.count_in_bound(slot, turn);
+                if let Some(queue) = entered {
+                    self.count_in_bound(slot, queue, turn);
                 }
             } else {
                 self.index.tidy(slot, turn);
@@ -52,26 +55,25 @@ impl<K, V> Table<(K, V)> {
     }
 
     /// Publishes what waits, in a state in which nobody sees it; `None` if its key has a visible entry, or if it weighs more
-    /// than all of the map may.
+    /// than all of the map may. Tells the queue of a bounded map that it was entered in.
     fn put_hidden<'g, E>(
         &'g self,
         key: SplitKey,
         waiting: &mut Waiting<K, V>,
         turn: &mut Turn<'g>,
         mut is_match: impl FnMut(&K, &K) -> Result<bool, E>,
-    ) -> Result<Option<SlotIndex>, E> {
+    ) -> Result<Option<(SlotIndex, Option<Queue>)>, E> {
         let draft = &mut Draft::new(&self.index, waiting, turn.guard);
         loop {
             match self.index.find_entry(key, turn, |(met, _)| is_match(draft.key(), met))? {
                 Found::Gap(gap) => {
                     let take = || self.take_slot(turn);
                     let slot = draft.place(key.node_key(), State::HIDDEN, take);
-                    if self.is_bounded() && self.try_enter_bound(draft, slot, None, turn).is_err() {
-                        return Ok(None);
-                    }
+                    let enter = |bound| self.try_enter_bound(bound, draft, slot, None, turn);
+                    let Ok(entered) = self.bound().map(enter).transpose() else { return Ok(None) };
                     if gap.append(slot, draft.reserved()) {
                         draft.publish(turn.guard);
-                        return Ok(Some(slot));
+                        return Ok(Some((slot, entered)));
                     }
                 }
                 Found::At(old) if self.is_visible(old.state) => return Ok(None),

@@ -4,6 +4,7 @@
 use crate::{
     listener::RemovalCause,
     raw::{
+        bound::{Bound, Queue},
         index::{Found, Gap, Located},
         ops::draft::{Draft, Waiting},
         reclaim::{guard::Guard, stripe::Turn},
@@ -67,6 +68,9 @@ impl<K, V> Table<(K, V)> {
     ) -> Result<Outcome<'g, (K, V)>, E> {
         let turn = &mut self.turn(guard);
         let draft = &mut Draft::new(&self.index, waiting, guard);
+        if let Some(bound) = self.bound() {
+            bound.bring_ghost(key.node_key(), self.index.slab.room());
+        }
         loop {
             match self.index.find_entry(key, turn, |(met, _)| is_match(draft.key(), met))? {
                 Found::Gap(gap) => {
@@ -105,17 +109,15 @@ impl<K, V> Table<(K, V)> {
         turn: &mut Turn<'g>,
     ) -> Option<&'g (K, V)> {
         let slot = draft.place(key.node_key(), state, || self.take_slot(turn));
-        if self.is_bounded() {
-            self.enter_bound(draft, slot, None, turn);
-        }
+        let entered = self.enter_bound(draft, slot, None, turn);
         if !gap.append(slot, draft.reserved()) {
             return None;
         }
         let entry = draft.publish(turn.guard);
         self.note_deadline(slot, state);
         turn.count_entries(1);
-        if self.is_bounded() {
-            self.count_in_bound(slot, turn);
+        if let Some(queue) = entered {
+            self.count_in_bound(slot, queue, turn);
         }
         self.after_write(turn);
         Some(entry)
@@ -134,10 +136,8 @@ impl<K, V> Table<(K, V)> {
         turn: &mut Turn<'g>,
     ) -> Option<&'g (K, V)> {
         let slot = draft.place(key.node_key(), state, || self.take_slot(turn));
-        if self.is_bounded() {
-            // In the place of one that has expired it is as a new one.
-            self.enter_bound(draft, slot, visible.then(|| old.slot()), turn);
-        }
+        // In the place of one that has expired it is as a new one.
+        let entered = self.enter_bound(draft, slot, visible.then(|| old.slot()), turn);
         let moved = State::moved(slot, visible);
         let judged = old.state;
         if !old.advance(if planted!(replace_by_remove) { State::DEAD } else { moved }) {
@@ -155,9 +155,9 @@ impl<K, V> Table<(K, V)> {
         } else {
             self.tell(old, RemovalCause::Expired, turn);
         }
-        if self.is_bounded() {
+        if let Some(queue) = entered {
             // After the old one has left: as long as weights stay the same, the sum is at no time above what is there.
-            self.count_in_bound(slot, turn);
+            self.count_in_bound(slot, queue, turn);
         }
         self.after_write(turn);
         Some(entry)
@@ -168,30 +168,30 @@ impl<K, V> Table<(K, V)> {
     /// # Panics
     ///
     /// If it weighs more than all of the map may; it goes back to its owner then.
-    #[cold]
-    #[inline(never)]
+    #[inline]
     fn enter_bound<'g>(
         &'g self,
         draft: &Draft<'g, '_, K, V>,
         slot: SlotIndex,
         old: Option<SlotIndex>,
         turn: &mut Turn<'g>,
-    ) {
-        let entered = self.try_enter_bound(draft, slot, old, turn);
-        entered.unwrap_or_else(|refused| panic!("evanesce: {refused}"));
+    ) -> Option<Queue> {
+        let entered = self.bound().map(|bound| self.try_enter_bound(bound, draft, slot, old, turn));
+        entered.map(|entered| entered.unwrap_or_else(|refused| panic!("evanesce: {refused}")))
     }
 
-    /// Enters a draft, which is in this slot, with the map's bound, before it is published. The weigher is the user's
-    /// code, so it runs in no turn; it may panic, and the draft goes back to its owner then.
+    /// Enters a draft, which is in this slot, with the map's bound, before it is published; returns the queue. The weigher
+    /// is the user's code, so it runs in no turn; it may panic, and the draft goes back to its owner then.
     #[cold]
+    #[inline(never)]
     pub(super) fn try_enter_bound<'g>(
         &'g self,
+        bound: &Bound,
         draft: &Draft<'g, '_, K, V>,
         slot: SlotIndex,
         old: Option<SlotIndex>,
         turn: &mut Turn<'g>,
-    ) -> Result<(), TooHeavyError> {
-        let Some(bound) = self.bound() else { return Ok(()) };
+    ) -> Result<Queue, TooHeavyError> {
         let weight = if self.weigher.is_some() {
             turn.leave();
             self.weigh(draft.entry())?
@@ -199,7 +199,6 @@ impl<K, V> Table<(K, V)> {
             1
         };
         let slab = &self.index.slab;
-        bound.enter(slot, slab.key(slot), old, weight, slab.room());
-        Ok(())
+        Ok(bound.enter(slot, slab.key(slot), old, weight, slab.room()))
     }
 }

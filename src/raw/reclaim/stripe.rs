@@ -18,6 +18,7 @@ use crossbeam_utils::CachePadded;
 use crate::sync::{AtomicUsize, per_thread};
 use crate::{
     raw::{
+        bound::{Claim, Queue},
         reclaim::{batch::Batch, guard::Guard},
         words::{key::SlotIndex, numbers::slot_of},
     },
@@ -45,6 +46,8 @@ pub(in crate::raw) struct Stripe {
     entries: AtomicIsize,
     /// Slots retired minus slots reclaimed, likewise.
     pending: AtomicIsize,
+    /// Entries that had to go since the map was full.
+    evicted: AtomicIsize,
     kit: UnsafeCell<Kit>,
     /// The next stripe for threads of the same number.
     next: AtomicPtr<CachePadded<Stripe>>,
@@ -56,6 +59,8 @@ struct Kit {
     /// `writes` when another stripe's writer last looked in.
     writes_seen: u32,
     block: u32,
+    /// Of each queue, the next ones that are to go.
+    claims: [Claim; 2],
     batch: Option<Box<Batch>>,
     /// Empty until the first slot comes in: a map that nothing was removed from needs none.
     magazine: Box<[u32]>,
@@ -71,10 +76,12 @@ impl Stripe {
             of_block: AtomicU64::new(0),
             entries: AtomicIsize::new(0),
             pending: AtomicIsize::new(0),
+            evicted: AtomicIsize::new(0),
             kit: UnsafeCell::new(Kit {
                 writes: 0,
                 writes_seen: 0,
                 block: 0,
+                claims: Default::default(),
                 batch: None,
                 magazine: Box::default(),
             }),
@@ -117,6 +124,22 @@ impl<'g> Turn<'g> {
     #[inline]
     pub(in crate::raw) fn count_pending(&mut self, change: isize) {
         add(&self.stripe().pending, change);
+    }
+
+    /// Counts an entry that had to go since the map was full.
+    #[inline]
+    pub(in crate::raw) fn count_evicted(&mut self) {
+        add(&self.stripe().evicted, 1);
+    }
+
+    /// Does something with what is claimed of a queue.
+    #[inline]
+    pub(in crate::raw) fn with_claim<R>(
+        &mut self,
+        queue: Queue,
+        f: impl FnOnce(&mut Claim) -> R,
+    ) -> R {
+        self.with_kit(|kit| f(&mut kit.claims[queue as usize]))
     }
 
     /// Counts a write, to space out extra work.
@@ -353,6 +376,12 @@ impl Stripes {
     pub(in crate::raw) fn pending(&self) -> usize {
         let sum: isize = self.iter().map(|s| s.pending.load(Ordering::Relaxed)).sum();
         usize::try_from(sum).unwrap_or(0)
+    }
+
+    /// How many entries had to go since the map was full.
+    pub(in crate::raw) fn evicted(&self) -> u64 {
+        let evicted = |s: &Stripe| s.evicted.load(Ordering::Relaxed).cast_unsigned() as u64;
+        self.iter().map(evicted).sum()
     }
 
     /// The free slots that stripes have. Exact at rest.

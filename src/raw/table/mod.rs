@@ -159,12 +159,6 @@ impl<T> Table<T> {
         }
     }
 
-    /// Whether what may be in it is limited.
-    #[inline]
-    pub(in crate::raw) fn is_bounded(&self) -> bool {
-        self.bound().is_some()
-    }
-
     /// What may be in it, and how full it is, if that is limited.
     #[inline]
     pub(in crate::raw) fn bound(&self) -> Option<&Bound> {

@@ -6,7 +6,7 @@
 use crate::{
     listener::RemovalCause,
     raw::{
-        bound::{Bound, Queue},
+        bound::{Bound, Candidate, Owed, Queue},
         index::Located,
         reclaim::{guard, stripe::Turn},
         table::Table,
@@ -27,6 +27,9 @@ const BLOCKS_LOOKED_AT: u32 = 64;
 /// most for each that has to go, beside what it passes in others' hands.
 const MOST_SPARED: u32 = if MODEL { 2 } else { 64 };
 
+/// How often a look for one to go begins anew.
+const ROUNDS_AGAIN: u32 = 2;
+
 /// Entries that the change of a bound ends under one pin.
 const EVICTED_PER_PIN: u32 = 64;
 
@@ -40,15 +43,31 @@ impl<T> Table<T> {
     /// no end.
     #[cold]
     #[inline(never)]
-    pub(in crate::raw) fn count_in_bound<'g>(&'g self, put: SlotIndex, turn: &mut Turn<'g>) {
+    pub(in crate::raw) fn count_in_bound<'g>(
+        &'g self,
+        put: SlotIndex,
+        entered: Queue,
+        turn: &mut Turn<'g>,
+    ) {
         let Some(bound) = self.bound() else { return };
-        bound.count(bound.weight(put));
-        if bound.excess() > 0 {
-            self.make_way(bound, put, turn);
+        let owed = &mut Owed::for_entry(bound, put, entered);
+        if !owed.is_past() {
+            owed.pay();
+            // Asked again: others may have counted theirs meanwhile.
+            if bound.excess() == 0 {
+                return;
+            }
         }
+        self.make_way(bound, put, owed, turn);
     }
 
-    fn make_way<'g>(&'g self, bound: &'g Bound, put: SlotIndex, turn: &mut Turn<'g>) {
+    fn make_way<'g>(
+        &'g self,
+        bound: &'g Bound,
+        put: SlotIndex,
+        owed: &mut Owed<'g>,
+        turn: &mut Turn<'g>,
+    ) {
         if self.listener.is_running(self.address()) || planted!(bound_not_kept) {
             return;
         }
@@ -60,9 +79,16 @@ impl<T> Table<T> {
         // What alone is too heavy, since the bound was lowered meanwhile, goes as well.
         let spared = (brought <= bound.most()).then_some(put);
         let (mut freed, mut beside) = (0, 0);
-        while bound.excess() > 0 && beside < EVICTED_BESIDE {
+        while beside < EVICTED_BESIDE {
+            if !owed.is_past() || !owed.is_owing() {
+                // From here on each that goes is taken off the sum.
+                owed.pay();
+                if bound.excess() == 0 {
+                    return;
+                }
+            }
             beside += u32::from(freed >= brought);
-            let Some(weight) = self.evict_one(bound, spared, turn) else { return };
+            let Some(weight) = self.evict_one(bound, spared, owed, turn) else { return };
             freed += u64::from(weight);
         }
     }
@@ -75,8 +101,9 @@ impl<T> Table<T> {
         while left > 0 {
             let guard = guard::pin();
             let turn = &mut self.turn(&guard);
+            let owed = &mut Owed::nothing(bound);
             for _ in 0..EVICTED_PER_PIN {
-                let evicted = if left > 0 { self.evict_one(bound, None, turn) } else { None };
+                let evicted = if left > 0 { self.evict_one(bound, None, owed, turn) } else { None };
                 left = evicted.map_or(0, |weight| left.saturating_sub(weight.into()));
             }
             self.after_sweep(turn);
@@ -90,12 +117,19 @@ impl<T> Table<T> {
         &'g self,
         bound: &'g Bound,
         spared: Option<SlotIndex>,
+        owed: &mut Owed<'g>,
         turn: &mut Turn<'g>,
     ) -> Option<u32> {
         let mut round = Round::new(self.index.slab.blocks.handed_out());
-        while let Some((slot, then, queue)) = round.next(bound) {
+        while let Some((candidate, queue)) = round.next(bound, owed, turn) {
+            let slot = candidate.slot;
             // For the next write: what it is to find is on its way by then.
-            self.index.bring_lines(then.into_iter(), turn.guard);
+            if let Some(then) = candidate.then {
+                let slab = &self.index.slab;
+                self.index.bring_lines([then].into_iter(), turn.guard);
+                slab.node(then).bring();
+                bound.bring_ghost(slab.key(then), slab.room());
+            }
             let uses_up = round.spared < MOST_SPARED;
             if queue == Queue::Main && uses_up && bound.takes_off_use(slot) {
                 round.spare(queue);
@@ -108,16 +142,16 @@ impl<T> Table<T> {
             };
             // What a load has not shown yet is not counted either.
             let Some(old) = found.filter(|old| !old.state.is_hidden()) else {
-                round.pass(slot, queue);
+                round.pass(&candidate, queue);
                 continue;
             };
-            if queue == Queue::Probation && uses_up && bound.promotes(slot) {
+            if queue == Queue::Probation && uses_up && owed.promotes(slot) {
                 round.spare(queue);
                 continue;
             }
-            match self.evict(bound, old, queue, turn) {
+            match self.evict(bound, old, queue, owed, turn) {
                 Evicted::Weight(weight) => return Some(weight),
-                Evicted::Nothing => round.pass(slot, queue),
+                Evicted::Nothing => round.pass(&candidate, queue),
                 Evicted::WithinBound => return None,
             }
         }
@@ -130,32 +164,37 @@ impl<T> Table<T> {
         bound: &'g Bound,
         mut old: Located<'g, T>,
         queue: Queue,
+        owed: &mut Owed<'g>,
         turn: &mut Turn<'g>,
     ) -> Evicted {
         // Of an entry that a line names: its slot is used for no other under our guard.
         let (slot, weight) = (old.slot(), bound.weight(old.slot()));
+        // In the place of what this write has brought; else off the sum.
+        let is_discounted = !owed.is_owing();
         while !old.state.is_terminal() {
             // First, as the clock may be the user's, and panic.
             let visible = self.is_visible(old.state);
             // Off the sum before it is off the map: so of two writers that find it past its bound by one entry, one ends
             // one. What is discounted is there, and if it is not ended here, then by another, who takes it off as well.
-            if !bound.discount(weight) {
+            if is_discounted && !bound.discount(weight) {
                 return Evicted::WithinBound;
             }
             if old.advance(State::DEAD) || planted!(evicted_without_claim) {
-                // First: the line of the sums is at hand, where others come for it all the time.
-                bound.leave_uncounted(slot);
+                owed.end(slot, is_discounted);
                 turn.count_entries(-1);
                 old.take_off(&self.index, turn);
                 if visible {
                     let slab = &self.index.slab;
-                    bound.count_evicted(slot, slab.key(slot), queue, slab.room());
+                    bound.note_evicted(slab.key(slot), queue, slab.room());
+                    turn.count_evicted();
                 }
                 let cause = if visible { RemovalCause::Size } else { RemovalCause::Expired };
                 self.tell_listener(slot, cause, turn);
                 return Evicted::Weight(weight);
             }
-            bound.count(weight);
+            if is_discounted {
+                bound.recount(weight);
+            }
         }
         Evicted::Nothing
     }
@@ -176,6 +215,9 @@ struct Round {
     blocks: u32,
     /// How many entries it has spared for their uses.
     spared: u32,
+    /// How often it may begin anew where it has passed any: what passed was in others' hands, who may have put others
+    /// behind the hand before they ended them.
+    again: u32,
     /// Of each queue.
     laps: [Lap; 2],
 }
@@ -191,19 +233,33 @@ struct Lap {
 
 impl Round {
     fn new(blocks: u32) -> Self {
-        Self { blocks, spared: 0, laps: [Lap::default(); 2] }
+        Self { blocks, spared: 0, again: ROUNDS_AGAIN, laps: [Lap::default(); 2] }
     }
 
-    /// The next candidate, and perhaps the one after it: of the queue that is to give one, or, if its hand has gone round
-    /// in vain, of the other.
-    fn next(&mut self, bound: &Bound) -> Option<(SlotIndex, Option<SlotIndex>, Queue)> {
-        let first = bound.queue_to_give();
-        [first, first.other()].into_iter().find_map(|queue| {
-            let lap = &mut self.laps[queue as usize];
-            let slot = if lap.is_over { None } else { bound.next_in(queue, self.blocks) };
-            lap.is_over = slot.is_none();
-            slot.map(|(slot, then)| (slot, then, queue))
-        })
+    /// The next candidate: of the queue that is to give one, or, if its hand has gone round in vain, of the other.
+    fn next<'g>(
+        &mut self,
+        bound: &Bound,
+        owed: &Owed<'g>,
+        turn: &mut Turn<'g>,
+    ) -> Option<(Candidate, Queue)> {
+        loop {
+            let first = owed.queue_to_give();
+            for queue in [first, first.other()] {
+                let lap = &mut self.laps[queue as usize];
+                let next = |claim: &mut _| bound.next_in(queue, self.blocks, claim);
+                let candidate = if lap.is_over { None } else { turn.with_claim(queue, next) };
+                match candidate {
+                    Some(candidate) => return Some((candidate, queue)),
+                    None => lap.is_over = true,
+                }
+            }
+            if self.again == 0 || self.laps.iter().all(|lap| lap.last.is_none()) {
+                return None;
+            }
+            self.again -= 1;
+            self.laps = Default::default();
+        }
     }
 
     /// A candidate was spared for its uses, and has fewer now: the next time round it may go.
@@ -213,10 +269,14 @@ impl Round {
     }
 
     /// A candidate could not go.
-    fn pass(&mut self, slot: SlotIndex, queue: Queue) {
-        let all = self.blocks * BLOCK_SLOTS;
-        let at = BlockNumbers::count(block_of(slot)) * BLOCK_SLOTS + slot.0 % BLOCK_SLOTS;
+    fn pass(&mut self, candidate: &Candidate, queue: Queue) {
         let lap = &mut self.laps[queue as usize];
+        // What was claimed before is anywhere, and the hand comes to it again.
+        if !candidate.is_claimed_now && lap.last.is_none() {
+            return;
+        }
+        let (slot, all) = (candidate.slot, self.blocks * BLOCK_SLOTS);
+        let at = BlockNumbers::count(block_of(slot)) * BLOCK_SLOTS + slot.0 % BLOCK_SLOTS;
         if let Some(last) = lap.last.replace(at) {
             lap.walked += if at > last { at - last } else { at + all - last };
         }

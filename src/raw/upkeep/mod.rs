@@ -123,7 +123,7 @@ impl<T> Table<T> {
             entries: stripes.entries(),
             expired_unswept: taken.filter(is_due).count(),
             swept_total: self.sweeping.removed.load(Ordering::Relaxed),
-            evicted_total: self.bound().map_or(0, |bound| bound.evicted(slab.blocks.handed_out())),
+            evicted_total: stripes.evicted(),
             weight: self.bound().map_or(0, Bound::used),
             max_lag: Duration::from_nanos(self.sweeping.max_lag_nanos.load(Ordering::Relaxed)),
             pending: stripes.pending(),
