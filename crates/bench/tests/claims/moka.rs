@@ -105,7 +105,7 @@ fn others_wait_for_the_one_who_makes_a_value() {
     thread::scope(|scope| {
         let value = cache.get_with(1, || {
             let other = Call::start(scope, || {
-                assert_eq!(cache.get_with(1, || unreachable!("made twice")), 5)
+                assert_eq!(cache.get_with(1, || unreachable!("made twice")), 5);
             });
             assert!(other.waits());
             5

@@ -1,7 +1,7 @@
 //! Our own side of the sentences that set it against a peer's.
 
 use super::common::Tagged;
-use evanesce::{EvictionCause, ManualClock, Operation, Ttl, TtlMap};
+use evanesce::{ManualClock, Operation, RemovalCause, Ttl, TtlMap};
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -12,7 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Migrating: "`insert` replaces the key as well", and so does all else that puts a value.
 #[test]
 fn whatever_puts_a_value_replaces_the_key() {
-    let map = TtlMap::new();
+    let map = TtlMap::<Tagged, u32>::new();
     let pinned = map.pin();
     let stored = || pinned.keys().next().unwrap().1;
     pinned.insert(Tagged(1, "first"), 1);
@@ -60,5 +60,5 @@ fn a_ttl_of_nothing_is_told_as_expired_and_an_insert_begins_anew() {
     assert!(pinned.set_ttl("k", Duration::ZERO));
     assert_eq!(pinned.get("k"), None);
     map.sweep(evanesce::Budget::full_pass());
-    assert_eq!(told.lock().unwrap().last(), Some(&EvictionCause::Expired));
+    assert_eq!(told.lock().unwrap().last(), Some(&RemovalCause::Expired));
 }

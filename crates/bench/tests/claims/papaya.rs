@@ -108,8 +108,8 @@ fn insert_and_update_store_the_new_key() {
 /// README: "one caller makes a missing value, others wait" –.
 #[test]
 fn two_callers_may_make_a_value() {
-    let (map, made) = (HashMap::new(), AtomicUsize::new(0));
-    let make = || made.fetch_add(1, Ordering::Relaxed);
+    let (map, calls) = (HashMap::new(), AtomicUsize::new(0));
+    let make = || calls.fetch_add(1, Ordering::Relaxed);
     map.pin().get_or_insert_with(1, || {
         thread::scope(|scope| {
             let other = Call::start(scope, || _ = map.pin().get_or_insert_with(1, make));
@@ -117,7 +117,7 @@ fn two_callers_may_make_a_value() {
         });
         make()
     });
-    assert_eq!(made.load(Ordering::Relaxed), 2);
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
 }
 
 /// README: "guards that are `Send`" `pin_owned`; "keys and values not `'static`" ✓; "lookup by `Equivalent`" ✓; "set" ✓.

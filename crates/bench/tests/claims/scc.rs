@@ -42,7 +42,7 @@ fn lookups_of_hash_index_drop_removed_values() {
     const REMOVED: u32 = 1000;
     let (index, drops) = (HashIndex::<u32, _>::new(), Drops::default());
     (0..REMOVED).for_each(|key| {
-        assert!(index.insert_sync(key, std::sync::Arc::new(drops.value())).is_ok())
+        assert!(index.insert_sync(key, std::sync::Arc::new(drops.value())).is_ok());
     });
     (0..REMOVED).for_each(|key| assert!(index.remove_sync(&key)));
     let before = drops.count();
@@ -101,8 +101,8 @@ fn a_read_of_hash_map_waits_for_an_entry() {
 /// README: "one caller makes a missing value, others wait" ✓, in `entry`; "a write during that wins" ✓, it waits.
 #[test]
 fn others_wait_while_entry_makes_a_value() {
-    let (map, made) = (HashMap::<u32, usize>::new(), AtomicUsize::new(0));
-    let make = || made.fetch_add(1, Ordering::Relaxed);
+    let (map, calls) = (HashMap::<u32, usize>::new(), AtomicUsize::new(0));
+    let make = || calls.fetch_add(1, Ordering::Relaxed);
     thread::scope(|scope| {
         map.entry_sync(1).or_insert_with(|| {
             let other = Call::start(scope, || {
@@ -113,7 +113,7 @@ fn others_wait_while_entry_makes_a_value() {
             make()
         });
     });
-    assert_eq!((made.load(Ordering::Relaxed), map.read_sync(&1, |_, n| *n)), (1, Some(7)));
+    assert_eq!((calls.load(Ordering::Relaxed), map.read_sync(&1, |_, n| *n)), (1, Some(7)));
 }
 
 /// README: "guards that are `Send`" ✓, a lock; "keys and values not `'static`" ✓; "set" ✓; "lookup by `Equivalent`" ✓;
