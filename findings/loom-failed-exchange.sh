@@ -11,7 +11,7 @@
 # on what a failed exchange returned (follows the pointer, believes the flag), the model proves nothing about it.
 #
 # For our product: nothing may rest on a failed exchange having read the newest; and a model that is to show that a
-# failure ordering is needed must read by `load` in place of the exchange. Say so in docs/lab/loom.md.
+# failure ordering is needed must read by `load` in place of the exchange. docs/lab/loom.md says so, and where it matters.
 set -euo pipefail
 
 dir=$(mktemp -d)
