@@ -7,8 +7,8 @@
 # a loop with a new pin, only cheaper. (It lets others advance. But a thread collects in its 128th outermost `pin`, or in
 # `flush`, and `repin` is neither.)
 #
-# Why it matters: "one guard for the whole loop, `repin` at each turn" is what the docs of `repin` suggest for long
-# loops. A process whose only busy thread does this grows for as long as it runs.
+# Why it matters: not to hold up reclamation is what `repin` is for, by its docs, so one guard for a long loop with
+# `repin` at each turn is how it is used. A process whose only busy thread does this grows for as long as it runs.
 #
 # For our product: `Pinned::repin` is such a call. What saves it is that each batch is handed over with a `flush`
 # (`src/raw/reclaim/limbo.rs`). That line looks like a mere hint for speed and is none; in tests/reclaim.rs
