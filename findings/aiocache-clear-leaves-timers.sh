@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Claim: aiocache's memory cache forgets its entries at `clear`, and not their timers. A value that is then put for a key
-# that had a TTL before, without one of its own, is removed when the old entry's time is over. After `delete`, or a plain
-# overwrite, it stays.
+# Claim: aiocache's memory cache forgets its entries at `clear`, and not their timers. A value that is then put for a
+# key that had a TTL before, without one of its own, is removed when the old entry's time is over. After `delete`, or a
+# plain overwrite, it stays.
 #
-# The guess that was wrong: what is cleared is gone with all that belongs to it, so that a cleared cache is as a new one.
+# The guess that was wrong: what is cleared is gone with all that belongs to it, so that a cleared cache is as a new
+# one.
 #
-# Why it matters: "clear, then warm up with what is to stay" is how a cache is refilled after a deployment or a change of
-# configuration. Minutes later the values that were to stay go missing, one by one, at times that nothing in the code
+# Why it matters: "clear, then warm up with what is to stay" is how a cache is refilled after a deployment or a change
+# of configuration. Minutes later the values that were to stay go missing, one by one, at times that nothing in the code
 # names.
 #
 # For our product: a deadline belongs to one value of a key here (README: "A fresh value is never swept for an old one's

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Claim: async_lru's `ttl` and that of aiocache's memory cache are no deadlines that a read looks at: a timer of the event
-# loop removes the entry. If the loop was busy past the time, the next read, in the same turn, gets the value, however
-# long its time has been over.
+# Claim: async_lru's `ttl` and that of aiocache's memory cache are no deadlines that a read looks at: a timer of the
+# event loop removes the entry. If the loop was busy past the time, the next read, in the same turn, gets the value,
+# however long its time has been over.
 #
-# The guess that was wrong: an entry has a deadline, a hit compares it with the clock, and timers, if any, only give back
-# the memory. cachetools, cachebox and theine do so.
+# The guess that was wrong: an entry has a deadline, a hit compares it with the clock, and timers, if any, only give
+# back the memory. cachetools, cachebox and theine do so.
 #
 # Why it matters: a loop is blocked by a slow parse, a library without async, a debugger, a machine that was suspended.
 # What is handed out next is exactly what the TTL was to forbid, such as a token that ended meanwhile; and a test that

@@ -6,9 +6,9 @@
 # The guess that was wrong: a cache within one process measures spans, for which there is the monotonic clock; the
 # best-known one in Python does so, and so do its peers.
 #
-# Why it matters: machines set their clocks: at the first contact with a time server, after a snapshot is restored, after
-# a leap. A revoked token that "lives for a minute" then outlives it by the size of the step, and a step forward sends all
-# requests of a fleet to the origin at once.
+# Why it matters: machines set their clocks: at the first contact with a time server, after a snapshot is restored,
+# after a leap. A revoked token that "lives for a minute" then outlives it by the size of the step, and a step forward
+# sends all requests of a fleet to the origin at once.
 #
 # For our product: the Python store counts on the monotonic clock, and its README says so; it should name this as what
 # changes for those who come from cachebox.

@@ -76,7 +76,7 @@ fn main() {
     let dropped = count.load(Ordering::Relaxed);
     println!("crossbeam-epoch 0.9.21: one of {OBJECTS} objects that a thread retired panics as it is dropped");
     println!("expected: {OBJECTS} dropped when all handles are gone, and the reader's pins do not panic");
-    println!("seen: {dropped} dropped; panics in the writer: {writer}, in pins of a thread that retired nothing: {panics}");
+    println!("seen: {dropped} dropped; panics in the writer: {writer}, in pins of the reader: {panics}");
     if (dropped, writer, panics) != (FAULTY + 1, false, 1) {
         eprintln!("changed: the panic came out of one pin of a stranger, and the rest of the bag was leaked");
         exit(1);

@@ -4,8 +4,8 @@
 # Dropping the guard and pinning anew frees nearly all, and so does `repin_after`, whose closure does nothing.
 #
 # The guess that was wrong: what holds memory back is an old epoch, `repin` renews the epoch, so a loop with `repin` is
-# a loop with a new pin, only cheaper. (It lets others advance. But a thread collects in its 128th outermost `pin`, or in
-# `flush`, and `repin` is neither.)
+# a loop with a new pin, only cheaper. (It lets others advance. But a thread collects in its 128th outermost `pin`, or
+# in `flush`, and `repin` is neither.)
 #
 # Why it matters: not to hold up reclamation is what `repin` is for, by its docs, so one guard for a long loop with
 # `repin` at each turn is how it is used. A process whose only busy thread does this grows for as long as it runs.

@@ -11,7 +11,8 @@
 # on what a failed exchange returned (follows the pointer, believes the flag), the model proves nothing about it.
 #
 # For our product: nothing may rest on a failed exchange having read the newest; and a model that is to show that a
-# failure ordering is needed must read by `load` in place of the exchange. docs/lab/loom.md says so, and where it matters.
+# failure ordering is needed must read by `load` in place of the exchange. docs/lab/loom.md says so, and where it
+# matters.
 set -euo pipefail
 
 dir=$(mktemp -d)
@@ -61,7 +62,7 @@ fn main() {
     let load = explore(|data| data.load(Relaxed));
     let strong = explore(|data| data.compare_exchange(5, 6, Relaxed, Relaxed).unwrap_err());
     let weak = explore(|data| data.compare_exchange_weak(5, 6, Relaxed, Relaxed).unwrap_err());
-    println!("loom 0.7.3: data = 1, then flag = 1, all relaxed; executions in which the flag is seen and the data is not");
+    println!("loom 0.7.3: data = 1, then flag = 1, relaxed; executions in which the flag is seen and the data is not");
     println!("expected: some, however the data is read");
     println!("seen, load:                                {} of {}", load.1, load.0);
     println!("seen, compare_exchange that fails:         {} of {}", strong.1, strong.0);

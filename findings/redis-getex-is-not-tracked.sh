@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Claim: with `CLIENT TRACKING` on, a value that was read by `GETEX` is not tracked: when another client changes it,
 # nothing is sent. That holds in the default mode, and with `OPTIN` straight after `CLIENT CACHING YES`. Reads by `GET`,
-# `TTL`, `EXISTS`, even `OBJECT ENCODING`, are tracked. And a `GETEX` by anybody that sets a TTL invalidates the copies of
-# all others, though the value is the same.
+# `TTL`, `EXISTS`, even `OBJECT ENCODING`, are tracked. And a `GETEX` by anybody that sets a TTL invalidates the copies
+# of all others, though the value is the same.
 #
-# The guess that was wrong: tracking follows what a client was given to read. (It follows the commands that are marked as
-# reading only, and `GETEX` is marked as writing, since it may set a TTL.)
+# The guess that was wrong: tracking follows what a client was given to read. (It follows the commands that are marked
+# as reading only, and `GETEX` is marked as writing, since it may set a TTL.)
 #
-# Why it matters: a session that lives for so long after its last use is read by `GETEX k EX n`. A near cache filled from
-# that serves the session after it was changed or revoked, and with no end but its own TTL. If it reads by `GET` and
-# renews by `GETEX` elsewhere, each renewal empties the entry in all processes.
+# Why it matters: a session that lives for so long after its last use is read by `GETEX k EX n`. A near cache filled
+# from that serves the session after it was changed or revoked, and with no end but its own TTL. If it reads by `GET`
+# and renews by `GETEX` elsewhere, each renewal empties the entry in all processes.
 #
 # For our product: the near tier must fill itself from `GET` (and `PTTL`) only, and renew apart from that, rarely: at an
 # eighth of the time, as `time_to_idle` does here. Its docs should say so.
@@ -99,7 +99,7 @@ def servers():
 
 READS = [("GETEX", "k", "EX", "100"), ("GETEX", "k"), ("GET", "k"), ("TTL", "k"), ("OBJECT", "ENCODING", "k")]
 for name, path, writer in servers():
-    print(f"{name}: another client writes a key after this one read it; expected: k is invalidated, however it was read")
+    print(f"{name}: another client writes a key after this one read it; expected: k is invalidated each time")
     seen = {}
     for optin in (False, True):
         for command in READS:

@@ -107,7 +107,7 @@ for name, path, writer in servers():
                 client.read("GET", "k")
             writer.set("k", "theirs")
             seen[noloop, reads_back] = own, client.told(writer)
-    print(f"{name}: a client reads k, writes k, and then another writes k; what it is told of its own write, of the other")
+    print(f"{name}: a client reads k, writes k, and then another writes k; what it is told of each write")
     print("expected, NOLOOP:              ([], ['k'])")
     print(f"seen, NOLOOP:                  {seen[True, False]}")
     print(f"seen, NOLOOP, with a read between: {seen[True, True]}")

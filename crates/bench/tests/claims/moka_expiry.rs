@@ -1,5 +1,5 @@
-//! Of moka and time: README, "What it has, beside the others"; docs/migrating.md, "From moka". It has no clock to set, so
-//! that real time must pass: little of it before a deadline far off, and more than enough after a near one.
+//! Of moka and time: README, "What it has, beside the others"; docs/migrating.md, "From moka". It has no clock to set,
+//! so that real time must pass: little of it before a deadline far off, and more than enough after a near one.
 
 use super::common::pass;
 use moka::{Expiry, notification::RemovalCause, sync::Cache};
@@ -39,8 +39,8 @@ impl Expiry<u32, Duration> for AtEachWrite {
     }
 }
 
-/// README: "a deadline for each entry" by an `Expiry`. Migrating: an `Expiry` that says only what holds at creation keeps
-/// the old deadline on an insert over a live key, and has a say again once that has passed.
+/// README: "a deadline for each entry" by an `Expiry`. Migrating: an `Expiry` that says only what holds at creation
+/// keeps the old deadline on an insert over a live key, and has a say again once that has passed.
 #[test]
 fn an_expiry_keeps_the_old_deadline_on_insert_over_a_live_key() {
     // If the machine pauses for so long that the first deadline passes before the second insert, the try says nothing.

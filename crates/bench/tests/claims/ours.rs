@@ -41,8 +41,8 @@ fn extend_ttl_and_persist_are_true_where_nothing_changes() {
     assert!(!pinned.extend_ttl("none", SECOND) && !pinned.persist("none"));
 }
 
-/// Migrating, "From Redis": a TTL of nothing, `EXPIRE k 0`, ends an entry as expired. "From moka": an insert over a live
-/// key begins its time anew.
+/// Migrating, "From Redis": a TTL of nothing, `EXPIRE k 0`, ends an entry as expired. "From moka": an insert over a
+/// live key begins its time anew.
 #[test]
 fn a_ttl_of_nothing_is_told_as_expired_and_an_insert_begins_anew() {
     let (clock, told) = (ManualClock::new(), Arc::new(Mutex::new(vec![])));

@@ -1,5 +1,5 @@
-//! What the packages of the peers say of themselves: README, "What it has, beside the others". Of a peer that is not the
-//! version named there, each row of the table wants another look.
+//! What the packages of the peers say of themselves: README, "What it has, beside the others". Of a peer that is not
+//! the version named there, each row of the table wants another look.
 
 use serde_json::Value;
 use std::{env, fs, path::Path, path::PathBuf, process::Command, sync::LazyLock};
@@ -99,8 +99,8 @@ fn who_is_built_for_a_model_checker() {
     );
 }
 
-/// README: "papaya, scc and `quick_cache` have Miri in their CI". (moka has it for three of its parts, in its repository on
-/// 2026-03-01, commit 2d8289e; its package has no CI files.)
+/// README: "papaya, scc and `quick_cache` have Miri in their CI". (moka has it for three of its parts, in its
+/// repository on 2026-03-01, commit 2d8289e; its package has no CI files.)
 #[test]
 fn miri_runs_in_the_ci_of_three() {
     let files = [

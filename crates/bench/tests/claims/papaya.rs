@@ -13,8 +13,8 @@ use std::{
 /// Far more than a batch of its collector.
 const MANY: u32 = 10_000;
 
-/// Migrating, "Who drops": "In papaya the last thread to leave drops what was retired meanwhile, be it a reader." README:
-/// "reads never wait, nor do upkeep", "may drop values at unpin".
+/// Migrating, "Who drops": "In papaya the last thread to leave drops what was retired meanwhile, be it a reader."
+/// README: "reads never wait, nor do upkeep", "may drop values at unpin".
 #[test]
 fn a_reader_drops_what_was_removed_while_it_was_pinned() {
     let (map, drops) = (HashMap::new(), Drops::default());
@@ -63,8 +63,8 @@ fn the_last_removed_values_stay_until_the_map_goes() {
     assert_eq!(drops.count(), LAST);
 }
 
-/// Migrating, "One collector for all maps": "A papaya map has a collector of its own". README: "a pin delays reclamation
-/// of", its map.
+/// Migrating, "One collector for all maps": "A papaya map has a collector of its own". README: "a pin delays
+/// reclamation of", its map.
 #[test]
 fn a_pin_of_one_map_delays_that_map_alone() {
     let (pinned, other, drops, others) =
@@ -120,7 +120,8 @@ fn two_callers_may_make_a_value() {
     assert_eq!(calls.load(Ordering::Relaxed), 2);
 }
 
-/// README: "guards that are `Send`" `pin_owned`; "keys and values not `'static`" ✓; "lookup by `Equivalent`" ✓; "set" ✓.
+/// README: "guards that are `Send`" `pin_owned`; "keys and values not `'static`" ✓; "lookup by `Equivalent`" ✓; "set"
+/// ✓.
 #[test]
 fn it_has_send_guards_borrowed_keys_and_lookups_by_parts() {
     let text = String::from("a b");

@@ -1,5 +1,5 @@
-//! Of Redis and Valkey: docs/migrating.md, "From Redis". Run on what is installed as `redis-server` and `valkey-server`,
-//! or on the binary that `EVANESCE_VALKEY` names; a server that is not there is SKIPPED aloud.
+//! Of Redis and Valkey: docs/migrating.md, "From Redis". Run on what is installed as `redis-server` and
+//! `valkey-server`, or on the binary that `EVANESCE_VALKEY` names; a server that is not there is SKIPPED aloud.
 
 use super::common::{eventually, pass};
 use std::{
@@ -156,8 +156,8 @@ fn what_keeps_a_ttl_and_what_drops_it() {
     });
 }
 
-/// Migrating: "`PERSIST k`: true also if there was no TTL, where Redis says 0"; "`EXPIRE .. GT`" answers 0 where nothing
-/// changed, and for a key without a TTL.
+/// Migrating: "`PERSIST k`: true also if there was no TTL, where Redis says 0"; "`EXPIRE .. GT`" answers 0 where
+/// nothing changed, and for a key without a TTL.
 #[test]
 fn persist_and_expire_gt_answer_zero_where_nothing_changed() {
     on_each("zero", |server, _| {
@@ -187,8 +187,8 @@ fn ttl_rounds_to_the_nearest_second() {
     });
 }
 
-/// Migrating: "`DBSIZE`: both count what has expired and is not cleared yet"; "keyspace event `expired`: both tell of it
-/// when it is found, not at the deadline".
+/// Migrating: "`DBSIZE`: both count what has expired and is not cleared yet"; "keyspace event `expired`: both tell of
+/// it when it is found, not at the deadline".
 #[test]
 fn what_has_expired_is_counted_and_told_when_it_is_found() {
     on_each("found", |server, _| {
