@@ -51,7 +51,7 @@ where
     S: BuildHasher,
 {
     /// Replaces the value of `key` by what `f` makes of it, keeps the deadline, and returns the new
-    /// value; `None` if the key is absent or expired.
+    /// value; `None` if the key is absent or expired. The key is replaced as well, as by [`Pinned::insert`].
     ///
     /// `f` runs again, with the newer value, if another thread replaces the value meanwhile; a
     /// renewal of the deadline does not make it run again, and is not lost.
@@ -75,7 +75,8 @@ where
     }
 
     /// Replaces the value of `key` by what `f` makes of it, keeping the deadline, or puts what `make` returns,
-    /// with the map's default TTL, if the key is absent or expired; returns the new value.
+    /// with the map's default TTL, if the key is absent or expired; returns the new value. The key is replaced as
+    /// well, as by [`Pinned::insert`].
     ///
     /// Both may run again, if another thread changes the key meanwhile.
     ///
