@@ -12,6 +12,7 @@ use std::{
 };
 
 use evanesce_tier::{Error, Load};
+use futures_util::future::join_all;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{Place, Text, catch_up, common::until, read, rows, say};
@@ -36,17 +37,13 @@ async fn begin(future: &mut (impl Future + Unpin)) {
 async fn one_fill(place: Arc<Place>) -> String {
     let tier = place.tier().await;
     say::<()>(&mut place.foreign().await, "SET t:a 1").await;
-    let mut askers: Vec<_> = (0..50).map(|_| Box::pin(read(&tier, "a"))).collect();
-    // All have asked before any of them is answered: this thread reads no answer meanwhile for them.
-    for asker in &mut askers {
-        begin(asker).await;
-    }
-    for asker in askers {
-        assert_eq!(asker.await.as_deref(), Some("1"));
+    // All ask before this thread goes on to the next of them.
+    for value in join_all((0..50).map(|_| read(&tier, "a"))).await {
+        assert_eq!(value.as_deref(), Some("1"));
     }
     let fills = tier.stats().fills;
-    assert!(fills <= 2, "{fills} fills"); // two, if the first was answered meanwhile and forgotten
-    format!("{fills} fill")
+    assert_eq!(fills, 1);
+    "1 fill".into()
 }
 
 async fn cancelled(place: Arc<Place>) -> String {

@@ -86,7 +86,10 @@ fn main() -> ExitCode {
     let rows =
         [race::ROWS, writes::ROWS, expiry::ROWS, connection::ROWS, loads::ROWS, bad_input::ROWS];
     let rows: Vec<_> = rows.concat().into_iter().filter(|(name, _)| is_wanted(name)).collect();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .event_interval(7)
+        .enable_all()
+        .build();
     tokio::task::LocalSet::new().block_on(&runtime.unwrap(), report::run(&rows))
 }

@@ -31,12 +31,14 @@ pub(crate) async fn run(rows: &[(&str, Row)]) -> ExitCode {
             let place = Arc::new(Place { kind, server, tracking });
             for (row, check) in rows {
                 say::<()>(&mut place.foreign().await, "FLUSHALL").await;
+                let start = std::time::Instant::now();
                 let checked = tokio::task::spawn_local(check(Arc::clone(&place)));
                 let cell = match tokio::time::timeout(LIMIT, checked).await {
                     Ok(Ok(said)) => Ok(said),
                     Ok(Err(error)) => Err(panic_message(error)),
                     Err(_) => Err(format!("not done within {LIMIT:?}")),
                 };
+                eprintln!("{row}, {version} {name}: {:.1} s", start.elapsed().as_secs_f64());
                 if let Err(error) = &cell {
                     println!("FAILED: {row} on {version} with {name}: {error}");
                 }

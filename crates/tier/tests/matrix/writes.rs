@@ -144,7 +144,7 @@ async fn absence(place: Arc<Place>) -> String {
 /// Another client sets first one key, then another. Who has read the new value of the second, does not see the old one of the
 /// first: its push came before that answer, on the same connection.
 async fn order(place: Arc<Place>) -> String {
-    const ROUNDS: u32 = 3_000;
+    const ROUNDS: u32 = 500;
     let tier = place.tier().await;
     let mut foreign = place.foreign().await;
     let mut out_of_order = 0;
@@ -163,7 +163,7 @@ async fn order(place: Arc<Place>) -> String {
 }
 
 async fn own(place: Arc<Place>) -> String {
-    const ROUNDS: u32 = 500;
+    const ROUNDS: u32 = 300;
     let tier = place.tier().await;
     // Others read all the time, so that fills go on at each write.
     let readers: Vec<_> = (0..4)
@@ -192,7 +192,7 @@ async fn own(place: Arc<Place>) -> String {
 
 /// A caller goes while its write is under way: it is the server's push that removes what is kept.
 async fn cancelled(place: Arc<Place>) -> String {
-    const ROUNDS: u32 = 200;
+    const ROUNDS: u32 = 50;
     let (tier, mut foreign) = kept(&place).await;
     let mut done = 0;
     for round in 0..ROUNDS {
