@@ -18,6 +18,9 @@ mod sync;
 mod tier;
 mod wire;
 
+#[cfg(all(test, shuttle))]
+mod model;
+
 pub use builder::TierBuilder;
 #[cfg(feature = "json")]
 pub use codec::Json;

@@ -68,6 +68,7 @@ async fn cancelled(place: Arc<Place>) -> String {
 }
 
 /// A loader that says how often it was called.
+#[allow(clippy::unnecessary_wraps, reason = "what a loader returns")]
 fn counted(calls: &AtomicU32) -> Result<String, Failure> {
     Ok(format!("load {}", calls.fetch_add(1, Ordering::SeqCst) + 1))
 }

@@ -115,7 +115,7 @@ async fn write_on(writer: u64, place: Arc<Place>, tier: Text, race: Arc<Race>) {
         if key >= KEYS {
             continue;
         }
-        if writer % 3 == 0 {
+        if writer.is_multiple_of(3) {
             tier.put(&key.to_string(), &version.to_string(), None).await.unwrap();
         } else {
             say::<()>(&mut foreign, &format!("SET t:{key} {version}")).await;
