@@ -44,7 +44,7 @@ impl<K: ?Sized, V, C> TierBuilder<K, V, C> {
         self
     }
 
-    /// Sets how long a value is kept at most, whatever the server says: 1 ms or more. It is the backstop for what no server announces, so
+    /// Sets how long a value is kept at most, whatever the server says: 1 ms to 100 years. It is the backstop for what no server announces, so
     /// it is never without end. Default: 5 minutes.
     pub fn near_ttl(mut self, ttl: Duration) -> Self {
         self.options.near_ttl = ttl;
@@ -58,7 +58,8 @@ impl<K: ?Sized, V, C> TierBuilder<K, V, C> {
         self
     }
 
-    /// Sets how long it is kept that the server has no such key. Default: not at all.
+    /// Sets how long it is kept that the server has no such key. Zero: not at all, the default; otherwise 1 ms to
+    /// 100 years.
     pub fn negative_ttl(mut self, ttl: Duration) -> Self {
         self.options.negative_ttl = ttl;
         self
@@ -72,7 +73,7 @@ impl<K: ?Sized, V, C> TierBuilder<K, V, C> {
         self
     }
 
-    /// Sets how often the server is asked for a sign of life, and how long its answer may take before the connection is given up: 1 ms or more,
+    /// Sets how often the server is asked for a sign of life, and how long its answer may take before the connection is given up: 1 ms to 100 years,
     /// each. Their sum is how long a connection may be dead before that is noticed. The answer waits behind those before it: choose
     /// the time-out longer than the largest value takes to come. Default: 1 s and 1 s.
     pub fn heartbeat(mut self, interval: Duration, timeout: Duration) -> Self {
@@ -101,7 +102,7 @@ impl<K: ?Sized, V, C> TierBuilder<K, V, C> {
         self
     }
 
-    /// Sets how long a request may take, and a connection to be made: 1 ms or more. Default: 5 s.
+    /// Sets how long a request may take, and a connection to be made: 1 ms to 100 years. Default: 5 s.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.options.request_timeout = timeout;
         self

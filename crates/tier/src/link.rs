@@ -56,9 +56,9 @@ pub(crate) struct Link {
 
 /// Ends the task that keeps a link connected when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Kept(AbortHandle);
+pub(crate) struct KeptOpen(AbortHandle);
 
-impl Drop for Kept {
+impl Drop for KeptOpen {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -73,7 +73,7 @@ impl Link {
         url: &str,
         options: Options,
         told: Arc<dyn Told>,
-    ) -> Result<(Arc<Self>, Kept), Error> {
+    ) -> Result<(Arc<Self>, KeptOpen), Error> {
         let (client, server) = address(url)?;
         let link = Arc::new(Self {
             gate: Gate::new(),
@@ -84,9 +84,9 @@ impl Link {
             told,
         });
         let open = link.open().await?;
-        // The task has the link, not the link the task: `Kept` ends it.
+        // The task has the link, not the link the task: `KeptOpen` ends it.
         let task = tokio::spawn(Arc::clone(&link).keep(open));
-        Ok((link, Kept(task.abort_handle())))
+        Ok((link, KeptOpen(task.abort_handle())))
     }
 
     pub(crate) fn server(&self) -> &str {

@@ -64,3 +64,60 @@ pub(crate) fn figures(server: &str, prefix: &str, stats: &Stats) {
     }
     _ = (server, prefix, stats);
 }
+
+#[cfg(all(test, feature = "metrics", not(shuttle)))]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use metrics::{
+        Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    };
+
+    use super::*;
+
+    /// Notes what counters are set to.
+    #[derive(Default)]
+    struct Notes(Arc<Mutex<Vec<(String, u64)>>>);
+
+    struct Noted(String, Arc<Mutex<Vec<(String, u64)>>>);
+
+    impl CounterFn for Noted {
+        fn increment(&self, _: u64) {
+            unreachable!("they are set")
+        }
+
+        fn absolute(&self, value: u64) {
+            self.1.lock().unwrap().push((self.0.clone(), value));
+        }
+    }
+
+    impl Recorder for Notes {
+        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+        fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+            let labels = key.labels().map(|label| label.value().to_owned()).collect::<Vec<_>>();
+            let name = format!("{} {}", key.name(), labels.join(" "));
+            Counter::from_arc(Arc::new(Noted(name, Arc::clone(&self.0))))
+        }
+
+        fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+            Gauge::noop()
+        }
+
+        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+            Histogram::noop()
+        }
+    }
+
+    #[test]
+    fn figures_reach_the_facade() {
+        let notes = Notes::default();
+        let stats = Stats { hits: 7, losses: 2, ..Stats::default() };
+        metrics::with_local_recorder(&notes, || figures("redis://host", "p:", &stats));
+        let told = notes.0.lock().unwrap();
+        assert!(told.contains(&("evanesce_tier_hits_total redis://host p:".into(), 7)));
+        assert!(told.contains(&("evanesce_tier_losses_total redis://host p:".into(), 2)));
+    }
+}

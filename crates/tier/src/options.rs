@@ -34,6 +34,14 @@ pub(crate) struct Options {
     pub(crate) tracking: Tracking,
 }
 
+/// The longest time that is taken for one: what is meant to be without end is not.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// Whether it is a time that servers and clocks take: 1 ms to 100 years.
+pub(crate) fn is_time(time: Duration) -> bool {
+    (Duration::from_millis(1)..=LONGEST).contains(&time)
+}
+
 /// What the server itself takes at most, as long as nobody changes that.
 const SERVER_LIMIT: usize = 512 << 20;
 
@@ -69,9 +77,13 @@ impl Options {
             ("heartbeat timeout", self.heartbeat_timeout),
             ("request_timeout", self.request_timeout),
         ] {
-            if time < Duration::from_millis(1) {
-                return no(option, format!("{time:?}"), "1 ms or more");
+            if !is_time(time) {
+                return no(option, format!("{time:?}"), "1 ms to 100 years");
             }
+        }
+        if !self.negative_ttl.is_zero() && !is_time(self.negative_ttl) {
+            let value = format!("{:?}", self.negative_ttl);
+            return no("negative_ttl", value, "zero, or 1 ms to 100 years");
         }
         if !(0.0..=1.0).contains(&self.jitter) {
             return no("jitter", self.jitter.to_string(), "0.0 to 1.0");
@@ -146,6 +158,8 @@ mod tests {
         assert!(Options::default().check().is_ok());
         assert!(refusal(|o| o.prefix = Some(Vec::new())).contains("`prefix` is empty"));
         assert!(refusal(|o| o.near_ttl = Duration::ZERO).contains("`near_ttl` is 0ns"));
+        assert!(refusal(|o| o.near_ttl = Duration::MAX).contains("1 ms to 100 years"));
+        assert!(refusal(|o| o.negative_ttl = Duration::MAX).contains("`negative_ttl`"));
         assert!(refusal(|o| o.jitter = f64::NAN).contains("`jitter` is NaN"));
         assert!(refusal(|o| o.jitter = 1.5).contains("0.0 to 1.0"));
         assert!(refusal(|o| o.refresh_early = Some(o.near_ttl)).contains("`refresh_early`"));

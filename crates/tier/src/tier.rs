@@ -11,10 +11,10 @@ use crate::{
     error::{Error, shown},
     gate::Gate,
     lease,
-    link::{Kept as KeptOpen, Link, State, Told},
+    link::{KeptOpen, Link, State, Told},
     near::{Kept, Look, Near, Read},
     observe,
-    options::Options,
+    options::{Options, is_time},
     stats::Stats,
     wire::{Fetched, Left},
 };
@@ -329,8 +329,7 @@ async fn refresh<V: Send + Sync + 'static>(
 
 /// Whether the server takes this time to live.
 pub(crate) fn check_ttl(ttl: Duration) -> Result<(), Error> {
-    const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-    if (Duration::from_millis(1)..=LONGEST).contains(&ttl) {
+    if is_time(ttl) {
         return Ok(());
     }
     Err(Error::Option { option: "ttl", value: format!("{ttl:?}"), allowed: "1 ms to 100 years" })
