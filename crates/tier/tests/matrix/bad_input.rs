@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use crate::{
-    Place,
+    Place, catch_up,
     common::{
         server::{Server, free_port},
         until,
@@ -95,6 +95,7 @@ async fn big_values(place: Arc<Place>) -> String {
     let tier = place.tier().await;
     let big = "x".repeat(20 << 20);
     tier.put("a", &big, None).await.unwrap();
+    catch_up(&tier).await;
     assert_eq!(read(&tier, "a").await.as_ref(), Some(&big));
     assert!(tier.hit("a").is_some_and(|value| *value == big));
     assert_eq!(tier.stats().losses, 0);

@@ -39,10 +39,12 @@ async fn shortened(place: Arc<Place>) -> String {
 async fn near_ttl(place: Arc<Place>) -> String {
     let tier = place.options().near_ttl(Duration::from_millis(20)).connect().await.unwrap();
     say::<()>(&mut place.foreign().await, "SET t:a 1").await;
+    catch_up(&tier).await;
+    let fills = tier.stats().fills;
     read(&tier, "a").await;
     until("the near TTL", async || tier.hit("a").is_none()).await;
     assert_eq!(read(&tier, "a").await.as_deref(), Some("1"));
-    assert_eq!(tier.stats().fills, 2);
+    assert_eq!(tier.stats().fills, fills + 2);
     "asked again".into()
 }
 
@@ -51,11 +53,13 @@ async fn early(place: Arc<Place>) -> String {
     let options = place.options().near_ttl(near).jitter(0.0).refresh_early(early);
     let tier = options.connect().await.unwrap();
     say::<()>(&mut place.foreign().await, "SET t:a 1").await;
+    catch_up(&tier).await;
     read(&tier, "a").await;
+    let fills = tier.stats().fills;
     until("a refresh", async || {
         assert!(tier.hit("a").is_some(), "it was gone before it was refreshed");
         read(&tier, "a").await;
-        tier.stats().fills > 3
+        tier.stats().fills > fills + 2
     })
     .await;
     "never absent".into()
@@ -71,6 +75,7 @@ async fn early_and_push(place: Arc<Place>) -> String {
     let mut foreign = place.foreign().await;
     say::<()>(&mut foreign, "SET t:a 0").await;
     for round in 1..=ROUNDS {
+        catch_up(&tier).await;
         read(&tier, "a").await;
         let fills = tier.stats().fills;
         until("a refresh", async || {

@@ -37,12 +37,13 @@ async fn begin(future: &mut (impl Future + Unpin)) {
 async fn one_fill(place: Arc<Place>) -> String {
     let tier = place.tier().await;
     say::<()>(&mut place.foreign().await, "SET t:a 1").await;
+    catch_up(&tier).await;
+    let fills = tier.stats().fills;
     // All ask before this thread goes on to the next of them.
     for value in join_all((0..50).map(|_| read(&tier, "a"))).await {
         assert_eq!(value.as_deref(), Some("1"));
     }
-    let fills = tier.stats().fills;
-    assert_eq!(fills, 1);
+    assert_eq!(tier.stats().fills, fills + 1);
     "1 fill".into()
 }
 

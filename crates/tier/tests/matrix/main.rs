@@ -11,7 +11,7 @@ mod race;
 mod report;
 mod writes;
 
-use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc};
+use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
 use common::server::{Kind, Server};
 use evanesce_tier::{Bytes, Tier, TierBuilder, Tracking};
@@ -37,7 +37,10 @@ impl Place {
     }
 
     fn options_at(&self, url: &str) -> TierBuilder<str, String, Bytes> {
-        Tier::builder(url).codec(Bytes).prefix("t:").tracking(self.tracking.clone())
+        // On a busy machine a second is not long: only rows that are about it lose a connection by it.
+        let (interval, timeout) = (Duration::from_secs(1), Duration::from_secs(30));
+        let options = Tier::builder(url).heartbeat(interval, timeout).request_timeout(timeout);
+        options.codec(Bytes).prefix("t:").tracking(self.tracking.clone())
     }
 
     async fn tier(&self) -> Text {
@@ -58,7 +61,8 @@ pub(crate) async fn say<T: FromRedisValue>(foreign: &mut MultiplexedConnection, 
     answer.unwrap_or_else(|error| panic!("{words}: {error}"))
 }
 
-/// Returns when the tier has heard all that the server has said before this call: an answer comes behind it.
+/// Returns when the tier has heard all that the server has said before this call: an answer comes behind it. (A push of a write from
+/// before a fill may otherwise still be under way, and refuse the fill.)
 pub(crate) async fn catch_up(tier: &Text) {
     tier.forget_local("catch up");
     tier.get("catch up").await.unwrap();
