@@ -5,6 +5,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use evanesce::TtlMap;
 use shuttle::{
+    Config, Runner,
+    scheduler::RandomScheduler,
     sync::{Condvar, Mutex, mpsc},
     thread,
 };
@@ -16,7 +18,15 @@ use crate::{
 };
 
 const KEY: &[u8] = b"a";
-const SCHEDULES: usize = 20_000;
+
+/// Runs `program` under random schedules, `EVANESCE_SCHEDULES` of them; a failing one is printed, for replay.
+fn explore(program: impl Fn() + Send + Sync + 'static) {
+    let schedules = std::env::var("EVANESCE_SCHEDULES")
+        .map_or(2_000, |text| text.parse().expect("EVANESCE_SCHEDULES is a number"));
+    let mut config = Config::new();
+    config.stack_size = 1 << 20; // without optimization the map's calls are deep
+    Runner::new(RandomScheduler::new(schedules), config).run(program);
+}
 
 /// What the server writes into the connection, in its order.
 enum Frame {
@@ -135,31 +145,28 @@ fn spawn(world: &Arc<World>, run: impl FnOnce(&World) + Send + 'static) -> threa
 
 /// Two who read, one who writes: `push` says how that is announced.
 fn fills_vs(push: fn() -> Frame) {
-    shuttle::check_random(
-        move || {
-            let (world, _) = World::new();
-            let connection = spawn(&world, World::read_on);
-            let readers: Vec<_> = (0..2)
-                .map(|_| {
-                    spawn(&world, |world| {
-                        let first = world.get().unwrap();
-                        assert!(world.get().unwrap() >= first, "time went back");
-                    })
+    explore(move || {
+        let (world, _) = World::new();
+        let connection = spawn(&world, World::read_on);
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                spawn(&world, |world| {
+                    let first = world.get().unwrap();
+                    assert!(world.get().unwrap() >= first, "time went back");
                 })
-                .collect();
-            let writer = spawn(&world, move |world| {
-                world.write(push);
-                world.write(push);
-            });
-            for thread in readers.into_iter().chain([writer]) {
-                thread.join().unwrap();
-            }
-            world.end();
-            connection.join().unwrap();
-            world.settle();
-        },
-        SCHEDULES,
-    );
+            })
+            .collect();
+        let writer = spawn(&world, move |world| {
+            world.write(push);
+            world.write(push);
+        });
+        for thread in readers.into_iter().chain([writer]) {
+            thread.join().unwrap();
+        }
+        world.end();
+        connection.join().unwrap();
+        world.settle();
+    });
 }
 
 #[test]
@@ -175,69 +182,63 @@ fn racy_fill_vs_flush() {
 /// A write of one's own, without a push: NOLOOP, or the time before it comes. Its caller forgets the key, and then sees it.
 #[test]
 fn racy_fill_vs_own_write() {
-    shuttle::check_random(
-        || {
-            let (world, _) = World::new();
-            let connection = spawn(&world, World::read_on);
-            let reader = spawn(&world, |world| {
-                world.get().unwrap();
-                world.get().unwrap();
-            });
-            let writer = spawn(&world, |world| {
-                world.server.state.lock().unwrap().0 = 1;
-                world.near.forget(KEY);
-                assert_eq!(world.get().unwrap(), 1, "not its own write");
-            });
-            reader.join().unwrap();
-            writer.join().unwrap();
-            world.end();
-            connection.join().unwrap();
-            world.settle();
-        },
-        SCHEDULES,
-    );
+    explore(|| {
+        let (world, _) = World::new();
+        let connection = spawn(&world, World::read_on);
+        let reader = spawn(&world, |world| {
+            world.get().unwrap();
+            world.get().unwrap();
+        });
+        let writer = spawn(&world, |world| {
+            world.server.state.lock().unwrap().0 = 1;
+            world.near.forget(KEY);
+            assert_eq!(world.get().unwrap(), 1, "not its own write");
+        });
+        reader.join().unwrap();
+        writer.join().unwrap();
+        world.end();
+        connection.join().unwrap();
+        world.settle();
+    });
 }
 
 /// The connection ends, the server is written to, and a new connection is made.
 #[test]
 fn racy_fill_vs_loss() {
-    shuttle::check_random(
-        || {
-            let (world, session) = World::new();
-            let connection = spawn(&world, World::read_on);
-            let reader = spawn(&world, |world| {
-                for _ in 0..3 {
-                    match world.get() {
-                        Ok(_) => {}
-                        Err(error) => assert!(error.is_connection()),
-                    }
+    explore(|| {
+        let (world, session) = World::new();
+        let connection = spawn(&world, World::read_on);
+        let reader = spawn(&world, |world| {
+            for _ in 0..3 {
+                match world.get() {
+                    Ok(_) => {}
+                    Err(error) => assert!(error.is_connection()),
                 }
-            });
-            let loss = spawn(&world, move |world| {
-                // It ends: what is under way is lost.
-                let mut state = world.server.state.lock().unwrap();
-                state.2 = false;
-                for frame in state.1.drain(..) {
-                    if let Frame::Answer(to, _) = frame {
-                        _ = to.send(None);
-                    }
+            }
+        });
+        let loss = spawn(&world, move |world| {
+            // It ends: what is under way is lost.
+            let mut state = world.server.state.lock().unwrap();
+            state.2 = false;
+            for frame in state.1.drain(..) {
+                if let Frame::Answer(to, _) = frame {
+                    _ = to.send(None);
                 }
-                drop(state);
-                world.gate.lose(session);
-                world.write(|| unreachable!("nobody to tell"));
-                // Connected again; the old read loop goes on with the new stream.
-                let session = world.gate.next_session();
-                world.server.state.lock().unwrap().2 = true;
-                world.gate.connected(session);
-                let seen = world.get().unwrap();
-                assert_eq!(seen, 1, "read before the loss");
-            });
-            reader.join().unwrap();
-            loss.join().unwrap();
-            world.end();
-            connection.join().unwrap();
-            world.settle();
-        },
-        SCHEDULES,
-    );
+            }
+            drop(state);
+            world.gate.lose(session);
+            world.write(|| unreachable!("nobody to tell"));
+            // Connected again; the old read loop goes on with the new stream.
+            let session = world.gate.next_session();
+            world.server.state.lock().unwrap().2 = true;
+            world.gate.connected(session);
+            let seen = world.get().unwrap();
+            assert_eq!(seen, 1, "read before the loss");
+        });
+        reader.join().unwrap();
+        loss.join().unwrap();
+        world.end();
+        connection.join().unwrap();
+        world.settle();
+    });
 }
