@@ -1,24 +1,33 @@
 #!/bin/sh
-# The tests of the tests: each bug that is planted must make a row of the matrix fail, and without one these rows pass.
+# The tests of the tests: each bug that is planted must make a row of the matrix fail, or a model; without one they pass.
 # Usage: crates/tier/planted.sh, from anywhere in the repository. Needs redis-server or valkey-server.
 set -eu
 cd "$(dirname "$0")/../.."
-export RUSTFLAGS="--cfg planted" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/planted"
-matrix() { cargo test -q -p evanesce-tier --test matrix -- "$1"; }
+target=${CARGO_TARGET_DIR:-target}
+matrix() { RUSTFLAGS="--cfg planted" CARGO_TARGET_DIR=$target/planted cargo test -q -p evanesce-tier --test matrix -- "$1"; }
+model() {
+    RUSTFLAGS="--cfg planted --cfg shuttle" CARGO_TARGET_DIR=$target/planted-shuttle \
+        cargo test -q --release -p evanesce-tier --lib -- "$1"
+}
 status=0
-while read -r bug row; do
-    if ! EVANESCE_PLANTED='' matrix "$row" >/dev/null 2>&1; then
+while read -r how bug row; do
+    if ! EVANESCE_PLANTED='' "$how" "$row" >/dev/null 2>&1 </dev/null; then
         echo "FAILED: '$row' fails with nothing planted" && status=1
-    elif EVANESCE_PLANTED=$bug matrix "$row" >/dev/null 2>&1; then
+    elif EVANESCE_PLANTED=$bug "$how" "$row" >/dev/null 2>&1 </dev/null; then
         echo "NOT CAUGHT: $bug, by '$row'" && status=1
     else
         echo "caught: $bug, by '$row'"
     fi
 done <<LIST
-naive_fill race
-noloop own write, cancelled
-generation_not_compared all connections killed
-generation_not_compared forget
-push_beside push before a later answer
+matrix naive_fill race
+matrix noloop own write, cancelled
+matrix generation_not_compared all connections killed
+matrix generation_not_compared forget
+matrix push_beside push before a later answer
+model naive_fill racy_fill_vs_push
+model naive_fill racy_fill_vs_own_write
+model generation_not_compared racy_fill_vs_flush
+model generation_not_compared racy_fill_vs_loss
+model word_read_late racy_fill_vs_flush
 LIST
 exit $status

@@ -1,12 +1,12 @@
 //! Random schedules of fill, push, own write, generation and loss, on the map and the word as they are, before a server of
-//! a few words: `RUSTFLAGS="--cfg shuttle" cargo test -p evanesce-tier --lib`.
+//! a few words: `RUSTFLAGS="--cfg shuttle" cargo test --release -p evanesce-tier --lib`.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use evanesce::TtlMap;
 use shuttle::{
     Config, Runner,
-    scheduler::RandomScheduler,
+    scheduler::{PctScheduler, RandomScheduler},
     sync::{Condvar, Mutex, mpsc},
     thread,
 };
@@ -19,13 +19,17 @@ use crate::{
 
 const KEY: &[u8] = b"a";
 
-/// Runs `program` under random schedules, `EVANESCE_SCHEDULES` of them; a failing one is printed, for replay.
+/// Runs `program` under `EVANESCE_SCHEDULES` schedules, a failing one of which is printed: half of them random, half by priorities
+/// with few changes, without which a writer of few steps is done before a fill of many has begun.
 fn explore(program: impl Fn() + Send + Sync + 'static) {
     let schedules = std::env::var("EVANESCE_SCHEDULES")
         .map_or(2_000, |text| text.parse().expect("EVANESCE_SCHEDULES is a number"));
     let mut config = Config::new();
     config.stack_size = 1 << 20; // without optimization the map's calls are deep
-    Runner::new(RandomScheduler::new(schedules), config).run(program);
+    let program = Arc::new(program);
+    let again = Arc::clone(&program);
+    Runner::new(RandomScheduler::new(schedules / 2), config.clone()).run(move || program());
+    Runner::new(PctScheduler::new(3, schedules - schedules / 2), config).run(move || again());
 }
 
 /// What the server writes into the connection, in its order.
@@ -240,5 +244,17 @@ fn racy_fill_vs_loss() {
         world.end();
         connection.join().unwrap();
         world.settle();
+    });
+}
+
+#[test]
+fn a_fill_is_kept() {
+    explore(|| {
+        let (world, _) = World::new();
+        let connection = spawn(&world, World::read_on);
+        assert_eq!(world.get().unwrap(), 0);
+        assert_eq!(world.near.view(&world.gate, KEY, |kept| **kept.unwrap()), Some(0));
+        world.end();
+        connection.join().unwrap();
     });
 }

@@ -200,6 +200,7 @@ impl<V> Near<V> {
                 let slot = slot;
                 async move {
                     let read = reading.await.map_err(|error| Failed { word, error })?;
+                    let word = if planted!(word_read_late) { gate.word() } else { word };
                     let ttl = read.ttl;
                     *slot = Some(ttl);
                     Ok::<_, Failed>(Loaded::with_ttl(Kept::of(word, read), ttl))
