@@ -128,14 +128,15 @@ impl Session {
         if let Some(ttl) = ttl {
             set.arg("PX").arg(millis(ttl));
         }
-        self.ask(key, &set).await.map(drop)
+        self.write(key, set).await.map(drop)
     }
 
     /// Ends the lease of a key, then deletes it. Whether it was there.
     pub(crate) async fn delete(&self, key: &[u8], lease: &[u8]) -> Result<bool, Error> {
         let mut delete = pipe();
-        delete.cmd("DEL").arg(lease).cmd("DEL").arg(key);
-        let mut answers = self.ask_all(&delete, 2).await?;
+        delete.cmd("DEL").arg(lease).cmd("DEL").arg(key).cmd("PING");
+        let mut answers = self.ask_all(&delete, 3).await?;
+        answers.pop();
         let deleted = answer(key, answers.pop().unwrap_or(Value::Nil))?;
         answer(key, answers.pop().unwrap_or(Value::Nil))?;
         Ok(deleted == Value::Int(1))
@@ -143,7 +144,9 @@ impl Session {
 
     /// Gives a key this time from now. Whether it was there.
     pub(crate) async fn touch(&self, key: &[u8], ttl: Duration) -> Result<bool, Error> {
-        let touched = self.ask(key, cmd("PEXPIRE").arg(key).arg(millis(ttl))).await?;
+        let mut touch = cmd("PEXPIRE");
+        touch.arg(key).arg(millis(ttl));
+        let touched = self.write(key, touch).await?;
         Ok(touched == Value::Int(1))
     }
 
@@ -181,7 +184,7 @@ impl Session {
         let ttl = ttl.map_or_else(String::new, |ttl| millis(ttl).to_string());
         let mut store = cmd("EVAL");
         store.arg(STORE).arg(2).arg(key).arg(lease).arg(holder).arg(value).arg(ttl);
-        Ok(match self.ask(key, &store).await? {
+        Ok(match self.write(key, store).await? {
             Value::Int(1) => Stored::Done,
             Value::Int(_) => Stored::Overtaken,
             value => Stored::Theirs(only(key, value)?),
@@ -191,6 +194,16 @@ impl Session {
     /// Ends a lease, if it is still `holder`'s.
     pub(crate) async fn release(&self, lease: &[u8], holder: &str) -> Result<(), Error> {
         self.ask(lease, cmd("EVAL").arg(RELEASE).arg(1).arg(lease).arg(holder)).await.map(drop)
+    }
+
+    /// A write of one's own, with a `PING` behind it. What the server says of the write it says behind its answer, and before that of
+    /// the `PING` (but for prefixes): so the push has come when this returns, and refuses no fill that begins then.
+    async fn write(&self, key: &[u8], command: Cmd) -> Result<Value, Error> {
+        let mut both = pipe();
+        both.add_command(command).cmd("PING");
+        let mut answers = self.ask_all(&both, 2).await?;
+        answers.pop();
+        answer(key, answers.pop().unwrap_or(Value::Nil))
     }
 
     async fn ask(&self, key: &[u8], command: &Cmd) -> Result<Value, Error> {

@@ -15,7 +15,7 @@ rows! {
     "SET": set, "DEL": del, "UNLINK": unlink, "GETDEL": getdel, "APPEND": append, "INCR": incr, "MULTI": multi, "Lua": lua,
     "RENAME": rename, "COPY": copy, "MOVE": moved, "FLUSHALL": flushall, "FLUSHDB ASYNC": flushdb,
     "SWAPDB (not announced)": swapdb, "the same value again": same, "absence, then SET": absence,
-    "push before a later answer": order, "own writes": own, "own write, cancelled": cancelled,
+    "push before a later answer": order, "own writes": own, "a fill after an own write": own_fill, "own write, cancelled": cancelled,
     "two tiers": two_tiers, "forget": forget, "get_many": many,
 }
 
@@ -190,6 +190,22 @@ async fn own(place: Arc<Place>) -> String {
     assert!(!tier.delete("a").await.unwrap());
     assert!(!tier.touch("a", Duration::from_secs(60)).await.unwrap());
     format!("0 of {ROUNDS} stale")
+}
+
+/// The push of one's own write does not refuse the fill that comes next. (With prefixes the server says it later, and may.)
+async fn own_fill(place: Arc<Place>) -> String {
+    const ROUNDS: u32 = 200;
+    let tier = place.tier().await;
+    let mut refused = 0;
+    for round in 0..ROUNDS {
+        tier.put("a", &round.to_string(), None).await.unwrap();
+        assert_eq!(read(&tier, "a").await, Some(round.to_string()));
+        refused += u32::from(tier.hit("a").is_none());
+    }
+    if place.is_opt_in() {
+        assert_eq!((refused, tier.stats().refused_fills), (0, 0));
+    }
+    format!("{refused} of {ROUNDS} refused")
 }
 
 /// A caller goes while its write is under way: it is the server's push that removes what is kept.
