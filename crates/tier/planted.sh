@@ -1,0 +1,33 @@
+#!/bin/sh
+# The tests of the tests: each bug that is planted must make a row of the matrix fail, or a model; without one they pass.
+# Usage: crates/tier/planted.sh, from anywhere in the repository. Needs redis-server or valkey-server.
+set -eu
+cd "$(dirname "$0")/../.."
+target=${CARGO_TARGET_DIR:-target}
+matrix() { RUSTFLAGS="--cfg planted" CARGO_TARGET_DIR=$target/planted cargo test -q -p evanesce-tier --test matrix -- "$1"; }
+model() {
+    RUSTFLAGS="--cfg planted --cfg shuttle" CARGO_TARGET_DIR=$target/planted-shuttle \
+        cargo test -q --release -p evanesce-tier --lib -- "$1"
+}
+status=0
+while read -r how bug row; do
+    if ! EVANESCE_PLANTED='' "$how" "$row" >/dev/null 2>&1 </dev/null; then
+        echo "FAILED: '$row' fails with nothing planted" && status=1
+    elif EVANESCE_PLANTED=$bug "$how" "$row" >/dev/null 2>&1 </dev/null; then
+        echo "NOT CAUGHT: $bug, by '$row'" && status=1
+    else
+        echo "caught: $bug, by '$row'"
+    fi
+done <<LIST
+matrix naive_fill race
+matrix noloop own write, cancelled
+matrix generation_not_compared all connections killed
+matrix generation_not_compared forget
+matrix push_beside push before a later answer
+model naive_fill racy_fill_vs_push
+model naive_fill racy_fill_vs_own_write
+model generation_not_compared racy_fill_vs_flush
+model generation_not_compared racy_fill_vs_loss
+model word_read_late racy_fill_vs_flush
+LIST
+exit $status

@@ -1,0 +1,153 @@
+//! The word of a connection: which values that were read over it may be served (DESIGN.md, "The word").
+
+use std::{
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
+
+use crate::sync::{AtomicU64, Mutex, Ordering};
+
+/// A generation, and in the lowest bit whether the connection is lost. Later ones are greater.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Word(u64);
+
+const LOST: u64 = 1;
+const GENERATION: u64 = 2;
+
+impl Word {
+    pub(crate) fn is_lost(self) -> bool {
+        self.0 & LOST != 0
+    }
+
+    /// The word of the same generation while it is connected: that of the values that were read in it.
+    pub(crate) fn of_values(self) -> Self {
+        Self(self.0 & !LOST)
+    }
+}
+
+/// The number of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SessionId(u64);
+
+/// The word, and what changes it.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    word: AtomicU64,
+    /// When the connection was lost, in nanoseconds from `start`.
+    lost_at: AtomicU64,
+    start: Instant,
+    /// The last connection. Whoever changes the word holds it.
+    session: Mutex<SessionId>,
+}
+
+impl Gate {
+    /// Not connected yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            word: AtomicU64::new(LOST),
+            lost_at: AtomicU64::new(0),
+            start: Instant::now(),
+            session: Mutex::new(SessionId(0)),
+        }
+    }
+
+    /// The word. Acquire: with it the connection that was published before.
+    pub(crate) fn word(&self) -> Word {
+        Word(self.word.load(Ordering::Acquire))
+    }
+
+    /// How long ago the connection was lost, if it is, and the word is still the one that says so.
+    pub(crate) fn lost_for(&self, word: Word) -> Option<Duration> {
+        // The time belongs to the word only if that is the same before and after.
+        let lost_at = self.lost_at.load(Ordering::Acquire);
+        let is_of_it = word.is_lost() && self.word() == word;
+        is_of_it.then(|| self.start.elapsed().saturating_sub(Duration::from_nanos(lost_at)))
+    }
+
+    /// The number of a connection that is about to be made. Those before it change the word no more.
+    pub(crate) fn next_session(&self) -> SessionId {
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        session.0 += 1;
+        *session
+    }
+
+    /// The connection is made, tracks, and is published. False if it is not the last.
+    pub(crate) fn connected(&self, of: SessionId) -> bool {
+        self.change(of, |word| (word & !LOST) + GENERATION)
+    }
+
+    /// All that was read so far is to be forgotten.
+    pub(crate) fn forget_all(&self) {
+        let _guard = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        self.word.fetch_add(GENERATION, Ordering::AcqRel);
+    }
+
+    /// The connection is lost. False if it is not the last, or is known to be lost.
+    pub(crate) fn lose(&self, of: SessionId) -> bool {
+        let now = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.change(of, |word| {
+            if word & LOST == 0 {
+                self.lost_at.store(now, Ordering::Release);
+            }
+            word | LOST
+        })
+    }
+
+    fn change(&self, of: SessionId, change: impl FnOnce(u64) -> u64) -> bool {
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        if *session != of {
+            return false;
+        }
+        let word = self.word.load(Ordering::Relaxed);
+        let changed = change(word);
+        // Release: the connection that was published, the time of the loss.
+        self.word.store(changed, Ordering::Release);
+        word != changed
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_connection_and_each_flush_has_words_of_its_own() {
+        let gate = Gate::new();
+        assert!(gate.word().is_lost());
+        let first = gate.next_session();
+        assert!(gate.connected(first));
+        let word = gate.word();
+        assert!(!word.is_lost() && gate.lost_for(word).is_none());
+        gate.forget_all();
+        assert!(gate.word() > word && !gate.word().is_lost());
+        let word = gate.word();
+        assert!(gate.lose(first) && !gate.lose(first));
+        assert_eq!((gate.word().is_lost(), gate.word().of_values()), (true, word));
+        assert!(gate.lost_for(gate.word()).is_some());
+        let second = gate.next_session();
+        assert!(gate.connected(second));
+        assert!(gate.word() > word && !gate.word().is_lost());
+    }
+
+    #[test]
+    fn an_old_connection_changes_nothing() {
+        let gate = Gate::new();
+        let first = gate.next_session();
+        gate.connected(first);
+        let second = gate.next_session();
+        assert!(gate.connected(second));
+        let word = gate.word();
+        assert!(!gate.lose(first) && !gate.connected(first));
+        assert_eq!(gate.word(), word);
+    }
+
+    #[test]
+    fn a_flush_while_lost_leaves_it_lost() {
+        let gate = Gate::new();
+        gate.connected(gate.next_session());
+        let word = gate.word();
+        gate.lose(SessionId(1));
+        gate.forget_all();
+        assert!(gate.word().is_lost() && gate.word().of_values() > word);
+    }
+}

@@ -1,0 +1,35 @@
+#![doc = include_str!("../README.md")]
+
+// From the bottom up: a module uses those above it.
+#[macro_use]
+mod planted;
+mod builder;
+mod codec;
+mod error;
+mod gate;
+mod lease;
+mod link;
+mod load;
+mod near;
+mod observe;
+mod options;
+mod stats;
+mod sync;
+mod tier;
+mod wire;
+
+#[cfg(all(test, shuttle))]
+mod model;
+
+pub use builder::TierBuilder;
+#[cfg(feature = "json")]
+pub use codec::Json;
+#[cfg(feature = "postcard")]
+pub use codec::Postcard;
+pub use codec::{Bytes, Codec};
+pub use error::Error;
+pub use link::State;
+pub use load::Load;
+pub use options::Tracking;
+pub use stats::Stats;
+pub use tier::Tier;

@@ -1,0 +1,348 @@
+//! One connection to a server that says what changes, made again whenever it is lost.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, ProtocolVersion, PushInfo, PushKind, RedisError,
+    ServerErrorKind, Value, aio::MultiplexedConnection, cmd,
+};
+use tokio::{sync::watch, task::AbortHandle, time::timeout};
+
+use crate::{
+    error::Error,
+    gate::{Gate, SessionId},
+    observe,
+    options::{Options, Tracking},
+    wire::Session,
+};
+
+/// How a tier stands with its server. From [`Tier::state`](crate::Tier::state).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// The server says what changes.
+    Connected,
+    /// The connection is lost; it is being made again.
+    Lost {
+        /// When that was noticed.
+        since: Instant,
+    },
+}
+
+/// What is done with what the server says of itself. Called in the order in which it came, and must not block.
+pub(crate) trait Told: Send + Sync + 'static {
+    /// A key has changed.
+    fn changed(&self, key: &[u8]);
+    /// All is to be forgotten; the word says so already.
+    fn flushed(&self);
+    /// The connection is lost; the word says so already.
+    fn lost(&self);
+    /// A heartbeat was answered.
+    fn heartbeat_took(&self, time: Duration);
+}
+
+/// The connection, and the word of what was read over it.
+pub(crate) struct Link {
+    pub(crate) gate: Gate,
+    /// The connection that the word speaks of, or a later one.
+    session: Mutex<Option<Session>>,
+    client: Client,
+    server: String,
+    options: Options,
+    told: Arc<dyn Told>,
+}
+
+/// Ends the task that keeps a link connected when it is dropped.
+#[derive(Debug)]
+pub(crate) struct KeptOpen(AbortHandle);
+
+impl Drop for KeptOpen {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Between two attempts to connect.
+const PAUSES: [u64; 7] = [5, 10, 20, 50, 100, 250, 500];
+
+impl Link {
+    /// A link to the server at this address, connected.
+    pub(crate) async fn connect(
+        url: &str,
+        options: Options,
+        told: Arc<dyn Told>,
+    ) -> Result<(Arc<Self>, KeptOpen), Error> {
+        let (client, server) = address(url)?;
+        let link = Arc::new(Self {
+            gate: Gate::new(),
+            session: Mutex::new(None),
+            client,
+            server,
+            options,
+            told,
+        });
+        let open = link.open().await?;
+        // The task has the link, not the link the task: `KeptOpen` ends it.
+        let task = tokio::spawn(Arc::clone(&link).keep(open));
+        Ok((link, KeptOpen(task.abort_handle())))
+    }
+
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// How it stands.
+    pub(crate) fn state(&self) -> State {
+        loop {
+            let word = self.gate.word();
+            if !word.is_lost() {
+                return State::Connected;
+            }
+            if let Some(ago) = self.gate.lost_for(word) {
+                let now = Instant::now();
+                return State::Lost { since: now.checked_sub(ago).unwrap_or(now) };
+            }
+        }
+    }
+
+    /// The connection.
+    pub(crate) fn session(&self) -> Result<Session, Error> {
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        session.ok_or_else(|| Error::Lost { ago: Duration::ZERO })
+    }
+
+    fn publish(&self, session: Option<Session>) {
+        let mut published = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let _old = std::mem::replace(&mut *published, session);
+    }
+
+    /// Connects, switches tracking on, and only then opens the gate.
+    async fn open(self: &Arc<Self>) -> Result<Open, Error> {
+        let id = self.gate.next_session();
+        let (closed, is_closed) = watch::channel(false);
+        let closed = Arc::new(closed);
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.options.request_timeout))
+            .set_response_timeout(Some(self.options.request_timeout))
+            .set_push_sender(self.listener(id, Arc::clone(&closed)));
+        let connect = self.client.get_multiplexed_async_connection_with_config(&config);
+        let mut connection = connect.await.map_err(|error| self.refusal(&error))?;
+        self.track(&mut connection).await?;
+        let opts_in = self.options.tracking == Tracking::OptIn;
+        let timeout = self.options.request_timeout;
+        let session = Session::new(connection, is_closed, opts_in, timeout);
+        // First the connection, then the word: who reads the word finds this connection or a later one.
+        self.publish(Some(session.clone()));
+        self.gate.connected(id);
+        observe::connected(&self.server);
+        Ok(Open { id, session, closed })
+    }
+
+    async fn track(&self, connection: &mut MultiplexedConnection) -> Result<(), Error> {
+        let mut track = cmd("CLIENT");
+        track.arg("TRACKING").arg("ON");
+        match &self.options.tracking {
+            Tracking::OptIn => {
+                track.arg("OPTIN");
+            }
+            Tracking::Prefixes(prefixes) => {
+                track.arg("BCAST");
+                for prefix in prefixes {
+                    track.arg("PREFIX").arg(&prefix[..]);
+                }
+            }
+        }
+        // Never otherwise: the server would forget the key at one's own write (DESIGN.md, step 6).
+        if planted!(noloop) {
+            track.arg("NOLOOP");
+        }
+        let refused = |words| Error::NoTracking { server: self.server.clone(), words };
+        match connection.send_packed_command(&track).await {
+            Ok(Value::Okay) => Ok(()),
+            Ok(Value::ServerError(error)) => Err(refused(words(error.code(), error.details()))),
+            Ok(other) => Err(refused(format!("{other:?}"))),
+            Err(error) if error.is_io_error() => Err(self.refusal(&error)),
+            Err(error) => Err(refused(error.to_string())),
+        }
+    }
+
+    /// What the connection calls with each push, in the order in which it reads them.
+    fn listener(
+        self: &Arc<Self>,
+        id: SessionId,
+        closed: Arc<watch::Sender<bool>>,
+    ) -> impl Fn(PushInfo) -> Result<(), ()> + Send + Sync + use<> {
+        // Weak: the link has the connection, which has this.
+        let link = Arc::downgrade(self);
+        let apply = move |push: PushInfo| {
+            let Some(link) = link.upgrade() else { return };
+            match push.kind {
+                PushKind::Invalidate => link.invalidate(&push.data),
+                PushKind::Disconnection => {
+                    link.lose(id, "the connection has ended");
+                    closed.send_replace(true);
+                }
+                _ => {}
+            }
+        };
+        let beside = planted!(push_beside).then(|| beside(apply.clone()));
+        move |push| {
+            match &beside {
+                None => apply(push),
+                Some(sender) => _ = sender.send(push),
+            }
+            Ok(())
+        }
+    }
+
+    /// `[[key, ..]]`, or `[nil]` for all.
+    fn invalidate(&self, data: &[Value]) {
+        for value in data {
+            if let Value::Array(keys) = value {
+                for key in keys {
+                    if let Value::BulkString(key) = key {
+                        self.told.changed(key);
+                    }
+                }
+            } else {
+                self.gate.forget_all();
+                self.told.flushed();
+                observe::flushed(&self.server);
+            }
+        }
+    }
+
+    fn lose(&self, id: SessionId, words: &str) {
+        if self.gate.lose(id) {
+            self.told.lost();
+            observe::lost(&self.server, words);
+        }
+    }
+
+    /// Keeps the link connected, for ever.
+    async fn keep(self: Arc<Self>, mut open: Open) {
+        loop {
+            let words = self.watch(&open).await;
+            self.lose(open.id, &words);
+            // Whoever waits for an answer of it waits no more.
+            open.closed.send_replace(true);
+            self.publish(None);
+            drop(open);
+            open = self.reopen().await;
+        }
+    }
+
+    /// Asks for signs of life until there is none, and says what was instead.
+    async fn watch(&self, open: &Open) -> String {
+        let mut is_closed = open.closed.subscribe();
+        loop {
+            tokio::select! {
+                _ = is_closed.wait_for(|closed| *closed) => return "the connection has ended".into(),
+                () = tokio::time::sleep(self.options.heartbeat) => {}
+            }
+            let asked = Instant::now();
+            match timeout(self.options.heartbeat_timeout, open.session.ping()).await {
+                Ok(Ok(())) => self.told.heartbeat_took(asked.elapsed()),
+                Ok(Err(error)) => return error.to_string(),
+                Err(_) => {
+                    return format!("no heartbeat within {:?}", self.options.heartbeat_timeout);
+                }
+            }
+        }
+    }
+
+    async fn reopen(self: &Arc<Self>) -> Open {
+        let mut pauses = PAUSES.into_iter();
+        let mut longest = 0;
+        loop {
+            match self.open().await {
+                Ok(open) => return open,
+                Err(error) => observe::cannot_connect(&self.server, &error),
+            }
+            longest = pauses.next().unwrap_or(longest);
+            // Of many processes not all at one instant.
+            let pause = fastrand::u64(longest / 2..=longest);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    /// Why there is no connection.
+    fn refusal(&self, error: &RedisError) -> Error {
+        let (server, said) = (self.server.clone(), error.to_string());
+        let code = error.code().unwrap_or_default();
+        let is_unknown = said.to_ascii_lowercase().contains("unknown command");
+        match error.kind() {
+            ErrorKind::RESP3NotSupported => Error::NoResp3 { server, words: said },
+            _ if code == "NOPROTO" || is_unknown => Error::NoResp3 { server, words: said },
+            ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm) => {
+                Error::Refused { server, words: said }
+            }
+            _ if matches!(code, "WRONGPASS" | "NOAUTH") => Error::Refused { server, words: said },
+            _ if error.is_io_error() => Error::Unreachable { server, words: said },
+            _ => Error::Server { words: said },
+        }
+    }
+}
+
+/// A connection that is open.
+struct Open {
+    id: SessionId,
+    session: Session,
+    closed: Arc<watch::Sender<bool>>,
+}
+
+/// Planted: a task that applies pushes when its turn comes.
+fn beside(
+    apply: impl Fn(PushInfo) + Send + 'static,
+) -> tokio::sync::mpsc::UnboundedSender<PushInfo> {
+    let (sender, mut pushes) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(push) = pushes.recv().await {
+            apply(push);
+        }
+    });
+    sender
+}
+
+fn words(code: &str, details: Option<&str>) -> String {
+    format!("{code} {}", details.unwrap_or_default()).trim_end().to_owned()
+}
+
+/// The client of an address, with RESP3, and the address without its password.
+fn address(url: &str) -> Result<(Client, String), Error> {
+    let server = without_password(url);
+    let no =
+        |error: &RedisError| Error::Address { server: server.clone(), words: error.to_string() };
+    let info = Client::open(url).map_err(|error| no(&error))?.get_connection_info().clone();
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    let client = Client::open(info.set_redis_settings(settings)).map_err(|error| no(&error))?;
+    Ok((client, server))
+}
+
+/// `redis://user:password@host` without the password.
+pub(crate) fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((login, host)) = rest.rsplit_once('@') else { return url.to_owned() };
+    let user = login.split_once(':').map_or(login, |(user, _)| user);
+    if user.is_empty() { format!("{scheme}://{host}") } else { format!("{scheme}://{user}@{host}") }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_password() {
+        assert_eq!(without_password("redis://:secret@host:1/2"), "redis://host:1/2");
+        assert_eq!(without_password("redis://ada:se@cret@host"), "redis://ada@host");
+        assert_eq!(without_password("redis://host"), "redis://host");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        let error = address("http://host").unwrap_err();
+        assert!(matches!(error, Error::Address { .. }), "{error}");
+    }
+}

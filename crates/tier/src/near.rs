@@ -1,0 +1,281 @@
+//! What this process keeps, and when it may be served (DESIGN.md, "Steps"). It knows no server.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use evanesce::{Load, Loaded, Lookup, RefreshToken, TtlMap};
+
+use crate::{
+    error::Error,
+    gate::{Gate, Word},
+    stats::Counts,
+};
+
+/// What a key has: a value, or none.
+#[derive(Debug)]
+pub(crate) struct Kept<V> {
+    /// The word under which its fill began.
+    pub(crate) word: Word,
+    pub(crate) value: Option<Arc<V>>,
+    /// Whether the near TTL ends it, so that an early refresh gives it more time.
+    ends_near: bool,
+}
+
+impl<V> Kept<V> {
+    /// What was read under this word.
+    pub(crate) fn of(word: Word, read: Read<V>) -> Self {
+        Self { word: word.of_values(), value: read.value, ends_near: read.ends_near }
+    }
+}
+
+impl<V> Clone for Kept<V> {
+    fn clone(&self) -> Self {
+        Self { word: self.word, value: self.value.clone(), ends_near: self.ends_near }
+    }
+}
+
+/// What a fill has read.
+#[derive(Debug)]
+pub(crate) struct Read<V> {
+    pub(crate) value: Option<Arc<V>>,
+    /// How long it may be kept; zero: not at all.
+    pub(crate) ttl: Duration,
+    pub(crate) ends_near: bool,
+}
+
+/// A fill that failed, and the word under which it began.
+#[derive(Clone)]
+struct Failed {
+    word: Word,
+    error: Error,
+}
+
+/// How a read stands.
+pub(crate) enum Look<V> {
+    Hit(Option<Arc<V>>),
+    /// The same, and its caller is to refresh it.
+    Due(Option<Arc<V>>, RefreshToken),
+    Miss,
+    /// The connection is lost, for so long.
+    Lost(Duration),
+}
+
+/// Whether a value may be served.
+enum Judged {
+    Fresh,
+    Stale,
+    Outdated,
+    Lost(Duration),
+}
+
+/// The map of a tier.
+pub(crate) struct Near<V> {
+    map: TtlMap<Vec<u8>, Kept<V>>,
+    pub(crate) counts: Counts,
+    max_stale: Duration,
+    refresh_early: Option<Duration>,
+    /// How long one waits for another's fill that somebody may hold and not poll.
+    #[cfg_attr(shuttle, allow(dead_code))]
+    patience: Duration,
+}
+
+impl<V> Near<V> {
+    pub(crate) fn new(
+        map: TtlMap<Vec<u8>, Kept<V>>,
+        max_stale: Duration,
+        refresh_early: Option<Duration>,
+        patience: Duration,
+    ) -> Self {
+        Self { map, counts: Counts::default(), max_stale, refresh_early, patience }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Forgets a key: no fill that goes on now keeps it.
+    pub(crate) fn forget(&self, key: &[u8]) {
+        self.map.remove(key);
+    }
+
+    fn judge(&self, gate: &Gate, kept: &Kept<V>) -> Judged {
+        if planted!(generation_not_compared) {
+            return Judged::Fresh;
+        }
+        loop {
+            let word = gate.word();
+            if kept.word == word {
+                return Judged::Fresh;
+            }
+            if kept.word != word.of_values() {
+                return Judged::Outdated;
+            }
+            match gate.lost_for(word) {
+                Some(time) if time < self.max_stale => return Judged::Stale,
+                Some(time) => return Judged::Lost(time),
+                None => {} // another word by now
+            }
+        }
+    }
+
+    /// Calls `read` with what the key has, if that may be served.
+    pub(crate) fn view<R>(
+        &self,
+        gate: &Gate,
+        key: &[u8],
+        read: impl FnOnce(Option<&Arc<V>>) -> R,
+    ) -> Option<R> {
+        let pinned = self.map.pin();
+        let kept = pinned.get(key)?;
+        match self.judge(gate, kept) {
+            Judged::Fresh => {}
+            Judged::Stale => self.counts.stale_hits.add(),
+            Judged::Outdated | Judged::Lost(_) => return None,
+        }
+        self.counts.hits.add();
+        Some(read(kept.value.as_ref()))
+    }
+
+    /// Looks a key up. One caller is told to refresh it when that is due.
+    pub(crate) fn look(&self, gate: &Gate, key: &[u8]) -> Look<V> {
+        let pinned = self.map.pin();
+        let (kept, due) = match self.refresh_early {
+            None => (pinned.get(key), None),
+            Some(early) => match pinned.get_or_refresh(key, early) {
+                Lookup::Fresh(kept) | Lookup::Stale(kept) => (Some(kept), None),
+                Lookup::Refresh(kept, token) => (Some(kept), Some(token)),
+                Lookup::Missing => (None, None),
+            },
+        };
+        let Some(kept) = kept else { return Look::Miss };
+        match self.judge(gate, kept) {
+            Judged::Outdated => return Look::Miss,
+            Judged::Lost(time) => return Look::Lost(time),
+            Judged::Stale => self.counts.stale_hits.add(),
+            Judged::Fresh => {
+                self.counts.hits.add();
+                // Where the server ends it a refresh would give it no time, and be due again.
+                let value = kept.value.clone();
+                return match due.filter(|_| kept.ends_near) {
+                    Some(token) => Look::Due(value, token),
+                    None => Look::Hit(value),
+                };
+            }
+        }
+        self.counts.hits.add();
+        Look::Hit(kept.value.clone())
+    }
+
+    /// Has `read` called by one of those who ask for the key at a time, and keeps what it gives for as long as that says, unless
+    /// the key is forgotten meanwhile.
+    ///
+    /// What it returns was asked for not before this call, or by a fill that no push had killed when this call began.
+    pub(crate) async fn fill<Fut>(
+        &self,
+        gate: &Gate,
+        key: &[u8],
+        mut read: impl FnMut() -> Fut,
+    ) -> Result<Kept<V>, Error>
+    where
+        Fut: Future<Output = Result<Read<V>, Error>>,
+    {
+        loop {
+            let start = gate.word();
+            if let Some(ago) = gate.lost_for(start) {
+                return Err(Error::Lost { ago });
+            }
+            self.drop_outdated(key, start);
+            if planted!(naive_fill) {
+                let (word, read) = (gate.word(), read().await?);
+                let (ttl, kept) = (read.ttl, Kept::of(word, read));
+                self.map.insert_with_ttl(key.to_vec(), kept.clone(), ttl);
+                return Ok(kept);
+            }
+            let mut kept_for = None;
+            let (slot, read) = (&mut kept_for, &mut read);
+            let read = move || {
+                self.counts.fills.add();
+                // Before the request leaves.
+                let word = gate.word();
+                let reading = read();
+                let slot = slot;
+                async move {
+                    let read = reading.await.map_err(|error| Failed { word, error })?;
+                    let word = if planted!(word_read_late) { gate.word() } else { word };
+                    let ttl = read.ttl;
+                    *slot = Some(ttl);
+                    Ok::<_, Failed>(Loaded::with_ttl(Kept::of(word, read), ttl))
+                }
+            };
+            let found = self.map.try_get_or_load_with(key, &self.load(), read).await;
+            match (found, kept_for) {
+                // Somebody else's, from before this call's word.
+                (Ok(kept), None) if kept.word < start.of_values() => {}
+                (Err(failed), None) if failed.word < start => {}
+                (Ok(kept), None) => {
+                    self.counts.joined.add();
+                    return Ok(kept);
+                }
+                (Ok(kept), Some(ttl)) => {
+                    if !ttl.is_zero() && !self.has(key, &kept) {
+                        self.counts.refused_fills.add();
+                    }
+                    return Ok(kept);
+                }
+                (Err(failed), _) => return Err(failed.error),
+            }
+        }
+    }
+
+    #[cfg(not(shuttle))]
+    fn load(&self) -> Load<fn(Duration) -> tokio::time::Sleep> {
+        Load::new().patience(self.patience).sleep(tokio::time::sleep)
+    }
+
+    #[cfg(shuttle)]
+    #[allow(clippy::unused_self, reason = "as the other")]
+    fn load(&self) -> Load {
+        Load::new()
+    }
+
+    /// Takes an entry of an earlier word out, so that the key is read again.
+    fn drop_outdated(&self, key: &[u8], now: Word) {
+        let is_outdated = |kept: &Kept<V>| kept.word < now.of_values();
+        let pinned = self.map.pin();
+        if pinned.get(key).is_some_and(is_outdated) {
+            _ = pinned.remove_if(key, |_, kept| is_outdated(kept));
+        }
+    }
+
+    fn has(&self, key: &[u8], wanted: &Kept<V>) -> bool {
+        self.map.view(key, |kept| {
+            kept.word == wanted.word
+                && match (&kept.value, &wanted.value) {
+                    (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+                    (one, other) => one.is_none() && other.is_none(),
+                }
+        }) == Some(true)
+    }
+
+    /// Puts what was read in the place of the entry that the token is of. False if that is gone, or nothing is to be kept.
+    pub(crate) fn refresh(
+        &self,
+        token: RefreshToken,
+        key: &[u8],
+        word: Word,
+        read: Read<V>,
+    ) -> bool {
+        let ttl = read.ttl;
+        if ttl.is_zero() {
+            drop(token);
+            self.forget(key);
+            return false;
+        }
+        let kept = Kept::of(word, read);
+        let pinned = self.map.pin();
+        let is_kept = pinned.refresh_with_ttl(token, key.to_vec(), kept, ttl).is_ok();
+        if !is_kept {
+            self.counts.refused_fills.add();
+        }
+        is_kept
+    }
+}

@@ -1,0 +1,13 @@
+//! The one door to the atomics and locks of the word: the standard ones, or shuttle's.
+
+#[cfg(not(shuttle))]
+pub(crate) use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+#[cfg(shuttle)]
+pub(crate) use shuttle::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};

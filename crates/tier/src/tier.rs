@@ -1,0 +1,336 @@
+//! What is asked of a tier: reads, writes, forgetting.
+
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
+
+use evanesce::{RefreshToken, TtlMap};
+use futures_util::future::try_join_all;
+
+use crate::{
+    builder::TierBuilder,
+    codec::Codec,
+    error::{Error, shown},
+    gate::Gate,
+    lease,
+    link::{KeptOpen, Link, State, Told},
+    near::{Kept, Look, Near, Read},
+    observe,
+    options::{Options, is_time},
+    stats::Stats,
+    wire::{Fetched, Left},
+};
+
+/// A near tier: what this process keeps of a Redis or Valkey server, and the connection on which that says what has changed.
+///
+/// Keys are bytes, or what can be seen as bytes: `str`, `[u8]`. Values are kept decoded. A clone is another handle of the same tier; when
+/// the last is dropped the connection is closed.
+///
+/// What a read may return, and for how long after a write, is [the guarantee](crate#guarantee).
+pub struct Tier<K: ?Sized, V> {
+    pub(crate) inner: Arc<Inner<V>>,
+    keys: PhantomData<fn(&K)>,
+}
+
+/// What the handles of a tier share.
+pub(crate) struct Inner<V> {
+    pub(crate) shared: Arc<Shared<V>>,
+    pub(crate) link: Arc<Link>,
+    pub(crate) codec: Box<dyn Codec<V>>,
+    _open: KeptOpen,
+}
+
+/// What the connection has of a tier as well.
+pub(crate) struct Shared<V> {
+    pub(crate) near: Near<V>,
+    /// Loads that go on. It keeps nothing.
+    pub(crate) loads: TtlMap<Vec<u8>, Kept<V>>,
+    pub(crate) options: Options,
+    /// The server's address, for those who look at the figures.
+    pub(crate) server: String,
+}
+
+impl<V> Shared<V> {
+    /// Forgets a key, and lets what is loaded for it be for those alone who wait for it now.
+    pub(crate) fn forget(&self, key: &[u8]) {
+        self.near.forget(key);
+        self.loads.remove(key);
+    }
+
+    fn stats(&self) -> Stats {
+        self.near.counts.stats(self.near.len())
+    }
+}
+
+impl<V: Send + Sync + 'static> Told for Shared<V> {
+    fn changed(&self, key: &[u8]) {
+        let prefix = self.options.prefix.as_deref().unwrap_or_default();
+        if let Some(key) = key.strip_prefix(prefix) {
+            self.near.counts.pushes.add();
+            self.near.forget(key);
+        }
+    }
+
+    fn flushed(&self) {
+        self.near.counts.flushes.add();
+    }
+
+    fn lost(&self) {
+        self.near.counts.losses.add();
+    }
+
+    fn heartbeat_took(&self, time: Duration) {
+        self.near.counts.heartbeat_took(time);
+        let prefix = shown(self.options.prefix.as_deref().unwrap_or_default());
+        observe::figures(&self.server, &prefix, &self.stats());
+    }
+}
+
+impl<K: ?Sized, V> Clone for Tier<K, V> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), keys: PhantomData }
+    }
+}
+
+impl<K: ?Sized, V> fmt::Debug for Tier<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tier")
+            .field("server", &self.inner.link.server())
+            .field("state", &self.inner.link.state())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K: ?Sized, V> Tier<K, V> {
+    /// Returns the options of a tier in front of the server at `url`: `redis://[user:password@]host[:port][/database]`, or
+    /// `redis+unix:///path`.
+    pub fn builder(url: impl Into<String>) -> TierBuilder<K, V> {
+        TierBuilder::new(url.into())
+    }
+}
+
+impl<K, V> Tier<K, V>
+where
+    K: AsRef<[u8]> + ?Sized,
+    V: Send + Sync + 'static,
+{
+    pub(crate) fn of(
+        shared: Arc<Shared<V>>,
+        link: Arc<Link>,
+        codec: Box<dyn Codec<V>>,
+        open: KeptOpen,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { shared, link, codec, _open: open }), keys: PhantomData }
+    }
+
+    fn gate(&self) -> &Gate {
+        &self.inner.link.gate
+    }
+
+    /// Returns the value of `key`: the one that is kept, or else the server's, which is then kept. `None` if the server has none.
+    ///
+    /// Of all who ask for a key that is not kept, at a time, one asks the server. A hit needs no round trip, and is ready at
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lost`] while the connection is lost, for longer than `max_stale` or without a value that is kept;
+    /// [`Error::Interrupted`] and [`Error::Timeout`] if it is lost meanwhile; [`Error::WrongType`], [`Error::Decode`],
+    /// [`Error::TooLarge`]; [`Error::Server`].
+    ///
+    /// # Panics
+    ///
+    /// If the key is not kept and this is no task of tokio.
+    pub async fn get(&self, key: &K) -> Result<Option<Arc<V>>, Error> {
+        let key = key.as_ref();
+        match self.inner.shared.near.look(self.gate(), key) {
+            Look::Hit(value) => Ok(value),
+            Look::Due(value, token) => {
+                tokio::spawn(refresh(Arc::clone(&self.inner), key.to_vec(), token));
+                Ok(value)
+            }
+            // Boxed: a hit does not pay for its size.
+            Look::Miss => Ok(Box::pin(self.inner.fill(key)).await?.value),
+            Look::Lost(ago) => Err(Error::Lost { ago }),
+        }
+    }
+
+    /// Returns the values of `keys`, in their order: each as [`get`](Self::get), those that are not kept by requests
+    /// that go out together.
+    ///
+    /// # Errors
+    ///
+    /// The first of [`get`](Self::get).
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get).
+    pub async fn get_many<'k, I>(&self, keys: I) -> Result<Vec<Option<Arc<V>>>, Error>
+    where
+        I: IntoIterator<Item = &'k K>,
+        K: 'k,
+    {
+        try_join_all(keys.into_iter().map(|key| self.get(key))).await
+    }
+
+    /// Returns the value of `key` that is kept. Never waits, and asks nobody. `None` if none is kept, or it may not be served, or the server is known to have none.
+    #[must_use]
+    pub fn hit(&self, key: &K) -> Option<Arc<V>> {
+        let read = |value: Option<&Arc<V>>| value.map(Arc::clone);
+        self.inner.shared.near.view(self.gate(), key.as_ref(), read).flatten()
+    }
+
+    /// Calls `read` with the value of `key` that is kept, and returns what it returns; otherwise as [`hit`](Self::hit).
+    pub fn view<R>(&self, key: &K, read: impl FnOnce(&V) -> R) -> Option<R> {
+        let read = |value: Option<&Arc<V>>| value.map(|value| read(value));
+        self.inner.shared.near.view(self.gate(), key.as_ref(), read).flatten()
+    }
+
+    /// Sets `key` in the server, to end after `ttl` or never. When it has returned, no read of this tier returns an older value.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Encode`], [`Error::TooLarge`] and [`Error::Option`] (a TTL of less than a millisecond), before anything is
+    /// sent. [`Error::Lost`], [`Error::Interrupted`], [`Error::Timeout`]: after the last two it may be set or not, and what was kept is
+    /// forgotten. [`Error::Server`].
+    pub async fn put(
+        &self,
+        key: &K,
+        value: &V,
+        ttl: impl Into<Option<Duration>>,
+    ) -> Result<(), Error> {
+        let (key, ttl) = (key.as_ref(), ttl.into());
+        let full = self.inner.shared.options.full_key(key);
+        if let Some(ttl) = ttl {
+            check_ttl(ttl)?;
+        }
+        let bytes = self.inner.encode(&full, value)?;
+        let session = self.inner.link.session()?;
+        let done = session.set(&full, &bytes, ttl).await;
+        // Also after an error: the server may have done it.
+        self.inner.shared.forget(key);
+        done
+    }
+
+    /// Deletes `key` in the server, and ends the lease of its load, so that a load that began before stores nothing. Returns whether it was there.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put), but for those of the value.
+    pub async fn delete(&self, key: &K) -> Result<bool, Error> {
+        let key = key.as_ref();
+        let full = self.inner.shared.options.full_key(key);
+        let session = self.inner.link.session()?;
+        let done = session.delete(&full, &lease::name(&full)).await;
+        self.inner.shared.forget(key);
+        done
+    }
+
+    /// Lets `key` end after `ttl` from now. Returns whether it was there.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put), but for those of the value.
+    pub async fn touch(&self, key: &K, ttl: Duration) -> Result<bool, Error> {
+        check_ttl(ttl)?;
+        let key = key.as_ref();
+        let full = self.inner.shared.options.full_key(key);
+        let done = self.inner.link.session()?.touch(&full, ttl).await;
+        self.inner.shared.near.forget(key);
+        done
+    }
+
+    /// Forgets what is kept of `key`, and keeps nothing of fills that go on. The server's is left alone.
+    pub fn forget_local(&self, key: &K) {
+        self.inner.shared.forget(key.as_ref());
+    }
+
+    /// Forgets all that is kept, by one store. Its memory goes as it is asked for, evicted, or at the end of its near TTL.
+    pub fn forget_all_local(&self) {
+        self.gate().forget_all();
+    }
+
+    /// Returns how the tier stands with its server.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.inner.link.state()
+    }
+
+    /// Returns what the tier did so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.inner.shared.stats()
+    }
+}
+
+impl<V: Send + Sync + 'static> Inner<V> {
+    /// Reads a key and keeps it, or waits for who does.
+    pub(crate) async fn fill(&self, key: &[u8]) -> Result<Kept<V>, Error> {
+        let near = &self.shared.near;
+        near.fill(&self.link.gate, key, || self.read(key)).await
+    }
+
+    async fn read(&self, key: &[u8]) -> Result<Read<V>, Error> {
+        let options = &self.shared.options;
+        let full = options.full_key(key);
+        let Fetched { value, spent } = self.link.session()?.fetch(&full).await?;
+        let Some((bytes, left)) = value else {
+            let ttl = options.negative_ttl.saturating_sub(spent);
+            return Ok(Read { value: None, ttl, ends_near: true });
+        };
+        let (ttl, ends_near) = match left {
+            Left::Forever => options.ttl(None, spent),
+            Left::For(left) => options.ttl(Some(left), spent),
+            Left::Over => (Duration::ZERO, false),
+        };
+        let value = Some(Arc::new(self.decode(&full, bytes)?));
+        Ok(Read { value, ttl, ends_near })
+    }
+
+    /// The value of these bytes of the key `full`.
+    pub(crate) fn decode(&self, full: &[u8], bytes: Vec<u8>) -> Result<V, Error> {
+        self.check_size(full, &bytes)?;
+        let decoded = self.codec.decode(bytes);
+        decoded.map_err(|refusal| Error::Decode { key: shown(full), source: refusal.into() })
+    }
+
+    /// The bytes of a value for the key `full`.
+    pub(crate) fn encode(&self, full: &[u8], value: &V) -> Result<Vec<u8>, Error> {
+        let encoded = self.codec.encode(value);
+        let bytes = encoded
+            .map_err(|refusal| Error::Encode { key: shown(full), source: refusal.into() })?;
+        self.check_size(full, &bytes)?;
+        Ok(bytes)
+    }
+
+    fn check_size(&self, full: &[u8], bytes: &[u8]) -> Result<(), Error> {
+        let (bytes, limit) = (bytes.len(), self.shared.options.max_value_bytes);
+        if bytes <= limit {
+            Ok(())
+        } else {
+            Err(Error::TooLarge { key: shown(full), bytes, limit })
+        }
+    }
+}
+
+/// Reads a key again before it ends here. A push takes the entry out, and so the token is for nothing.
+async fn refresh<V: Send + Sync + 'static>(
+    inner: Arc<Inner<V>>,
+    key: Vec<u8>,
+    token: RefreshToken,
+) {
+    let near = &inner.shared.near;
+    near.counts.fills.add();
+    // Before the request leaves.
+    let word = inner.link.gate.word();
+    match inner.read(&key).await {
+        Ok(read) => _ = near.refresh(token, &key, word, read),
+        Err(error) => observe::refresh_failed(&error),
+    }
+}
+
+/// Whether the server takes this time to live.
+pub(crate) fn check_ttl(ttl: Duration) -> Result<(), Error> {
+    if is_time(ttl) {
+        return Ok(());
+    }
+    Err(Error::Option { option: "ttl", value: format!("{ttl:?}"), allowed: "1 ms to 100 years" })
+}

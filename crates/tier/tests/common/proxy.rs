@@ -1,0 +1,76 @@
+//! A network between a client and a server that can go dead without a word.
+
+use std::{
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::AbortHandle,
+};
+
+/// Hands bytes on, both ways, until it swallows them.
+pub struct Proxy {
+    port: u16,
+    swallows: Arc<AtomicBool>,
+    task: AbortHandle,
+}
+
+impl Proxy {
+    pub async fn start(to: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let swallows = Arc::new(AtomicBool::new(false));
+        let swallows_too = Arc::clone(&swallows);
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await.unwrap();
+                let ((from_client, to_client), (from_server, to_server)) =
+                    (client.into_split(), server.into_split());
+                tokio::spawn(hand_on(from_client, to_server, Arc::clone(&swallows_too)));
+                tokio::spawn(hand_on(from_server, to_client, Arc::clone(&swallows_too)));
+            }
+        });
+        Self { port, swallows, task: task.abort_handle() }
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// From now on nothing comes through; the connections stay as they are.
+    pub fn swallow(&self, swallows: bool) {
+        self.swallows.store(swallows, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn hand_on(
+    mut from: impl AsyncReadExt + Unpin,
+    mut to: impl AsyncWriteExt + Unpin,
+    swallows: Arc<AtomicBool>,
+) {
+    let mut buffer = vec![0; 1 << 16];
+    // A connection that has lost bytes once is dead for good.
+    let mut is_dead = false;
+    loop {
+        let length = from.read(&mut buffer).await.unwrap_or(0);
+        is_dead |= swallows.load(Ordering::SeqCst);
+        if length == 0 {
+            return;
+        }
+        if !is_dead && to.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
+    }
+}

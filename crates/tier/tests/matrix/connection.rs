@@ -1,0 +1,217 @@
+//! Connections that end, silently or not.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use evanesce_tier::{Error, State};
+
+use crate::{
+    Place, Text, catch_up,
+    common::{proxy::Proxy, server::Server, until},
+    read, rows, say,
+};
+
+rows! {
+    "all connections killed, 40 times under load": killed, "restart": restart, "half-open": half_open,
+    "server down with max_stale": max_stale, "server down without": no_max_stale, "replica promoted": promoted,
+    "the last handle dropped": dropped,
+}
+
+async fn connected(tier: &Text) {
+    until("a connection", async || tier.state() == State::Connected).await;
+}
+
+/// Ends all connections of a kind but that of `foreign`.
+async fn kill_all(foreign: &mut redis::aio::MultiplexedConnection) {
+    say::<i64>(foreign, "CLIENT KILL TYPE normal SKIPME yes").await;
+}
+
+async fn killed(place: Arc<Place>) -> String {
+    const KEYS: usize = 20;
+    const KILLS: u64 = 40;
+    let mut foreign = place.foreign().await;
+    for key in 0..KEYS {
+        say::<()>(&mut foreign, &format!("SET t:{key} start")).await;
+    }
+    let tiers = [place.tier().await, place.tier().await];
+    let is_over = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = tiers
+        .iter()
+        .cycle()
+        .take(6)
+        .map(|tier| {
+            let (tier, is_over) = (tier.clone(), Arc::clone(&is_over));
+            tokio::spawn(async move {
+                while !is_over.load(Ordering::SeqCst) {
+                    tokio::task::yield_now().await;
+                    // An error is an answer, too: none is served instead.
+                    if let Err(error) = tier.get(&fastrand::usize(..KEYS).to_string()).await {
+                        assert!(error.is_connection(), "{error}");
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                }
+            })
+        })
+        .collect();
+    for round in 1..=KILLS {
+        kill_all(&mut foreign).await;
+        // In the gap, where nobody can be told.
+        for key in 0..KEYS {
+            say::<()>(&mut foreign, &format!("SET t:{key} {round}")).await;
+        }
+        for tier in &tiers {
+            // The server has ended the old connection: what it answers now comes by a new one.
+            until("an answer", async || {
+                tier.forget_local("catch up");
+                tier.get("catch up").await.is_ok()
+            })
+            .await;
+            assert!(tier.stats().losses >= round);
+            for key in 0..KEYS {
+                let found = read(tier, &key.to_string()).await;
+                assert_eq!(found, Some(round.to_string()), "kill {round}");
+            }
+        }
+    }
+    is_over.store(true, Ordering::SeqCst);
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    "0 stale".into()
+}
+
+async fn restart(place: Arc<Place>) -> String {
+    let mut server = Server::start(place.kind, &[]).await;
+    let tier = place.options_at(&server.url()).connect().await.unwrap();
+    tier.put("a", &"1".into(), None).await.unwrap();
+    read(&tier, "a").await;
+    server.start_again().await;
+    until("the loss", async || tier.stats().losses == 1).await;
+    connected(&tier).await;
+    assert_eq!(read(&tier, "a").await, None);
+    say::<()>(&mut server.foreign().await, "SET t:a 2").await;
+    catch_up(&tier).await;
+    assert_eq!(read(&tier, "a").await.as_deref(), Some("2"));
+    "0 stale".into()
+}
+
+async fn half_open(place: Arc<Place>) -> String {
+    let (interval, timeout) = (Duration::from_millis(100), Duration::from_millis(100));
+    let proxy = Proxy::start(place.server.port()).await;
+    let options = place.options_at(&proxy.url()).heartbeat(interval, timeout);
+    let tier = options.request_timeout(Duration::from_secs(1)).connect().await.unwrap();
+    let mut foreign = place.foreign().await;
+    say::<()>(&mut foreign, "SET t:a 1").await;
+    catch_up(&tier).await;
+    read(&tier, "a").await;
+    assert!(tier.hit("a").is_some());
+    proxy.swallow(true);
+    let start = Instant::now();
+    say::<()>(&mut foreign, "SET t:a 2").await;
+    until("the heartbeat", async || tier.hit("a").is_none()).await;
+    let stale_for = start.elapsed();
+    assert!(matches!(tier.get("a").await, Err(Error::Lost { .. })));
+    proxy.swallow(false);
+    connected(&tier).await;
+    assert_eq!(read(&tier, "a").await.as_deref(), Some("2"));
+    // A bound of the machine's scheduling on top: it decides nothing about the protocol.
+    assert!(stale_for < interval + timeout + Duration::from_secs(5), "{stale_for:?}");
+    format!("noticed after {} ms (200 and the machine's)", stale_for.as_millis())
+}
+
+async fn max_stale(place: Arc<Place>) -> String {
+    let mut server = Server::start(place.kind, &[]).await;
+    let time = Duration::from_millis(300);
+    let options =
+        place.options_at(&server.url()).max_stale(time).negative_ttl(Duration::from_secs(9));
+    let tier = options.connect().await.unwrap();
+    tier.put("a", &"1".into(), None).await.unwrap();
+    catch_up(&tier).await;
+    read(&tier, "a").await;
+    assert_eq!(read(&tier, "none").await, None);
+    server.stop();
+    until("the loss", async || tier.state() != State::Connected).await;
+    let State::Lost { since } = tier.state() else { panic!("connected to nothing") };
+    let mut answered = 0;
+    until("the end of max_stale", async || match tier.get("a").await {
+        Ok(value) => {
+            assert_eq!(value.as_deref().map(String::as_str), Some("1"));
+            answered += 1;
+            false
+        }
+        Err(Error::Lost { ago }) => {
+            assert!(ago >= time);
+            true
+        }
+        Err(error) => panic!("{error}"),
+    })
+    .await;
+    assert!(since.elapsed() >= time && tier.stats().stale_hits >= answered);
+    // What is not kept is an error from the first moment on.
+    assert!(matches!(tier.get("b").await, Err(Error::Lost { .. })));
+    assert!(matches!(tier.put("a", &"2".into(), None).await, Err(Error::Lost { .. })));
+    assert!(tier.hit("a").is_none() && tier.get("none").await.is_err());
+    server.start_again().await;
+    connected(&tier).await;
+    assert_eq!(read(&tier, "a").await, None);
+    "served, then an error".into()
+}
+
+async fn no_max_stale(place: Arc<Place>) -> String {
+    let mut server = Server::start(place.kind, &[]).await;
+    let tier = place.options_at(&server.url()).connect().await.unwrap();
+    tier.put("a", &"1".into(), None).await.unwrap();
+    read(&tier, "a").await;
+    server.stop();
+    until("the loss", async || tier.state() != State::Connected).await;
+    assert!(matches!(tier.get("a").await, Err(Error::Lost { .. })));
+    assert!(tier.hit("a").is_none() && tier.view("a", String::len).is_none());
+    "an error at once".into()
+}
+
+async fn promoted(place: Arc<Place>) -> String {
+    let replica = Server::start(place.kind, &[]).await;
+    let mut to_replica = replica.foreign().await;
+    let mut foreign = place.foreign().await;
+    say::<()>(&mut foreign, "SET t:a 1").await;
+    say::<()>(&mut to_replica, &format!("REPLICAOF 127.0.0.1 {}", place.server.port())).await;
+    let is_synced = async || {
+        say::<String>(&mut to_replica, "INFO replication").await.contains("link_status:up")
+    };
+    until("the replica", is_synced).await;
+    let tier = place.options_at(&replica.url()).connect().await.unwrap();
+    until("the value", async || read(&tier, "a").await.as_deref() == Some("1")).await;
+    // A write of the primary comes through the replica.
+    say::<()>(&mut foreign, "SET t:a 2").await;
+    until("the write", async || say::<String>(&mut to_replica, "GET t:a").await == "2").await;
+    catch_up(&tier).await;
+    assert_eq!(read(&tier, "a").await.as_deref(), Some("2"));
+    say::<()>(&mut to_replica, "REPLICAOF NO ONE").await;
+    say::<()>(&mut to_replica, "SET t:a 3").await;
+    catch_up(&tier).await;
+    assert_eq!(read(&tier, "a").await.as_deref(), Some("3"));
+    tier.put("a", &"4".into(), None).await.unwrap();
+    assert_eq!(read(&tier, "a").await.as_deref(), Some("4"));
+    "0 stale".into()
+}
+
+async fn dropped(place: Arc<Place>) -> String {
+    let server = Server::start(place.kind, &[]).await;
+    let tier = place.options_at(&server.url()).connect().await.unwrap();
+    let mut foreign = server.foreign().await;
+    let clients = async |foreign: &mut redis::aio::MultiplexedConnection| {
+        say::<String>(foreign, "CLIENT LIST TYPE normal").await.lines().count()
+    };
+    until("two clients", async || clients(&mut foreign).await == 2).await;
+    let another = tier.clone();
+    drop(tier);
+    another.put("a", &"1".into(), None).await.unwrap();
+    drop(another);
+    until("the end of the connection", async || clients(&mut foreign).await == 1).await;
+    "closed".into()
+}

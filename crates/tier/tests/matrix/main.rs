@@ -1,0 +1,99 @@
+//! The fault matrix on real servers, and the race: `cargo test -p evanesce-tier --test matrix -- [FILTER]` prints both as
+//! tables. It fails if a row does.
+
+mod bad_input;
+#[path = "../common/mod.rs"]
+mod common;
+mod connection;
+mod expiry;
+mod loads;
+mod race;
+mod report;
+mod writes;
+
+use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
+
+use common::server::{Kind, Server};
+use evanesce_tier::{Bytes, Tier, TierBuilder, Tracking};
+use redis::{FromRedisValue, aio::MultiplexedConnection};
+
+/// One server and one way of tracking: a column of the table.
+pub(crate) struct Place {
+    kind: Kind,
+    server: Server,
+    tracking: Tracking,
+}
+
+pub(crate) type Text = Tier<str, String>;
+
+impl Place {
+    fn is_opt_in(&self) -> bool {
+        self.tracking == Tracking::OptIn
+    }
+
+    /// Options for a tier of text in front of this server; its keys begin with `t:`.
+    fn options(&self) -> TierBuilder<str, String, Bytes> {
+        self.options_at(&self.server.url())
+    }
+
+    fn options_at(&self, url: &str) -> TierBuilder<str, String, Bytes> {
+        // On a busy machine a second is not long: only rows that are about it lose a connection by it.
+        let (interval, timeout) = (Duration::from_secs(1), Duration::from_secs(30));
+        let options = Tier::builder(url).heartbeat(interval, timeout).request_timeout(timeout);
+        options.codec(Bytes).prefix("t:").tracking(self.tracking.clone())
+    }
+
+    async fn tier(&self) -> Text {
+        self.options().connect().await.unwrap()
+    }
+
+    async fn foreign(&self) -> MultiplexedConnection {
+        self.server.foreign().await
+    }
+}
+
+/// Runs a command of another client: words that are separated by spaces.
+pub(crate) async fn say<T: FromRedisValue>(foreign: &mut MultiplexedConnection, words: &str) -> T {
+    let mut words_left = words.split(' ');
+    let mut command = redis::cmd(words_left.next().unwrap());
+    words_left.for_each(|word| _ = command.arg(word));
+    let answer = command.query_async(foreign).await;
+    answer.unwrap_or_else(|error| panic!("{words}: {error}"))
+}
+
+/// Returns when the tier has heard all that the server has said before this call: an answer comes behind it. (A push of a write from
+/// before a fill may otherwise still be under way, and refuse the fill.)
+pub(crate) async fn catch_up(tier: &Text) {
+    tier.forget_local("catch up");
+    tier.get("catch up").await.unwrap();
+}
+
+/// What the tier says of a key.
+pub(crate) async fn read(tier: &Text, key: &str) -> Option<String> {
+    tier.get(key).await.unwrap().map(|value| String::clone(&value))
+}
+
+/// A row: it says something for the table, or panics.
+pub(crate) type Row = fn(Arc<Place>) -> Pin<Box<dyn Future<Output = String>>>;
+
+/// The rows of a file: functions from the place to what is said.
+macro_rules! rows {
+    ($($name:literal: $row:path),* $(,)?) => {
+        pub(crate) const ROWS: &[(&str, crate::Row)] = &[$(($name, |place| Box::pin($row(place)))),*];
+    };
+}
+pub(crate) use rows;
+
+fn main() -> ExitCode {
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let is_wanted = |name: &str| filter.as_deref().is_none_or(|filter| name.contains(filter));
+    let rows =
+        [race::ROWS, writes::ROWS, expiry::ROWS, connection::ROWS, loads::ROWS, bad_input::ROWS];
+    let rows: Vec<_> = rows.concat().into_iter().filter(|(name, _)| is_wanted(name)).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .event_interval(7)
+        .enable_all()
+        .build();
+    tokio::task::LocalSet::new().block_on(&runtime.unwrap(), report::run(&rows))
+}

@@ -1,0 +1,79 @@
+//! Runs rows in all places, and prints the table.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use evanesce_tier::Tracking;
+
+use crate::{
+    Place, Row,
+    common::server::{Kind, Server},
+    say,
+};
+
+/// Longer than any row takes on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
+
+pub(crate) async fn run(rows: &[(&str, Row)]) -> ExitCode {
+    std::panic::set_hook(Box::new(|_| {})); // told in the table
+    let mut columns: Vec<(String, Vec<Result<String, String>>)> = Vec::new();
+    for kind in [Kind::Redis, Kind::Valkey] {
+        let version = match kind.version() {
+            Ok(version) => version,
+            Err(why) => {
+                println!("SKIPPED: {why}");
+                continue;
+            }
+        };
+        let prefixes = Tracking::Prefixes(vec![b"t:".to_vec()]);
+        for (name, tracking) in [("OPTIN", Tracking::OptIn), ("BCAST", prefixes)] {
+            let mut cells = Vec::new();
+            let server = Server::start(kind, &[]).await;
+            let place = Arc::new(Place { kind, server, tracking });
+            for (row, check) in rows {
+                say::<()>(&mut place.foreign().await, "FLUSHALL").await;
+                let start = std::time::Instant::now();
+                let checked = tokio::task::spawn_local(check(Arc::clone(&place)));
+                let cell = match tokio::time::timeout(LIMIT, checked).await {
+                    Ok(Ok(said)) => Ok(said),
+                    Ok(Err(error)) => Err(panic_message(error)),
+                    Err(_) => Err(format!("not done within {LIMIT:?}")),
+                };
+                eprintln!("{row}, {version} {name}: {:.1} s", start.elapsed().as_secs_f64());
+                if let Err(error) = &cell {
+                    println!("FAILED: {row} on {version} with {name}: {error}");
+                }
+                cells.push(cell);
+            }
+            columns.push((format!("{version} {name}"), cells));
+        }
+    }
+    table(rows, &columns);
+    let failed = columns.iter().flat_map(|(_, cells)| cells).filter(|cell| cell.is_err()).count();
+    let done = columns.len() * rows.len();
+    println!("\n{done} cells, {failed} failed");
+    // No server at all is no success.
+    if failed == 0 && done > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn table(rows: &[(&str, Row)], columns: &[(String, Vec<Result<String, String>>)]) {
+    let line = |cells: &mut dyn Iterator<Item = String>| {
+        println!("| {} |", cells.collect::<Vec<_>>().join(" | "));
+    };
+    println!();
+    line(&mut std::iter::once("row".into()).chain(columns.iter().map(|(name, _)| name.clone())));
+    line(&mut (0..=columns.len()).map(|_| "---".into()));
+    for (n, (row, _)) in rows.iter().enumerate() {
+        let cells = columns.iter().map(|(_, cells)| match &cells[n] {
+            Ok(said) => said.clone(),
+            Err(_) => "FAILED".into(),
+        });
+        line(&mut std::iter::once((*row).to_owned()).chain(cells));
+    }
+}
+
+fn panic_message(error: tokio::task::JoinError) -> String {
+    let Ok(panic) = error.try_into_panic() else { return "cancelled".into() };
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()))
+        .unwrap_or("a panic".into())
+}
