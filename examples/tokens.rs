@@ -6,7 +6,7 @@
 //! set by hand.
 //!
 //! ```text
-//! $ cargo run --release --example tokens
+//! $ cargo run --release -p async-examples --example tokens
 //!        the issuer gives out mail-1, valid for 62 s
 //!    0 s    1 calls: mail-1
 //!   49 s  100 calls: mail-1

@@ -12,7 +12,7 @@
 //! The origin is a task with a delay in it. Of each 100 fetches the last 20 fail. Counts differ from run to run.
 //!
 //! ```text
-//! $ cargo run --release --features async --example loader
+//! $ cargo run --release -p async-examples --example loader
 //! 64 clients, 500 requests each, for 2000 pages; at most 500 are kept
 //! requests         32000
 //!   hits           18877

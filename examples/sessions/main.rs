@@ -6,7 +6,7 @@
 //! `--serve` it goes on by a [`TickClock`](evanesce::TickClock) until it is stopped; `--port N` listens at that port.
 //!
 //! ```text
-//! $ cargo run --release --example sessions
+//! $ cargo run --release -p async-examples --example sessions
 //! listening on http://127.0.0.1:36017
 //! after  0 min  /page    401
 //! after  0 min  /login   200 welcome, ada
@@ -23,7 +23,7 @@
 //! ```
 //!
 //! ```text
-//! $ cargo run --release --example sessions -- --serve --port 8000 &
+//! $ cargo run --release -p async-examples --example sessions -- --serve --port 8000 &
 //! $ curl --cookie-jar jar --data ada http://127.0.0.1:8000/login
 //! welcome, ada
 //! $ curl --cookie jar http://127.0.0.1:8000/page

@@ -59,7 +59,7 @@ impl Hand {
     }
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(evanesce_loom, evanesce_shuttle))))]
 mod tests {
     use super::*;
 

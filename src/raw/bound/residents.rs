@@ -57,7 +57,7 @@ struct Weight(HintU32);
 
 // SAFETY: atomic integers: zeros are valid, nothing to drop.
 unsafe impl Zeroed for Queues {
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(evanesce_loom, evanesce_shuttle))]
     fn zeroed() -> Self {
         Self([AtomicU64::new(0), AtomicU64::new(0)], HintU64::new(0))
     }
@@ -65,7 +65,7 @@ unsafe impl Zeroed for Queues {
 
 // SAFETY: as above.
 unsafe impl Zeroed for Uses {
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(evanesce_loom, evanesce_shuttle))]
     fn zeroed() -> Self {
         Self(HintU8::new(0))
     }
@@ -73,7 +73,7 @@ unsafe impl Zeroed for Uses {
 
 // SAFETY: as above.
 unsafe impl Zeroed for Weight {
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(evanesce_loom, evanesce_shuttle))]
     fn zeroed() -> Self {
         Self(HintU32::new(0))
     }

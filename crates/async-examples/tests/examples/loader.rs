@@ -11,9 +11,8 @@ use tokio::runtime;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, yield_now};
 
-use crate::example::example;
 use crate::examples::loader::cache::{Cache, Count, Origin, Page, Pages, Times, Unavailable};
-use crate::{NANOSECOND, PATIENCE, SECOND, in_time, nearly};
+use crate::samples::{NANOSECOND, PATIENCE, SECOND, example, in_time, nearly};
 
 const TIMES: Times = Times {
     fresh: Duration::from_secs(100),
@@ -297,13 +296,7 @@ fn its_account_adds_up() {
 
 #[test]
 fn it_prints_lines_as_its_docs_show() {
-    let source = include_str!("../../examples/loader/main.rs");
-    let command = "//! $ cargo run --release --features async --example loader";
-    let sample: String = (source.lines().skip_while(|line| *line != command).skip(1))
-        .take_while(|line| *line != "//! ```")
-        .flat_map(|line| [line.strip_prefix("//! ").unwrap_or_default(), "\n"])
-        .collect();
-    assert!(sample.lines().count() > 3, "{sample}");
+    let sample = sample_of("loader", include_str!("../../../../examples/loader/main.rs"));
     assert_eq!(without_numbers(&printed(&[])), without_numbers(&sample));
 }
 

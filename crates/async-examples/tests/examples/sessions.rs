@@ -9,9 +9,8 @@ use std::time::Instant;
 
 use evanesce::ManualClock;
 
-use crate::example::example;
 use crate::examples::sessions::server::{IDLE, Server, Store, store};
-use crate::{NANOSECOND, PATIENCE, nearly, prints_its_sample};
+use crate::samples::{NANOSECOND, PATIENCE, example, nearly, prints_its_sample};
 
 struct World {
     clock: ManualClock,
@@ -260,5 +259,5 @@ fn a_bad_option_or_a_port_in_use_is_one_line_and_a_failure() {
 
 #[test]
 fn it_prints_what_its_docs_show() {
-    prints_its_sample("sessions", include_str!("../../examples/sessions/main.rs"));
+    prints_its_sample("sessions", include_str!("../../../../examples/sessions/main.rs"));
 }
