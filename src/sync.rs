@@ -2,8 +2,8 @@
 //! checker's.
 //!
 //! Every other file imports from here, so that a model sees each access. Under `--cfg evanesce_loom` that is
-//! evanesce_loom, under `--cfg evanesce_shuttle` evanesce_shuttle, which has atomics (all of them `SeqCst`) but no cells: there
-//! the standard ones do.
+//! loom, under `--cfg evanesce_shuttle` shuttle, which has atomics (all of them `SeqCst`) but no cells: there
+//! the standard ones do. Each takes the feature of its name as well (Cargo.toml).
 
 #[allow(unsafe_code)] // owns a box through a raw pointer
 mod once_box;
