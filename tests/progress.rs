@@ -71,7 +71,7 @@ fn each_frame_from_the_first_tells_share_time_rate_and_hit_ratio() {
     for frame in &frames {
         let bar: String = frame.chars().take_while(|c| ['█', '░'].contains(c)).collect();
         assert_eq!(bar.chars().count(), 30, "{frame}");
-        let parts: Vec<&str> = frame[bar.len()..].split("  ").map(str::trim).collect();
+        let parts: Vec<&str> = frame[bar.len()..].trim_start().split("  ").map(str::trim).collect();
         let [share, time, rate, ratio] = parts[..] else { panic!("{frame}") };
         assert!((0.0..=100.0).contains(&number(share)) && time.contains(" of "), "{frame}");
         number(rate.strip_suffix(" requests/s").expect("requests a second"));
@@ -94,7 +94,7 @@ fn no_frame_is_wider_than_its_terminal() {
 #[test]
 fn thirty_columns_tell_the_share_the_rate_and_the_hit_ratio() {
     for frame in frames_with_requests(30) {
-        let parts: Vec<&str> = frame.split("  ").map(str::trim).collect();
+        let parts: Vec<&str> = frame.trim_start().split("  ").map(str::trim).collect();
         let [share, rate, ratio] = parts[..] else { panic!("{frame}") };
         number(share);
         number(rate.strip_suffix("/s").expect("requests a second"));

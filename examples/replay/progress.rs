@@ -7,6 +7,8 @@ use console::Term;
 /// Columns of the bar, where they are there.
 const BAR: usize = 30;
 const NARROWEST_BAR: usize = 10;
+/// Columns that are kept for the text beside a bar.
+const TEXT: usize = 60;
 
 /// A line that is drawn over and over, and goes when this is dropped.
 pub(crate) struct Line(Option<Term>);
@@ -57,7 +59,7 @@ impl Progress {
         ];
         let fitting = texts.iter().find(|text| text.chars().count() <= columns);
         let text = fitting.unwrap_or(&texts[2]);
-        let room = columns.saturating_sub(text.chars().count() + 1).min(BAR);
+        let room = columns.saturating_sub(TEXT).min(BAR);
         if room < NARROWEST_BAR {
             text.clone()
         } else {
