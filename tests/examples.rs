@@ -24,3 +24,10 @@ mod dns;
 mod flags;
 #[path = "examples/limiter.rs"]
 mod limiter;
+
+#[test]
+fn examples_without_options_say_so() {
+    for name in ["dns", "flags", "kv", "limiter"] {
+        samples::takes_no_arguments(name);
+    }
+}

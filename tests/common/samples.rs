@@ -80,6 +80,14 @@ pub(crate) fn help_of(name: &str) -> String {
     help
 }
 
+/// Checks an example without options.
+pub(crate) fn takes_no_arguments(name: &str) {
+    help_of(name);
+    for arguments in [&["5"][..], &["--port", "1"], &["a\nb"], &["x", "--help"]] {
+        refuses(name, arguments, "expected no arguments but --help, found `");
+    }
+}
+
 /// The text with `#####` for each number of five digits and more.
 fn masked(text: &str) -> String {
     let (mut masked, mut digits) = (String::new(), String::new());

@@ -20,3 +20,8 @@ mod loader;
 mod sessions;
 #[path = "examples/tokens.rs"]
 mod tokens;
+
+#[test]
+fn tokens_takes_no_arguments_but_help() {
+    samples::takes_no_arguments("tokens");
+}

@@ -12,7 +12,9 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, yield_now};
 
 use crate::examples::loader::cache::{Cache, Count, Origin, Page, Pages, Times, Unavailable};
-use crate::samples::{NANOSECOND, PATIENCE, SECOND, example, in_time, nearly};
+use crate::samples::{
+    NANOSECOND, PATIENCE, SECOND, example, help_of, in_time, nearly, refuses, sample_of,
+};
 
 const TIMES: Times = Times {
     fresh: Duration::from_secs(100),
@@ -301,8 +303,8 @@ fn it_prints_lines_as_its_docs_show() {
 }
 
 #[test]
-fn help_is_printed_and_a_bad_option_is_one_line_and_a_failure() {
-    assert!(printed(&["--help"]).contains("--max-entries N"));
+fn help_is_printed_and_a_bad_option_is_one_line_and_status_2() {
+    assert!(help_of("loader").contains("--max-entries N"));
     for (options, says) in [
         (&["--max-entries", "0"][..], "--max-entries: expected a whole number from 1 to 10000000"),
         (&["--fail", "101"], "--fail: expected a whole number from 0 to 100, found `101`"),
@@ -311,10 +313,6 @@ fn help_is_printed_and_a_bad_option_is_one_line_and_a_failure() {
         (&["--entries", "1"], "--entries"),
         (&["more"], "more"),
     ] {
-        let output = example("loader").args(options).output().expect("the example starts");
-        let said = String::from_utf8(output.stderr).expect("text");
-        assert!(!output.status.success(), "{options:?}");
-        assert!(said.starts_with("loader: ") && said.contains(says), "{said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
+        refuses("loader", options, says);
     }
 }
