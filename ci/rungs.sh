@@ -25,7 +25,7 @@ can_run() {
 
 # Sets `flags`, `command` (of cargo), `suites` and `dir` of a rung.
 rung() {
-    command=(cargo test --release)
+    command=(cargo test -p evanesce --release)
     checks=true
     case $1 in
         loom) flags="--cfg evanesce_loom" suites=(--features async,loom --lib --test loom --test loom_memory --test loom_lines --test loom_load --test loom_bound) ;;
@@ -46,7 +46,7 @@ rung() {
     esac
     dir="$root/$1"
     case $1 in
-        tsan | asan | lsan) command=(cargo +nightly test --release --target $target) ;;
+        tsan | asan | lsan) command=(cargo +nightly test -p evanesce --release --target $target) ;;
         # One build for both.
         threads) dir="$root/tests" ;;
     esac
