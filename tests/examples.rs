@@ -2,7 +2,10 @@
 //!
 //! Their logic is compiled in here, with a clock that is set by hand; `kv` and `replay` have files of their own, and
 //! those that need an async runtime are tested in `crates/async-examples`.
-#![allow(clippy::duplicate_mod, reason = "each example has its command line as a module of its own")]
+#![allow(
+    clippy::duplicate_mod,
+    reason = "each example has its command line as a module of its own"
+)]
 #![cfg(not(any(evanesce_loom, evanesce_shuttle, planted, tsan, asan)))] // where what the examples need is not there
 
 #[path = "common/samples.rs"]

@@ -65,7 +65,7 @@ struct Options {
 
 fn main() -> ExitCode {
     let (status, message) = match parse(lexopt::Parser::from_env()) {
-        Ok(options) => match run(options) {
+        Ok(options) => match run(options.as_ref()) {
             Ok(()) => return ExitCode::SUCCESS,
             Err(error) => (1, error.to_string()),
         },
@@ -96,8 +96,8 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, lexopt::Error
     Ok(Some(options))
 }
 
-fn run(options: Option<Options>) -> Result<(), Box<dyn Error>> {
-    let Some(Options { goes_on, port }) = options else {
+fn run(options: Option<&Options>) -> Result<(), Box<dyn Error>> {
+    let Some(&Options { goes_on, port }) = options else {
         return Ok(io::stdout().write_all(HELP.as_bytes())?);
     };
     if goes_on {
