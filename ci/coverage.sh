@@ -11,7 +11,7 @@ dir="${CARGO_TARGET_DIR:-target}/coverage"
 mkdir -p "$dir"
 LLVM_PROFILE_FILE="$dir/build-%p.profraw" \
     RUSTFLAGS="-Cinstrument-coverage -Zcoverage-options=branch" CARGO_TARGET_DIR="$dir" \
-    cargo +nightly test --test model --no-run --message-format=json >"$dir/build.json"
+    cargo +nightly test -p evanesce --test model --no-run --message-format=json >"$dir/build.json"
 binary=$(grep '"name":"model"' "$dir/build.json" | grep -oE '"executable":"[^"]*"' | cut -d'"' -f4)
 rm -f "$dir"/*.profraw
 LLVM_PROFILE_FILE="$dir/%p.profraw" "$binary" --exact committed_fuzz_corpus_agrees_with_the_model >/dev/null

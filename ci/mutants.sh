@@ -19,7 +19,7 @@ done
 # the functions that only models call.
 mkdir -p "target/mutants-$shard"
 status=0
-cargo mutants -j1 --timeout 90 --no-shuffle "${tests[@]}" --shard "$shard/$of" --sharding round-robin \
+cargo mutants -p evanesce -j1 --timeout 90 --no-shuffle "${tests[@]}" --shard "$shard/$of" --sharding round-robin \
     --output "target/mutants-$shard" \
     --file "$files" --exclude src/raw/table/check.rs --exclude src/raw/index/check.rs --exclude "src/raw/**/models.rs" --exclude "src/raw/**/tests.rs" --exclude src/raw/reclaim/guard.rs --exclude src/raw/memory/poison.rs \
     --exclude-re 'zeroed|unset -> Self|free -> Self|one_by_one|for AtomicState|is_planted' \

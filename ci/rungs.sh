@@ -25,12 +25,12 @@ can_run() {
 
 # Sets `flags`, `command` (of cargo), `suites` and `dir` of a rung.
 rung() {
-    command=(cargo test --release)
+    command=(cargo test -p evanesce --release)
     checks=true
     case $1 in
-        loom) flags="--cfg loom" suites=(--features async --lib --test loom --test loom_memory --test loom_lines --test loom_load --test loom_bound) ;;
-        epoch) flags="--cfg loom --cfg crossbeam_loom --cfg crossbeam_sanitize" suites=(--test loom_epoch) ;;
-        shuttle) flags="--cfg shuttle" suites=(--test shuttle) ;;
+        loom) flags="--cfg evanesce_loom" suites=(--features async,loom --lib --test loom --test loom_memory --test loom_lines --test loom_load --test loom_bound) ;;
+        epoch) flags="--cfg evanesce_loom --cfg crossbeam_loom --cfg crossbeam_sanitize" suites=(--features loom --test loom_epoch) ;;
+        shuttle) flags="--cfg evanesce_shuttle" suites=(--features shuttle --test shuttle) ;;
         tests) flags="" suites=(--test model --test reclaim --test reads --test iter --test peers --test size --test regressions --test listener --test upkeep --test bulk --test resident --test load) ;;
         threads) flags="" suites=(--test stress --test presence --test linearizable --test soak) ;;
         # Without debug assertions, so that it is the sanitizer that speaks.
@@ -46,7 +46,7 @@ rung() {
     esac
     dir="$root/$1"
     case $1 in
-        tsan | asan | lsan) command=(cargo +nightly test --release --target $target) ;;
+        tsan | asan | lsan) command=(cargo +nightly test -p evanesce --release --target $target) ;;
         # One build for both.
         threads) dir="$root/tests" ;;
     esac

@@ -20,9 +20,12 @@
 //! 10 questions, 7 of them asked upstream; answers kept: 2
 //! ```
 
+mod usage;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -153,7 +156,15 @@ fn kept(entry: &EntryRef<'_, Question, Option<String>>) -> Answer {
     Answer { data: entry.value().clone(), seconds_left, asked_upstream: false }
 }
 
-fn main() -> Result<(), evanesce::BuildError> {
+fn main() -> ExitCode {
+    usage::run(
+        "dns",
+        "A DNS-like cache: ten questions, and how long each answer is kept.",
+        demonstrate,
+    )
+}
+
+fn demonstrate() -> Result<(), evanesce::BuildError> {
     let clock = ManualClock::new();
     let cache = cache().clock(clock.clone()).build()?;
     let record = |data: &str, seconds| (Some(data.to_owned()), seconds);

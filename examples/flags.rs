@@ -17,7 +17,10 @@
 //! meanwhile 4 readers served 499469 requests
 //! ```
 
+mod usage;
+
 use std::hash::RandomState;
+use std::process::ExitCode;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -130,7 +133,15 @@ fn serve(flags: &Flags, start: &Barrier, stop: &AtomicBool) -> u64 {
     requests
 }
 
-fn main() -> Result<(), evanesce::BuildError> {
+fn main() -> ExitCode {
+    usage::run(
+        "flags",
+        "A feature-flag table that four threads read, with overrides that end by themselves.",
+        demonstrate,
+    )
+}
+
+fn demonstrate() -> Result<(), evanesce::BuildError> {
     const MINUTE: Duration = Duration::from_secs(60);
     let clock = ManualClock::new();
     // Ten minutes are to pass at once: so by hand, in the place of the table's own clock.

@@ -12,6 +12,8 @@
 //! KeyError: foo
 //! ```
 
+mod usage;
+
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -35,16 +37,12 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 const SWEEP_BUDGET: Duration = Duration::from_millis(1);
 
 fn main() -> ExitCode {
-    match serve() {
-        Ok(()) => ExitCode::SUCCESS,
+    let about = format!("A small store by lines of standard input:\n\n{HELP}");
+    usage::run("kv", &about, || match serve() {
         // Whoever reads our answers has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            // With standard error closed as well, the status alone must do.
-            let _ = writeln!(io::stderr(), "kv: {error}");
-            ExitCode::FAILURE
-        }
-    }
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        served => served,
+    })
 }
 
 /// Answers each line of standard input with one on standard output, until one of them ends.

@@ -15,7 +15,10 @@
 //! 120 s  a sweep: 2 clients are forgotten, 0 remain
 //! ```
 
+mod usage;
+
 use std::net::{IpAddr, Ipv4Addr};
+use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
@@ -79,7 +82,11 @@ impl Limiter {
     }
 }
 
-fn main() -> Result<(), evanesce::BuildError> {
+fn main() -> ExitCode {
+    usage::run("limiter", "A rate limiter: so many requests a client in each window.", demonstrate)
+}
+
+fn demonstrate() -> Result<(), evanesce::BuildError> {
     const LIMIT: u32 = 100;
     const WINDOW: Duration = Duration::from_secs(60);
     const THREADS: u32 = 4;

@@ -6,7 +6,7 @@
 //! set by hand.
 //!
 //! ```text
-//! $ cargo run --release --example tokens
+//! $ cargo run --release -p async-examples --example tokens
 //!        the issuer gives out mail-1, valid for 62 s
 //!    0 s    1 calls: mail-1
 //!   49 s  100 calls: mail-1
@@ -23,8 +23,11 @@
 //!  107 s    1 calls: mail-4
 //! ```
 
+mod usage;
+
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -137,7 +140,15 @@ async fn call(tokens: &Arc<Tokens<Demonstration>>, second: u64, callers: u32) {
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    usage::run(
+        "tokens",
+        "A cache of access tokens that are renewed early, by one task at a time.",
+        demonstrate,
+    )
+}
+
+fn demonstrate() -> Result<(), Box<dyn std::error::Error>> {
     let clock = ManualClock::new();
     let issuer = Demonstration { issued: AtomicU32::new(0), is_up: AtomicBool::new(true) };
     let tokens = Tokens::new(Cache::builder().clock(clock.clone()).build()?, issuer);

@@ -523,7 +523,7 @@ impl<K, V, S> fmt::Debug for Builder<K, V, S> {
     }
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(evanesce_loom, evanesce_shuttle))))]
 mod tests {
     use super::*;
     use crate::{Budget, ManualClock, clock::uses};

@@ -7,9 +7,13 @@ use std::{
     time::Instant,
 };
 
+#[allow(unsafe_code)] // calls the C library
+mod coarse;
 mod tick;
 
 pub use tick::TickClock;
+
+use coarse::Coarse;
 
 use crate::{
     raw::{Now, State, WipedWord},
@@ -77,72 +81,6 @@ pub(crate) mod uses {
         USES.with(Cell::get)
     }
 }
-
-/// The system's coarse view of its monotonic clock: the time at the last timer interrupt, which is a
-/// load from memory.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-mod coarse {
-    use rustix::time::{ClockId, clock_gettime};
-
-    use crate::raw::Now;
-
-    /// What it may lag, at most: 400 timer interrupts at the lowest rate in use.
-    const LAG_NANOS: u64 = 4_000_000_000;
-
-    #[derive(Clone, Copy)]
-    pub(crate) struct Coarse {
-        origin: u64,
-    }
-
-    impl Coarse {
-        /// With the present as the origin.
-        pub(super) fn from_here() -> Self {
-            Self { origin: read(ClockId::Monotonic) }
-        }
-
-        /// A reading that the exact clock has not reached yet.
-        #[inline]
-        #[allow(clippy::unnecessary_wraps)] // the form of those that have none
-        pub(super) fn latest(self) -> Option<Now> {
-            let lag = if crate::sync::planted!(coarse_clock_does_not_lag) { 0 } else { LAG_NANOS };
-            // Never below zero, by the lag. (If it were, the reading would be one at which nothing is visible, and the
-            // exact clock would be asked.)
-            let tick = read(ClockId::MonotonicCoarse).wrapping_add(lag.wrapping_sub(self.origin));
-            Some(Now::from_tick(tick))
-        }
-    }
-
-    #[inline]
-    fn read(clock: ClockId) -> u64 {
-        let time = clock_gettime(clock);
-        // Both are positive, and since boot.
-        time.tv_sec
-            .cast_unsigned()
-            .wrapping_mul(1_000_000_000)
-            .wrapping_add(time.tv_nsec.cast_unsigned())
-    }
-}
-
-/// Elsewhere there is none.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-mod coarse {
-    use crate::raw::Now;
-
-    #[derive(Clone, Copy)]
-    pub(crate) struct Coarse;
-
-    impl Coarse {
-        pub(super) fn from_here() -> Self {
-            Self
-        }
-
-        pub(super) fn latest(self) -> Option<Now> {
-            None
-        }
-    }
-}
-
-use coarse::Coarse;
 
 /// A clock that stands still until it is moved, for tests.
 ///
@@ -307,6 +245,8 @@ impl fmt::Debug for Deadline {
 }
 
 /// How long an entry has to live.
+///
+/// These are all the cases there are, and none will be added, so a `match` needs no `_`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ttl {
     /// It stays until it is removed.

@@ -484,7 +484,7 @@ impl<K, V, S> TtlMap<K, V, S> {
     }
 
     /// Panics if the index, at rest, is not well-formed. For models.
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(evanesce_loom, evanesce_shuttle))]
     #[doc(hidden)]
     pub fn assert_well_formed(&self) {
         self.table.assert_well_formed();

@@ -35,7 +35,30 @@ const MAX_WEIGHT: u64 = 1 << 62;
 /// there may be.
 ///
 /// From [`TtlMap::policy`](crate::TtlMap::policy), to be changed and given to
-/// [`TtlMap::set_policy`](crate::TtlMap::set_policy). Other threads see the old one or the new one, whole.
+/// [`TtlMap::set_policy`](crate::TtlMap::set_policy). Other threads see the old one or the new one, whole. Ranges are
+/// checked there.
+///
+/// It gets more fields in time, so it is made from another one, by a method a field or by setting fields.
+///
+/// # Examples
+///
+/// ```
+/// use evanesce::{Policy, TtlMap};
+/// use std::time::Duration;
+///
+/// let map = TtlMap::<&str, u32>::builder().max_entries(1000).build()?;
+/// // One setting, the others as they are:
+/// map.set_policy(map.policy().time_to_live(Duration::from_secs(60)))?;
+/// map.set_policy(map.policy().max_entries(500))?;
+/// assert_eq!(map.policy().time_to_live, Some(Duration::from_secs(60)));
+///
+/// // All of them:
+/// let night = Policy::default().time_to_live(Duration::from_secs(3600)).ttl_jitter(0.1).max_entries(100);
+/// map.set_policy(night.clone())?;
+/// assert_eq!(map.policy(), night);
+/// map.set_policy(night.time_to_live(None))?; // what is put from now on never expires
+/// # Ok::<_, evanesce::BuildError>(())
+/// ```
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct Policy {
@@ -77,6 +100,48 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// Returns this policy with another [`time_to_live`](Policy#structfield.time_to_live), or `None` for none.
+    #[must_use]
+    pub fn time_to_live(self, time_to_live: impl Into<Option<Duration>>) -> Self {
+        Self { time_to_live: time_to_live.into(), ..self }
+    }
+
+    /// Returns this policy with another [`time_to_idle`](Policy#structfield.time_to_idle), or `None` for none.
+    #[must_use]
+    pub fn time_to_idle(self, time_to_idle: impl Into<Option<Duration>>) -> Self {
+        Self { time_to_idle: time_to_idle.into(), ..self }
+    }
+
+    /// Returns this policy with another [`grace`](Policy#structfield.grace).
+    #[must_use]
+    pub fn grace(self, grace: Duration) -> Self {
+        Self { grace, ..self }
+    }
+
+    /// Returns this policy with another [`ttl_jitter`](Policy#structfield.ttl_jitter).
+    #[must_use]
+    pub fn ttl_jitter(self, ttl_jitter: f64) -> Self {
+        Self { ttl_jitter, ..self }
+    }
+
+    /// Returns this policy with another [`sweep_per_write`](Policy#structfield.sweep_per_write).
+    #[must_use]
+    pub fn sweep_per_write(self, sweep_per_write: usize) -> Self {
+        Self { sweep_per_write, ..self }
+    }
+
+    /// Returns this policy with another [`max_entries`](Policy#structfield.max_entries), or `None` for none.
+    #[must_use]
+    pub fn max_entries(self, max_entries: impl Into<Option<usize>>) -> Self {
+        Self { max_entries: max_entries.into(), ..self }
+    }
+
+    /// Returns this policy with another [`max_weight`](Policy#structfield.max_weight), or `None` for none.
+    #[must_use]
+    pub fn max_weight(self, max_weight: impl Into<Option<u64>>) -> Self {
+        Self { max_weight: max_weight.into(), ..self }
+    }
+
     /// That all is in its range.
     pub(crate) fn checked(self) -> Result<Self, BuildError> {
         check("sweep_per_write", self.sweep_per_write, 0, MAX_SWEEP_PER_WRITE)?;

@@ -1,9 +1,9 @@
 //! The one door to atomics, cells, threads and thread-locals: the standard ones, or a model
 //! checker's.
 //!
-//! Every other file imports from here, so that a model sees each access. Under `--cfg loom` that is
-//! loom, under `--cfg shuttle` shuttle, which has atomics (all of them `SeqCst`) but no cells: there
-//! the standard ones do.
+//! Every other file imports from here, so that a model sees each access. Under `--cfg evanesce_loom` that is
+//! loom, under `--cfg evanesce_shuttle` shuttle, which has atomics (all of them `SeqCst`) but no cells: there
+//! the standard ones do. Each takes the feature of its name as well (Cargo.toml).
 
 #[allow(unsafe_code)] // owns a box through a raw pointer
 mod once_box;
@@ -11,19 +11,19 @@ mod once_box;
 pub(crate) use once_box::OnceBox;
 
 /// Whether this is built for models: tables, batches and budgets are then as small as they can be.
-pub(crate) const MODEL: bool = cfg!(any(loom, shuttle));
+pub(crate) const MODEL: bool = cfg!(any(evanesce_loom, evanesce_shuttle));
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(evanesce_loom, evanesce_shuttle)))]
 pub(crate) use core::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
-#[cfg(loom)]
+#[cfg(evanesce_loom)]
 pub(crate) use loom::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
-#[cfg(shuttle)]
+#[cfg(evanesce_shuttle)]
 pub(crate) use shuttle::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
@@ -50,26 +50,26 @@ pub(crate) use core::sync::atomic::AtomicU32 as DebugWord;
 /// A thread-local without a destructor, so that it works in those of others.
 macro_rules! per_thread {
     (static $name:ident: $type:ty = $value:expr) => {
-        #[cfg(not(any(loom, shuttle)))]
+        #[cfg(not(any(evanesce_loom, evanesce_shuttle)))]
         std::thread_local! { static $name: $type = const { $value }; }
-        #[cfg(loom)]
+        #[cfg(evanesce_loom)]
         loom::thread_local! { static $name: $type = $value; }
-        #[cfg(shuttle)]
+        #[cfg(evanesce_shuttle)]
         shuttle::thread_local! { static $name: $type = $value; }
     };
 }
 pub(crate) use per_thread;
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(evanesce_loom, evanesce_shuttle)))]
 pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
 
-#[cfg(loom)]
+#[cfg(evanesce_loom)]
 pub(crate) use loom::{
     lazy_static,
     sync::{Arc, Mutex, MutexGuard},
 };
 
-#[cfg(shuttle)]
+#[cfg(evanesce_shuttle)]
 pub(crate) use shuttle::{
     lazy_static,
     sync::{Arc, Mutex, MutexGuard},
@@ -77,14 +77,14 @@ pub(crate) use shuttle::{
 
 /// How a thread waits for a load.
 pub(crate) mod parking {
-    #[cfg(loom)]
+    #[cfg(evanesce_loom)]
     pub(crate) use loom::thread::{Thread, current, park};
-    #[cfg(shuttle)]
+    #[cfg(evanesce_shuttle)]
     pub(crate) use shuttle::thread::{Thread, current, park, park_timeout};
-    #[cfg(not(any(loom, shuttle)))]
+    #[cfg(not(any(evanesce_loom, evanesce_shuttle)))]
     pub(crate) use std::thread::{Thread, current, park, park_timeout};
 
-    #[cfg(loom)]
+    #[cfg(evanesce_loom)]
     pub(crate) fn park_timeout(_: core::time::Duration) {
         unreachable!("time does not pass in a model of loom");
     }
@@ -102,9 +102,9 @@ pub(crate) fn this_thread() -> usize {
 
 // The sweeper's thread and what is set once a process are the standard ones in models too: no
 // model looks into them, and each would only add states.
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(evanesce_loom, evanesce_shuttle)))]
 pub(crate) use once_box::OnceBox as ProcessBox;
-#[cfg(any(loom, shuttle))]
+#[cfg(any(evanesce_loom, evanesce_shuttle))]
 pub(crate) use std::sync::OnceLock as ProcessBox;
 pub(crate) use std::thread;
 
@@ -123,7 +123,7 @@ pub(crate) fn yield_now() {
 }
 
 /// Runs `meanwhile` in the next [`yield_now`] of this thread, in place of what the scheduler leaves to chance.
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(evanesce_loom, evanesce_shuttle))))]
 pub(crate) fn at_next_yield(meanwhile: impl FnOnce() + 'static) {
     AT_YIELD.set(Some(Box::new(meanwhile)));
 }
@@ -134,16 +134,16 @@ std::thread_local! {
         const { core::cell::RefCell::new(None) };
 }
 
-#[cfg(loom)]
+#[cfg(evanesce_loom)]
 pub(crate) use loom::cell::UnsafeCell;
 
 /// `core::cell::UnsafeCell` with the interface of loom's.
-#[cfg(not(loom))]
+#[cfg(not(evanesce_loom))]
 #[derive(Debug)]
 #[repr(transparent)]
 pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
 
-#[cfg(not(loom))]
+#[cfg(not(evanesce_loom))]
 impl<T> UnsafeCell<T> {
     pub(crate) fn new(value: T) -> Self {
         Self(core::cell::UnsafeCell::new(value))
@@ -162,11 +162,11 @@ impl<T> UnsafeCell<T> {
     }
 }
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(evanesce_loom, evanesce_shuttle)))]
 use core::sync::atomic::fence as fence_as;
-#[cfg(loom)]
+#[cfg(evanesce_loom)]
 use loom::sync::atomic::fence as fence_as;
-#[cfg(shuttle)]
+#[cfg(evanesce_shuttle)]
 use shuttle::sync::atomic::fence as fence_as;
 
 /// A fence; none if its ordering was [weakened](order).

@@ -1,5 +1,5 @@
 //! A maximum size: what goes, what stays, and what is counted.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(evanesce_loom, evanesce_shuttle)))]
 
 use std::{
     collections::HashMap,

@@ -1,5 +1,5 @@
 //! One load for all who wait: what futures are promised, on tokio and on a bare executor. `load.rs` has the threads.
-#![cfg(all(feature = "async", not(any(loom, shuttle, planted, tsan, asan))))] // where tokio is
+#![cfg(all(feature = "async", not(any(evanesce_loom, evanesce_shuttle, planted, tsan, asan))))] // where tokio is
 
 mod common;
 

@@ -1,7 +1,7 @@
 //! Models: every interleaving, up to a bound of preemptions, of two or three threads.
 //!
 //! ```text
-//! RUSTFLAGS="--cfg loom" cargo test --release --test loom -- --nocapture --test-threads=1
+//! RUSTFLAGS="--cfg evanesce_loom" cargo test --release --features loom --test loom -- --nocapture --test-threads=1
 //! ```
 //!
 //! The numbers are those of DESIGN.md, section 10, which also says what loom does not explore. Each
@@ -10,7 +10,7 @@
 //!
 //! Under loom a hash is its key's place in split order, the smallest array has two lines of two cells, every
 //! write looks at the count and may grow, a batch holds one slot.
-#![cfg(all(loom, not(crossbeam_loom)))]
+#![cfg(all(evanesce_loom, not(crossbeam_loom)))]
 
 #[path = "models/small.rs"]
 mod small;

@@ -3,7 +3,7 @@
 //!
 //! As `tests/loom.rs`, and run with it (`ci/loom.sh`). What `World::end` asks of all of them: each value was dropped
 //! once, the sums are those of what is there, and the map is within its bound.
-#![cfg(all(loom, not(crossbeam_loom)))]
+#![cfg(all(evanesce_loom, not(crossbeam_loom)))]
 
 #[path = "models/small.rs"]
 mod small;

@@ -1,14 +1,14 @@
 //! Models of two threads on the real crossbeam-epoch, with its own atomics under loom.
 //!
 //! ```text
-//! RUSTFLAGS="--cfg loom --cfg crossbeam_loom --cfg crossbeam_sanitize" \
-//!     cargo test --release --test loom_epoch -- --nocapture --test-threads=1
+//! RUSTFLAGS="--cfg evanesce_loom --cfg crossbeam_loom --cfg crossbeam_sanitize" \
+//!     cargo test --release --features loom --test loom_epoch -- --nocapture --test-threads=1
 //! ```
 //!
 //! They check that the map keeps to what the collector asks of it, and the collector itself as far as
 //! the map uses it. Nothing need be freed within a model, so what is retired too early is a matter for
 //! the stand-in of `tests/loom.rs`, which frees at once.
-#![cfg(all(loom, crossbeam_loom))]
+#![cfg(all(evanesce_loom, crossbeam_loom))]
 
 #[path = "models/small.rs"]
 mod small;

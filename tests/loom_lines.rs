@@ -2,7 +2,7 @@
 //!
 //! As `tests/loom.rs`, and run with it (`ci/loom.sh`). In a model a line has two cells, the smallest array two
 //! lines, and an array is meant for one entry a line. All keys of a model have one fingerprint.
-#![cfg(all(loom, not(crossbeam_loom)))]
+#![cfg(all(evanesce_loom, not(crossbeam_loom)))]
 
 #[path = "models/small.rs"]
 mod small;

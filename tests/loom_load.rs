@@ -2,7 +2,7 @@
 //!
 //! As `tests/loom.rs`, and run with it (`ci/loom.sh`). "Stale" is what was read from the origin before a write of the key
 //! that the origin knew of first.
-#![cfg(all(loom, not(crossbeam_loom), feature = "async"))]
+#![cfg(all(evanesce_loom, not(crossbeam_loom), feature = "async"))]
 
 #[path = "models/small.rs"]
 mod small;

@@ -1,7 +1,7 @@
 //! Models of memory that goes back: arrays halved, runs of slots released, notes of deadlines taken.
 //!
 //! As `tests/loom.rs`, and run with it (`ci/loom.sh`).
-#![cfg(all(loom, not(crossbeam_loom)))]
+#![cfg(all(evanesce_loom, not(crossbeam_loom)))]
 
 #[path = "models/small.rs"]
 mod small;

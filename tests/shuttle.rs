@@ -1,14 +1,14 @@
 //! Random schedules of more threads and longer programs than loom can exhaust.
 //!
 //! ```text
-//! RUSTFLAGS="--cfg shuttle" cargo test --release --test shuttle -- --nocapture --test-threads=1
+//! RUSTFLAGS="--cfg evanesce_shuttle" cargo test --release --features shuttle --test shuttle -- --nocapture --test-threads=1
 //! ```
 //!
 //! The map is built as for loom: the stand-in for the collector, which frees at the earliest legal
 //! moment, two buckets, batches of one slot. Shuttle runs every atomic as `SeqCst`: what it checks
 //! is interleavings; orderings are for loom and the thread sanitizer. `EVANESCE_SCHEDULES` sets the
 //! schedules of each test; a failing one is printed for replay.
-#![cfg(shuttle)]
+#![cfg(evanesce_shuttle)]
 
 #[path = "common/history.rs"]
 mod history;

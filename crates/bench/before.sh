@@ -35,10 +35,9 @@ fi
 
 # Its own name keeps it from taking the place of the harness's program while that runs.
 {
-    sed -e 's/^name = "evanesce-bench"/name = "evanesce-bench-before"/' \
+    awk '/^\[/ { drop = /^\[\[bench|dev-dependencies/ } !drop' crates/bench/Cargo.toml | sed -e 's/^name = "evanesce-bench"/name = "evanesce-bench-before"/' \
         -e 's|^path = "src/main.rs"|path = "../../crates/bench/src/main.rs"|' \
-        -e "/^evanesce = /a evanesce-before = { package = \"evanesce\", path = \"$commit\" }" \
-        crates/bench/Cargo.toml
+        -e "/^evanesce = /a evanesce-before = { package = \"evanesce\", path = \"$commit\" }"
     printf '\n[features]\ndefault = ["before"]\nbefore = []\n'
     printf '\n[workspace]\nexclude = ["%s"]\n\n' "$commit"
     sed -n '/^\[profile/,$p' Cargo.toml

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 target=${CARGO_TARGET_DIR:-target}
 matrix() { RUSTFLAGS="--cfg planted" CARGO_TARGET_DIR=$target/planted cargo test -q -p evanesce-tier --test matrix -- "$1"; }
 model() {
-    RUSTFLAGS="--cfg planted --cfg shuttle" CARGO_TARGET_DIR=$target/planted-shuttle \
+    RUSTFLAGS="--cfg planted --cfg evanesce_shuttle" CARGO_TARGET_DIR=$target/planted-shuttle \
         cargo test -q --release -p evanesce-tier --lib -- "$1"
 }
 status=0

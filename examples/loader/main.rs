@@ -12,7 +12,7 @@
 //! The origin is a task with a delay in it. Of each 100 fetches the last 20 fail. Counts differ from run to run.
 //!
 //! ```text
-//! $ cargo run --release --features async --example loader
+//! $ cargo run --release -p async-examples --example loader
 //! 64 clients, 500 requests each, for 2000 pages; at most 500 are kept
 //! requests         32000
 //!   hits           18877
@@ -58,7 +58,8 @@ Usage: loader [OPTIONS]
   -h, --help         print this
 
 A page is fresh for 200 ms, is refreshed when 100 ms of that are left, and is served for 500 ms more if
-the origin gives no other. An error of a load is kept for 50 ms.
+the origin gives no other. An error of a load is kept for 50 ms. Exit status: 0, 1 when the work could not be done, 2 when the command line could not
+be followed.
 ";
 
 const TIMES: Times = Times {
@@ -81,17 +82,19 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("loader: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let (status, message) = match parse(lexopt::Parser::from_env()) {
+        Ok(options) => match run(options) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => (1, error.to_string()),
+        },
+        Err(misuse) => (2, format!("{misuse} (--help lists the options)")),
+    };
+    eprintln!("loader: {message}");
+    ExitCode::from(status)
 }
 
-fn run() -> Result<(), Box<dyn std::error::Error>> {
-    let Some(options) = parse(lexopt::Parser::from_env())? else {
+fn run(options: Option<Options>) -> Result<(), Box<dyn std::error::Error>> {
+    let Some(options) = options else {
         return Ok(io::stdout().write_all(HELP.as_bytes())?);
     };
     let origin = SlowOrigin {

@@ -2,7 +2,7 @@
 //!
 //! The story, in the order it runs: `options` reads the command line, `stream` holds the requests
 //! (a file that `trace` has read, or draws from a Zipf distribution), `run` sends them through the
-//! map with readers, writers and a sweeper, and `report` prints what happened. `ttl` says how long
+//! map with readers, writers and a sweeper while `progress` tells how far it is, and `report` prints what happened. `ttl` says how long
 //! a value lives.
 //!
 //! ```text
@@ -11,6 +11,7 @@
 //! ```
 
 mod options;
+mod progress;
 mod report;
 mod run;
 mod stream;
@@ -78,7 +79,7 @@ fn replay() -> Result<(), Failure> {
 }
 
 /// Escapes what would break a message into several lines, as a file name may.
-fn one_line(message: &str) -> String {
+pub(crate) fn one_line(message: &str) -> String {
     let mut line = String::with_capacity(message.len());
     for character in message.chars() {
         if character.is_control() {

@@ -112,9 +112,10 @@ The closing figures, by their names in --json (null where the platform does not 
 const HELP_END: &str = "
 A `get` is timed by two readings of std's Instant, so its latency includes what the clock costs
 (clock_ns). Latencies have three significant digits. RSS is the whole process: the stream, the
-histograms and one byte a key stand in it beside the map. A progress bar is drawn on standard error
-when that is a terminal. Exit status: 0 when the stream was served, 1 when the trace could not be
-read or an answer was wrong, 2 when the command line could not be followed.
+histograms and one byte a key stand in it beside the map. Where standard error is a terminal, a line
+there tells how far the run is, with requests a second and the hit ratio so far. Exit status: 0 when
+the stream was served, 1 when the trace could not be read or an answer was wrong, 2 when the command
+line could not be followed.
 ";
 
 /// The text of `--help`.

@@ -4,17 +4,17 @@
 use std::fs;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use evanesce::{Budget, Pinned, Stats, Sweeper, TtlMap};
 use hdrhistogram::Histogram;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::Failure;
 use crate::options::{Options, Source};
+use crate::progress::{Line, Progress};
 use crate::stream::{Stream, mix};
 use crate::ttl::TtlMix;
 
@@ -29,7 +29,7 @@ const SHOWN: usize = 16;
 const DELETES: u64 = 4;
 /// How long a writer waits when no reader has shown it a key.
 const WRITER_PAUSE: Duration = Duration::from_micros(100);
-const BAR_REFRESH: Duration = Duration::from_millis(100);
+const LINE_REFRESH: Duration = Duration::from_millis(100);
 /// The longest latency told apart from longer ones, in ns.
 const LONGEST_LATENCY: u64 = 60_000_000_000;
 const LATENCY_DIGITS: u8 = 3;
@@ -189,6 +189,7 @@ fn read(shared: &Shared<'_>, served: &Served) -> Result<ReaderTally, Failure> {
                 served.show(number);
             }
         }
+        served.count(&tally);
         pinned.repin();
     }
     Ok(tally)
@@ -283,13 +284,15 @@ impl Value {
     }
 }
 
-/// The keys that one reader has just served: a small ring that forgets what no writer takes, and
-/// that costs the reader one store.
+/// What one reader shows the others: the keys that it has just served, in a small ring that forgets what no writer
+/// takes, and that costs the reader one store; and how far it is.
 #[derive(Default)]
 #[repr(align(64))]
 struct Served {
     ring: [AtomicU32; Served::LENGTH],
     next: AtomicU32,
+    requests: AtomicU64,
+    hits: AtomicU64,
 }
 
 impl Served {
@@ -301,6 +304,18 @@ impl Served {
         let next = self.next.load(Ordering::Relaxed);
         self.next.store(next.wrapping_add(1), Ordering::Relaxed);
         self.ring[next as usize % Self::LENGTH].store(number.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Shows the progress line what the reader has counted so far.
+    fn count(&self, tally: &ReaderTally) {
+        // Relaxed: as above.
+        self.hits.store(tally.hits, Ordering::Relaxed);
+        self.requests.store(tally.hits + tally.misses, Ordering::Relaxed);
+    }
+
+    /// How many requests its reader has served, and how many of them from the map.
+    fn counted(&self) -> (u64, u64) {
+        (self.requests.load(Ordering::Relaxed), self.hits.load(Ordering::Relaxed))
     }
 
     /// Takes what is shown; two writers never take the same.
@@ -384,25 +399,31 @@ fn join<T>(thread: ScopedJoinHandle<'_, T>, role: &str) -> Result<T, Failure> {
     (thread.join()).map_err(|_| Failure::Run(format!("a {role} thread panicked")))
 }
 
-/// Draws the bar until the last reader has ended; where standard error is no terminal, just waits.
+/// Tells how far the run is until the last reader has ended; where standard error is no terminal, just waits.
 fn show_progress(shared: &Shared<'_>, options: &Options, ended: &mpsc::Receiver<()>) {
-    let (_, total) = shared.stream.progress(shared.started);
-    let bar = ProgressBar::new(total);
-    let template = match options.source {
-        Source::Zipf { duration, .. } => {
-            bar.set_message(format!("{duration:?}"));
-            "{bar:40} {percent:>3}%  {elapsed} of {msg}"
+    let line = Line::on_stderr();
+    loop {
+        line.show(|columns| progress(shared, options).line(columns));
+        if ended.recv_timeout(LINE_REFRESH) != Err(RecvTimeoutError::Timeout) {
+            return;
         }
-        Source::Trace { .. } => "{bar:40} {percent:>3}%  {human_pos} of {human_len} requests",
+    }
+}
+
+#[expect(clippy::cast_precision_loss)]
+fn progress(shared: &Shared<'_>, options: &Options) -> Progress {
+    let elapsed = shared.started.elapsed();
+    let (done, total) = shared.stream.progress(shared.started);
+    let position = match options.source {
+        Source::Zipf { duration, .. } => format!("{:.0?} of {duration:?}", elapsed.min(duration)),
+        Source::Trace { .. } => format!("{done} of {total}"),
     };
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(BAR_REFRESH) {
-        let (done, _) = shared.stream.progress(shared.started);
-        bar.set_position(done);
-    }
-    bar.finish_and_clear();
+    let (requests, hits) = shared
+        .served
+        .iter()
+        .map(Served::counted)
+        .fold((0, 0), |sum, reader| (sum.0 + reader.0, sum.1 + reader.1));
+    Progress { share: done as f64 / total.max(1) as f64, position, elapsed, requests, hits }
 }
 
 /// The median time between two readings of the clock with nothing between them.

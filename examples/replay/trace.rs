@@ -5,13 +5,12 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
-use std::time::Duration;
 
 use flate2::bufread::MultiGzDecoder;
-use indicatif::ProgressBar;
 use lzma_rust2::XzReader;
 
-use crate::Failure;
+use crate::progress::Line;
+use crate::{Failure, one_line};
 
 /// How the keys lie in a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +37,8 @@ const XZ_MEMORY_KIB: u32 = 512 * 1024;
 
 /// Reads all of `path`, decompressing it when its name ends in `.gz` or `.xz`.
 pub(crate) fn read(path: &Path, format: Format) -> Result<Trace, Failure> {
-    let bar = ProgressBar::new_spinner();
-    bar.set_message(format!("reading {}", path.display()));
-    bar.enable_steady_tick(Duration::from_millis(100));
+    let line = Line::on_stderr();
+    line.show(|_| format!("reading {}", one_line(&path.display().to_string())));
     let trace = open(path).map_err(|error| error.to_string()).and_then(|mut bytes| {
         let mut numbering = Numbering::default();
         match format {
@@ -52,7 +50,7 @@ pub(crate) fn read(path: &Path, format: Format) -> Result<Trace, Failure> {
             .filter(|trace| !trace.requests.is_empty())
             .ok_or_else(|| "expected at least one key, found an empty trace".to_owned())
     });
-    bar.finish_and_clear();
+    drop(line);
     trace.map_err(|why| Failure::Run(format!("{}: {why}", path.display())))
 }
 

@@ -6,7 +6,7 @@
 //! `--serve` it goes on by a [`TickClock`](evanesce::TickClock) until it is stopped; `--port N` listens at that port.
 //!
 //! ```text
-//! $ cargo run --release --example sessions
+//! $ cargo run --release -p async-examples --example sessions
 //! listening on http://127.0.0.1:36017
 //! after  0 min  /page    401
 //! after  0 min  /login   200 welcome, ada
@@ -23,7 +23,7 @@
 //! ```
 //!
 //! ```text
-//! $ cargo run --release --example sessions -- --serve --port 8000 &
+//! $ cargo run --release -p async-examples --example sessions -- --serve --port 8000 &
 //! $ curl --cookie-jar jar --data ada http://127.0.0.1:8000/login
 //! welcome, ada
 //! $ curl --cookie jar http://127.0.0.1:8000/page
@@ -33,6 +33,7 @@
 pub(crate) mod server;
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -40,31 +41,67 @@ use std::thread;
 use std::time::Duration;
 
 use evanesce::ManualClock;
-use lexopt::{Arg, ValueExt};
-use server::{Server, store};
+use lexopt::Arg;
+use server::{Server, Store, store};
 
-fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("sessions: {error}");
-            ExitCode::FAILURE
-        }
-    }
+const HELP: &str = "\
+A session store behind an HTTP server on the loopback: shows itself as its own client, or serves.
+
+Usage: sessions [OPTIONS]
+
+  --serve      serve until it is stopped, instead of showing itself
+  --port N     listen at this port, 0 to 65535; 0 is any that is free [0]
+  -h, --help   print this
+
+The server answers /login (POST, the body is the user's name), /page, /whoami and /logout (POST). Exit status: 0, 1 when
+the work could not be done, as where the port is in use, 2 when the command line could not be followed.
+";
+
+/// What the command line asks for.
+struct Options {
+    goes_on: bool,
+    port: u16,
 }
 
-fn run() -> Result<(), Box<dyn Error>> {
-    let (mut goes_on, mut port) = (false, 0);
-    let mut options = lexopt::Parser::from_env();
-    while let Some(option) = options.next()? {
-        match option {
-            Arg::Long("serve") => goes_on = true,
-            Arg::Long("port") => port = options.value()?.parse()?,
-            _ => return Err(option.unexpected().into()),
+fn main() -> ExitCode {
+    let (status, message) = match parse(lexopt::Parser::from_env()) {
+        Ok(options) => match run(options.as_ref()) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => (1, error.to_string()),
+        },
+        Err(misuse) => (2, format!("{misuse} (--help lists the options)")),
+    };
+    eprintln!("sessions: {message}");
+    ExitCode::from(status)
+}
+
+/// Reads the options; `None` for `--help`.
+fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
+    let mut options = Options { goes_on: false, port: 0 };
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(None),
+            Arg::Long("serve") => options.goes_on = true,
+            Arg::Long("port") => {
+                let value = arguments.value()?;
+                let text = value.to_string_lossy();
+                options.port = text.parse().map_err(|_| {
+                    let found = text.escape_debug();
+                    format!("--port: expected a whole number from 0 to 65535, found `{found}`")
+                })?;
+            }
+            other => return Err(other.unexpected()),
         }
     }
+    Ok(Some(options))
+}
+
+fn run(options: Option<&Options>) -> Result<(), Box<dyn Error>> {
+    let Some(&Options { goes_on, port }) = options else {
+        return Ok(io::stdout().write_all(HELP.as_bytes())?);
+    };
     if goes_on {
-        let server = Server::start(Arc::new(store().build()?), port)?;
+        let server = listen(Arc::new(store().build()?), port)?;
         println!("listening on http://{}", server.address);
         loop {
             thread::park();
@@ -72,7 +109,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     }
     let clock = ManualClock::new();
     let store = Arc::new(store().clock(clock.clone()).build()?);
-    let server = Server::start(Arc::clone(&store), port)?;
+    let server = listen(Arc::clone(&store), port)?;
     println!("listening on http://{}", server.address);
     demonstrate(server.address, &clock)?;
     // The sweeper comes by ten times a second.
@@ -81,6 +118,11 @@ fn run() -> Result<(), Box<dyn Error>> {
     }
     println!("the sweeper came by: {} sessions in the store", store.len());
     Ok(())
+}
+
+fn listen(store: Arc<Store>, port: u16) -> Result<Server, String> {
+    Server::start(store, port)
+        .map_err(|error| format!("cannot listen at 127.0.0.1:{port}: {error}"))
 }
 
 /// Minutes that pass, and what is asked for then.

@@ -9,7 +9,7 @@ mod flights;
 mod options;
 mod steps;
 
-#[cfg(all(test, loom, not(crossbeam_loom)))]
+#[cfg(all(test, evanesce_loom, not(crossbeam_loom)))]
 #[allow(unsafe_code)] // looks into a cell of the model
 mod models;
 

@@ -1,4 +1,4 @@
-//! The pinned view: every operation on entries, and here what they share, and iteration.
+//! The pinned view: every operation on entries, and here what they share.
 
 use core::{
     convert::Infallible,
@@ -14,21 +14,34 @@ use std::{
 use equivalent::Equivalent;
 
 use crate::{
-    iter::{Entries, Iter, Keys, Values},
     map::TtlMap,
-    raw::{Guard, Position, SplitKey},
+    raw::{Guard, SplitKey},
 };
 
-mod by_ref;
-mod change;
-mod fallible;
-mod load;
+// In the order in which the documentation shows their calls, and apart, so that rustfmt leaves it (ci/docs.sh).
 mod read;
-mod refresh;
-mod stale;
-mod steps;
-mod time;
+
 mod write;
+
+mod time;
+
+mod change;
+
+mod by_ref;
+
+mod iterate;
+
+mod repin;
+
+mod refresh;
+
+mod stale;
+
+mod load;
+
+mod fallible;
+
+mod steps;
 
 pub use by_ref::ByRef;
 pub use change::{Compute, Operation};
@@ -55,36 +68,30 @@ pub use write::OccupiedError;
 /// What is done to one key has one order, which all threads agree upon (linearizability), deadlines included.
 /// Calls that concern many keys say what they promise.
 ///
-/// ```compile_fail,E0277
+/// # What the compiler refuses
+///
+/// A reference that outlives its view, since the value may be dropped then. [`repin`](Pinned::repin) ends what a view
+/// protected, too.
+///
+/// ```compile_fail,E0505
 /// let map = evanesce::TtlMap::<u32, u32>::new();
-/// fn send_to_a_thread(_: impl Send) {}
-/// send_to_a_thread(map.pin());
+/// let pinned = map.pin();
+/// let value = pinned.get(&1);
+/// drop(pinned); // refused: `value` is still used
+/// assert_eq!(value, None);
 /// ```
+///
+/// A view that is held over an `.await` by a task that may move to another thread. End it before, by a block of its own,
+/// or use [`TtlMap::get_cloned`].
 ///
 /// ```compile_fail
 /// fn spawn(_: impl std::future::Future + Send) {}
 /// let map = evanesce::TtlMap::<u32, u32>::new();
 /// spawn(async {
 ///     let pinned = map.pin();
-///     std::future::ready(()).await; // held over the await
+///     std::future::ready(()).await; // refused: `pinned` is held over this
 ///     pinned.get(&1).copied()
 /// });
-/// ```
-///
-/// ```compile_fail,E0505
-/// let map = evanesce::TtlMap::<u32, u32>::new();
-/// let pinned = map.pin();
-/// let value = pinned.get(&1);
-/// drop(pinned); // the reference would outlive the pin
-/// assert_eq!(value, None);
-/// ```
-///
-/// ```compile_fail,E0502
-/// let map = evanesce::TtlMap::<u32, u32>::new();
-/// let mut pinned = map.pin();
-/// let value = pinned.get(&1);
-/// pinned.repin(); // the reference would outlive the pin
-/// assert_eq!(value, None);
 /// ```
 pub struct Pinned<'m, K, V, S = RandomState> {
     pub(crate) map: &'m TtlMap<K, V, S>,
@@ -94,95 +101,6 @@ pub struct Pinned<'m, K, V, S = RandomState> {
 // As the map, of which a view changes nothing that a panic could leave half changed.
 impl<K, V, S> UnwindSafe for Pinned<'_, K, V, S> where TtlMap<K, V, S>: RefUnwindSafe {}
 impl<K, V, S> RefUnwindSafe for Pinned<'_, K, V, S> where TtlMap<K, V, S>: RefUnwindSafe {}
-
-impl<K, V, S> Pinned<'_, K, V, S> {
-    /// Lets the epoch move on, as if this view were dropped and made anew, at a fraction of the
-    /// cost. Does nothing while the thread holds a second view, of this map or of any other.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let map = evanesce::TtlMap::new();
-    /// let mut pinned = map.pin();
-    /// for n in 0..1000 {
-    ///     pinned.insert(n % 10, n);
-    ///     pinned.repin(); // what was replaced can be dropped
-    /// }
-    /// assert_eq!(pinned.get(&3), Some(&993));
-    /// ```
-    #[inline]
-    pub fn repin(&mut self) {
-        self.guard.repin();
-    }
-
-    /// Returns an iterator over the visible entries, in no useful order.
-    ///
-    /// # Consistency
-    ///
-    /// A key that is in the map throughout is seen exactly once, with a value it had at some time
-    /// meanwhile. One that comes or goes meanwhile may be seen or not, and is not seen twice. It never blocks, and
-    /// the map may be changed while it goes on. It allocates only where keys collide in 32 bits of their hashes.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let map = evanesce::TtlMap::new();
-    /// let pinned = map.pin();
-    /// pinned.insert(1, "one");
-    /// pinned.insert(2, "two");
-    /// let mut all: Vec<_> = pinned.iter().collect();
-    /// all.sort();
-    /// assert_eq!(all, [(&1, &"one"), (&2, &"two")]);
-    /// ```
-    #[must_use]
-    pub fn iter(&self) -> Iter<'_, K, V, S> {
-        Iter { pinned: self, position: Position::default() }
-    }
-
-    /// Returns an iterator over the keys of the visible entries; otherwise as [`Pinned::iter`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let map: evanesce::TtlMap<_, _> = [(1, "one"), (2, "two")].into_iter().collect();
-    /// assert_eq!(map.pin().keys().sum::<i32>(), 3);
-    /// ```
-    #[must_use]
-    pub fn keys(&self) -> Keys<'_, K, V, S> {
-        Keys(self.iter())
-    }
-
-    /// Returns an iterator over the values of the visible entries; otherwise as [`Pinned::iter`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let map: evanesce::TtlMap<_, _> = [("one", 1), ("two", 2)].into_iter().collect();
-    /// assert_eq!(map.pin().values().sum::<i32>(), 3);
-    /// ```
-    #[must_use]
-    pub fn values(&self) -> Values<'_, K, V, S> {
-        Values(self.iter())
-    }
-
-    /// Returns an iterator over the visible entries with their deadlines; otherwise as [`Pinned::iter`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use evanesce::{Ttl, TtlMap};
-    ///
-    /// let map = TtlMap::new();
-    /// let pinned = map.pin();
-    /// pinned.insert("a", 1);
-    /// let entry = pinned.iter_entries().next().unwrap();
-    /// assert_eq!((entry.key(), entry.value(), entry.ttl()), (&"a", &1, Ttl::Never));
-    /// ```
-    #[must_use]
-    pub fn iter_entries(&self) -> Entries<'_, K, V, S> {
-        Entries(self.iter())
-    }
-}
 
 impl<K, V, S: BuildHasher> Pinned<'_, K, V, S> {
     #[inline]

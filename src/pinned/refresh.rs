@@ -15,6 +15,9 @@ use crate::{
 use super::{Pinned, infallible, matches};
 
 /// What [`Pinned::get_or_refresh`] found.
+///
+/// These are all the cases there are: a value is fresh or not, and if not, one caller has the token. None will be added,
+/// so a `match` needs no `_`.
 #[derive(Debug)]
 #[must_use = "a token in it goes back when it is dropped"]
 pub enum Lookup<'p, V> {

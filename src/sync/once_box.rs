@@ -11,25 +11,25 @@ pub(crate) struct OnceBox<T> {
     /// Null before.
     value: AtomicPtr<T>,
     /// What it was made with, in a model, where each look at `value` is a step of its own.
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(evanesce_loom, evanesce_shuttle))]
     filled: Option<Box<T>>,
     /// As shareable as this: who shares it may get a `&T`, and may bring the `T` that another drops.
     like: PhantomData<OnceLock<T>>,
 }
 
 impl<T> OnceBox<T> {
-    #[cfg(not(any(loom, shuttle)))]
+    #[cfg(not(any(evanesce_loom, evanesce_shuttle)))]
     pub(crate) const fn new() -> Self {
         Self { value: AtomicPtr::new(ptr::null_mut()), like: PhantomData }
     }
 
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(evanesce_loom, evanesce_shuttle))]
     pub(crate) fn new() -> Self {
         Self { value: AtomicPtr::new(ptr::null_mut()), filled: None, like: PhantomData }
     }
 
     /// One that models take for a part of what it is in.
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(evanesce_loom, evanesce_shuttle))]
     pub(crate) fn filled(value: T) -> Self {
         let (value, filled) = (AtomicPtr::new(ptr::null_mut()), Some(Box::new(value)));
         Self { value, filled, like: PhantomData }
@@ -45,7 +45,7 @@ impl<T> OnceBox<T> {
 
     #[inline]
     pub(crate) fn get(&self) -> Option<&T> {
-        #[cfg(any(loom, shuttle))]
+        #[cfg(any(evanesce_loom, evanesce_shuttle))]
         if let Some(filled) = &self.filled {
             return Some(filled);
         }
@@ -63,7 +63,7 @@ impl<T> OnceBox<T> {
 
     /// What it holds, to be changed.
     pub(crate) fn get_mut(&mut self) -> Option<&mut T> {
-        #[cfg(any(loom, shuttle))]
+        #[cfg(any(evanesce_loom, evanesce_shuttle))]
         if let Some(filled) = &mut self.filled {
             return Some(filled);
         }
@@ -75,7 +75,7 @@ impl<T> OnceBox<T> {
 
     /// Takes out what it holds.
     pub(crate) fn take(&mut self) -> Option<Box<T>> {
-        #[cfg(any(loom, shuttle))]
+        #[cfg(any(evanesce_loom, evanesce_shuttle))]
         if let Some(filled) = self.filled.take() {
             return Some(filled);
         }
@@ -117,7 +117,7 @@ impl<T> Drop for OnceBox<T> {
     }
 }
 
-#[cfg(all(test, loom, not(crossbeam_loom)))]
+#[cfg(all(test, evanesce_loom, not(crossbeam_loom)))]
 mod models {
     use loom::{alloc::Track, cell::UnsafeCell, sync::Arc, thread};
 

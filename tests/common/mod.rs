@@ -10,13 +10,15 @@ pub(crate) mod nesting;
 pub(crate) mod ops;
 pub(crate) mod sites;
 pub(crate) mod tally;
+mod within;
 pub(crate) mod world;
+
+pub(crate) use within::within;
 
 use evanesce::{Budget, Builder, Clock, Pinned, Stats, Ttl, TtlMap};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a test may take before it counts as hung, in seconds, unless `EVANESCE_TEST_LIMIT` says otherwise.
@@ -32,28 +34,6 @@ pub(crate) fn exclusive(test: impl FnOnce() + Send + 'static) {
     let limit = std::env::var("EVANESCE_TEST_LIMIT")
         .map_or(TEST_LIMIT, |text| text.parse().expect("a number of seconds"));
     within(Duration::from_secs(limit), test);
-}
-
-/// Runs `f` on its own thread and returns its result once the thread has ended; panics when it hangs.
-pub(crate) fn within<R: Send + 'static>(
-    limit: Duration,
-    f: impl FnOnce() -> R + Send + 'static,
-) -> R {
-    let (done, ended) = mpsc::channel::<()>();
-    let name = thread::current().name().unwrap_or("test").to_owned();
-    let worker = thread::Builder::new().name(name);
-    let worker = worker.spawn(move || {
-        let _done = done; // dropped when `f` returns or unwinds
-        f()
-    });
-    assert!(
-        ended.recv_timeout(limit) != Err(mpsc::RecvTimeoutError::Timeout),
-        "still running after {limit:?}"
-    );
-    match worker.expect("spawn").join() {
-        Ok(result) => result,
-        Err(panic) => std::panic::resume_unwind(panic),
-    }
 }
 
 /// A builder of whatever map the caller asks for.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use evanesce::ManualClock;
 
 use crate::examples::dns::{Answer, Kind, Record, Resolver, cache};
-use crate::{NANOSECOND, SECOND, nearly, prints_its_sample};
+use crate::samples::{NANOSECOND, SECOND, nearly, prints_its_sample};
 
 /// A resolver whose upstream knows one record, and counts how often it is asked.
 struct World {

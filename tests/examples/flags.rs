@@ -8,7 +8,9 @@ use std::time::Instant;
 use evanesce::{Budget, ManualClock};
 
 use crate::examples::flags::{Flags, Rule, table};
-use crate::{NANOSECOND, PATIENCE, SECOND, in_time, nearly, on_a_clock, prints_its_sample};
+use crate::samples::{
+    NANOSECOND, PATIENCE, SECOND, in_time, nearly, on_a_clock, prints_its_sample,
+};
 
 fn flags() -> (Flags, ManualClock) {
     let (table, clock) = on_a_clock(table());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use evanesce::ManualClock;
 
 use crate::examples::limiter::{Counts, Limiter, Verdict};
-use crate::{NANOSECOND, SECOND, nearly, on_a_clock, prints_its_sample};
+use crate::samples::{NANOSECOND, SECOND, nearly, on_a_clock, prints_its_sample};
 
 const ADA: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const BOB: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));

@@ -193,7 +193,7 @@ impl World {
 }
 
 /// Runs a model, counts its executions, prints the count, and fails below the floor.
-#[cfg(loom)]
+#[cfg(evanesce_loom)]
 pub(crate) fn model(
     name: &str,
     preemptions: usize,
@@ -219,7 +219,7 @@ pub(crate) fn model(
 }
 
 /// Two threads on one world, a `setup` before and a `check` of their answers after.
-#[cfg(loom)]
+#[cfg(evanesce_loom)]
 macro_rules! race {
     ($name:ident, $preemptions:expr, $floor:expr, $world:expr, $setup:expr, $a:expr, $b:expr, $check:expr) => {
         #[test]
@@ -241,5 +241,5 @@ macro_rules! race {
         }
     };
 }
-#[cfg(loom)]
+#[cfg(evanesce_loom)]
 pub(crate) use race;

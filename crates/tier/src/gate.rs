@@ -106,7 +106,7 @@ impl Gate {
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(all(test, not(evanesce_shuttle)))]
 mod tests {
     use super::*;
 

@@ -52,7 +52,7 @@ impl Drop for Held {
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(all(test, not(evanesce_shuttle)))]
 mod tests {
     use super::*;
 

@@ -18,7 +18,7 @@ mod sync;
 mod tier;
 mod wire;
 
-#[cfg(all(test, shuttle))]
+#[cfg(all(test, evanesce_shuttle))]
 mod model;
 
 pub use builder::TierBuilder;

@@ -329,7 +329,7 @@ pub(crate) fn without_password(url: &str) -> String {
     if user.is_empty() { format!("{scheme}://{host}") } else { format!("{scheme}://{user}@{host}") }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(all(test, not(evanesce_shuttle)))]
 mod tests {
     use super::*;
 

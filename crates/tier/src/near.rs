@@ -74,7 +74,7 @@ pub(crate) struct Near<V> {
     max_stale: Duration,
     refresh_early: Option<Duration>,
     /// How long one waits for another's fill that somebody may hold and not poll.
-    #[cfg_attr(shuttle, allow(dead_code))]
+    #[cfg_attr(evanesce_shuttle, allow(dead_code))]
     patience: Duration,
 }
 
@@ -226,12 +226,12 @@ impl<V> Near<V> {
         }
     }
 
-    #[cfg(not(shuttle))]
+    #[cfg(not(evanesce_shuttle))]
     fn load(&self) -> Load<fn(Duration) -> tokio::time::Sleep> {
         Load::new().patience(self.patience).sleep(tokio::time::sleep)
     }
 
-    #[cfg(shuttle)]
+    #[cfg(evanesce_shuttle)]
     #[allow(clippy::unused_self, reason = "as the other")]
     fn load(&self) -> Load {
         Load::new()

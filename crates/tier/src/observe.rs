@@ -65,7 +65,7 @@ pub(crate) fn figures(server: &str, prefix: &str, stats: &Stats) {
     _ = (server, prefix, stats);
 }
 
-#[cfg(all(test, feature = "metrics", not(shuttle)))]
+#[cfg(all(test, feature = "metrics", not(evanesce_shuttle)))]
 mod tests {
     use std::sync::{Arc, Mutex};
 

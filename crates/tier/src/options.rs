@@ -143,7 +143,7 @@ impl Options {
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(all(test, not(evanesce_shuttle)))]
 mod tests {
     use super::*;
 

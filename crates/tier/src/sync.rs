@@ -1,12 +1,12 @@
 //! The one door to the atomics and locks of the word: the standard ones, or shuttle's.
 
-#[cfg(not(shuttle))]
+#[cfg(not(evanesce_shuttle))]
 pub(crate) use std::sync::{
     Mutex,
     atomic::{AtomicU64, Ordering},
 };
 
-#[cfg(shuttle)]
+#[cfg(evanesce_shuttle)]
 pub(crate) use shuttle::sync::{
     Mutex,
     atomic::{AtomicU64, Ordering},

@@ -28,7 +28,7 @@ struct Word(HintU64);
 
 // SAFETY: an atomic integer: zero is valid, nothing to drop.
 unsafe impl Zeroed for Word {
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(evanesce_loom, evanesce_shuttle))]
     fn zeroed() -> Self {
         Self(HintU64::new(0))
     }
@@ -82,7 +82,7 @@ fn place(key: u32, len: u32) -> (u32, u64) {
     (Numbers::nth(nth), u64::from(key as u16).max(1))
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(evanesce_loom, evanesce_shuttle))))]
 mod tests {
     use super::*;
 

@@ -101,7 +101,7 @@ impl Claim {
     }
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(evanesce_loom, evanesce_shuttle))))]
 mod tests {
     use super::*;
 

@@ -285,7 +285,7 @@ impl Bound {
     }
 
     /// Panics if the sums, with no write running, are not those of what is in the queues of so many blocks.
-    #[cfg(any(test, loom, shuttle))]
+    #[cfg(any(test, evanesce_loom, evanesce_shuttle))]
     pub(in crate::raw) fn assert_sums(&self, blocks: u32) {
         let slots = |queue| (0..blocks).map(|n| self.residents.of(n, queue).count_ones()).sum();
         let (new, stayed): (u32, u32) = (slots(Queue::Probation), slots(Queue::Main));

@@ -89,7 +89,7 @@ struct Weight(HintU32);
 
 // SAFETY: atomic integers: zeros are valid, nothing to drop.
 unsafe impl Zeroed for Queues {
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(evanesce_loom, evanesce_shuttle))]
     fn zeroed() -> Self {
         Self([AtomicU64::new(0), AtomicU64::new(0)])
     }
@@ -97,7 +97,7 @@ unsafe impl Zeroed for Queues {
 
 // SAFETY: as above.
 unsafe impl Zeroed for Uses {
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(evanesce_loom, evanesce_shuttle))]
     fn zeroed() -> Self {
         Self(HintU8::new(0))
     }
@@ -105,7 +105,7 @@ unsafe impl Zeroed for Uses {
 
 // SAFETY: as above.
 unsafe impl Zeroed for Weight {
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(evanesce_loom, evanesce_shuttle))]
     fn zeroed() -> Self {
         Self(HintU32::new(0))
     }

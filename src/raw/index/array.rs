@@ -6,7 +6,7 @@
 use core::ptr::{self, NonNull};
 
 use super::line::Line;
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(evanesce_loom, evanesce_shuttle)))]
 use crate::raw::memory::pages::Memory;
 use crate::{
     raw::{
@@ -46,12 +46,12 @@ pub(super) struct Array {
     /// The overflow lines that it had when it became the root.
     pub(super) born_with: AtomicU32,
     /// What it stands in.
-    #[cfg(not(any(loom, shuttle)))]
+    #[cfg(not(any(evanesce_loom, evanesce_shuttle)))]
     memory: Option<Memory<Line>>,
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(evanesce_loom, evanesce_shuttle))]
     lines: Box<[Line]>,
     /// Under loom an array that is never freed fails the model.
-    #[cfg(loom)]
+    #[cfg(evanesce_loom)]
     _track: loom::alloc::Track<()>,
 }
 
@@ -265,7 +265,7 @@ impl Array {
     }
 }
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(evanesce_loom, evanesce_shuttle)))]
 impl Array {
     fn allocate(level: u32, page_size: PageSize) -> NonNull<Self> {
         let memory = Memory::<Line>::zeroed(HEADER_LINES as u32 + (1 << level), page_size);
@@ -310,7 +310,7 @@ impl Array {
     }
 }
 
-#[cfg(any(loom, shuttle))]
+#[cfg(any(evanesce_loom, evanesce_shuttle))]
 impl Array {
     fn allocate(level: u32, _: PageSize) -> NonNull<Self> {
         use crate::raw::memory::pages::Zeroed;
@@ -328,7 +328,7 @@ impl Array {
             bytes_told: AtomicUsize::new(0),
             born_with: AtomicU32::new(0),
             lines: (0..1 << level).map(|_| Line::zeroed()).collect(),
-            #[cfg(loom)]
+            #[cfg(evanesce_loom)]
             _track: loom::alloc::Track::new(()),
         })))
     }

@@ -30,7 +30,7 @@ const _: () = assert!(MODEL || size_of::<Line>() == 64);
 
 // SAFETY: integers in atomics, and a plain one: zeros are valid, nothing to drop.
 unsafe impl Zeroed for Line {
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(evanesce_loom, evanesce_shuttle))]
     fn zeroed() -> Self {
         Self {
             presence: AtomicU64::new(0),
@@ -473,7 +473,7 @@ fn by_words(first: u64, second: u64, byte: u8) -> u32 {
     (equal(first) | equal(second) << 8) as u32
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(evanesce_loom, evanesce_shuttle))))]
 mod tests {
     use super::*;
 

@@ -4,7 +4,7 @@
 //! level `l` has the keys whose top `l` bits are `i`. What decides an entry is its state word; lines only lag behind.
 
 mod array;
-#[cfg(any(test, loom, shuttle))]
+#[cfg(any(test, evanesce_loom, evanesce_shuttle))]
 mod check;
 mod growth;
 mod line;
@@ -83,8 +83,8 @@ impl<T> Drop for Index<T> {
     }
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(evanesce_loom, evanesce_shuttle))))]
 mod tests;
 
-#[cfg(all(test, loom, not(crossbeam_loom)))]
+#[cfg(all(test, evanesce_loom, not(crossbeam_loom)))]
 mod models;

@@ -69,7 +69,7 @@ struct Block {
 
 // SAFETY: atomics of integers: zeros are valid, nothing to drop.
 unsafe impl Zeroed for Block {
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(evanesce_loom, evanesce_shuttle))]
     fn zeroed() -> Self {
         Self {
             taken: AtomicU64::new(0),
@@ -124,9 +124,9 @@ impl Blocks {
     /// For up to `max_slots` slots, 1 to [`MAX_SLOTS`], of so many bytes.
     pub(in crate::raw) fn new(max_slots: u32, slot_bytes: usize) -> Self {
         debug_assert!((1..=MAX_SLOTS).contains(&max_slots));
-        #[cfg(not(any(loom, shuttle)))]
+        #[cfg(not(any(evanesce_loom, evanesce_shuttle)))]
         let kept = OnceBox::new();
-        #[cfg(any(loom, shuttle))]
+        #[cfg(any(evanesce_loom, evanesce_shuttle))]
         let kept = OnceBox::filled(Kept::new());
         let are_apart = slot_bytes >= APART_FROM_BYTES;
         Self { kept, max_slots, run_len: run_len(slot_bytes) as u8, are_apart }

@@ -7,7 +7,11 @@ pub(in crate::raw) const LINE_BYTES: usize = 64;
 /// where the compiler has no stable way to say it.
 #[inline]
 pub(in crate::raw) fn bring<T>(place: *const T) {
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse", not(any(loom, shuttle, miri))))]
+    #[cfg(all(
+        target_arch = "x86_64",
+        target_feature = "sse",
+        not(any(evanesce_loom, evanesce_shuttle, miri))
+    ))]
     {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 

@@ -182,7 +182,7 @@ impl<T: Zeroed, N: Numbering> Chunked<T, N> {
     }
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(evanesce_loom, evanesce_shuttle))))]
 mod tests {
     use super::*;
     use crate::{raw::words::numbers::Prefixed, sync::AtomicU64};

@@ -14,7 +14,7 @@
 /// - A value needs no drop (outside of models).
 pub(in crate::raw) unsafe trait Zeroed {
     /// The value of zeros, built by hand, since the types of loom and shuttle are no plain words.
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(evanesce_loom, evanesce_shuttle))]
     fn zeroed() -> Self;
 }
 
@@ -28,12 +28,12 @@ pub(crate) enum PageSize {
     Huge,
 }
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(evanesce_loom, evanesce_shuttle)))]
 pub(in crate::raw) use heap_or_pages::Memory;
-#[cfg(any(loom, shuttle))]
+#[cfg(any(evanesce_loom, evanesce_shuttle))]
 pub(in crate::raw) use one_by_one::Memory;
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(evanesce_loom, evanesce_shuttle)))]
 mod heap_or_pages {
     use core::{mem, ops::Range, ptr::NonNull};
     use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
@@ -52,6 +52,14 @@ mod heap_or_pages {
     /// So that a node of 32 bytes never straddles two lines.
     const CACHE_LINE_BYTES: usize = 64;
     const PAGE_BYTES: usize = 4096;
+
+    /// The size of the system's pages.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn page_bytes() -> usize {
+        // SAFETY: it looks a number up.
+        let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        bytes.try_into().expect("the system has pages")
+    }
 
     /// Whether any is mapped: a leak checker looks for pointers in what came from the allocator, so a key or a
     /// value that only an entry in mapped memory leads to would be a leak to it (build.rs).
@@ -126,7 +134,7 @@ mod heap_or_pages {
         pub(in crate::raw) fn pages_in(&self, from: usize, count: usize) -> Range<usize> {
             #[cfg(any(target_os = "linux", target_os = "android"))]
             if let Self::Pages(_) = self {
-                let page = rustix::param::page_size();
+                let page = page_bytes();
                 let start = (from * size_of::<T>()).next_multiple_of(page);
                 let end = (from + count) * size_of::<T>() / page * page;
                 return start..end.max(start);
@@ -174,7 +182,7 @@ mod heap_or_pages {
 }
 
 /// In a model every element is built and dropped, so that the model checker knows it.
-#[cfg(any(loom, shuttle))]
+#[cfg(any(evanesce_loom, evanesce_shuttle))]
 mod one_by_one {
     use core::ops::Range;
 

@@ -49,12 +49,15 @@ impl WipedWord {
     }
 }
 
-#[cfg(all(any(target_os = "linux", target_os = "android"), not(any(loom, shuttle, miri))))]
+#[cfg(all(
+    any(target_os = "linux", target_os = "android"),
+    not(any(evanesce_loom, evanesce_shuttle, miri))
+))]
 mod imp {
     use core::ptr::NonNull;
 
+    use libc::{MADV_WIPEONFORK, madvise};
     use memmap2::MmapMut;
-    use rustix::mm::{Advice, madvise};
 
     use crate::sync::SettingWord;
 
@@ -74,13 +77,15 @@ mod imp {
             let start = page.as_mut_ptr();
             // Some emulators say yes to any advice. It is refused for what does not begin a page.
             // SAFETY: ours, and nothing is in it.
-            let lied = unsafe { madvise(start.wrapping_add(1).cast(), 1, Advice::LinuxWipeOnFork) };
-            if lied.is_ok() {
+            let lied = unsafe { madvise(start.wrapping_add(1).cast(), 1, MADV_WIPEONFORK) };
+            if lied == 0 {
                 return None;
             }
             // SAFETY: the page is ours alone, and stays as it is in this process.
-            let wiped = unsafe { madvise(start.cast(), page.len(), Advice::LinuxWipeOnFork) };
-            wiped.ok()?;
+            let wiped = unsafe { madvise(start.cast(), page.len(), MADV_WIPEONFORK) };
+            if wiped != 0 {
+                return None;
+            }
             Some(Self { word: NonNull::new(start.cast())?, _page: page })
         }
 
@@ -93,7 +98,7 @@ mod imp {
 }
 
 /// Windows has no fork; elsewhere a child is told by nothing.
-#[cfg(all(windows, not(any(loom, shuttle, miri))))]
+#[cfg(all(windows, not(any(evanesce_loom, evanesce_shuttle, miri))))]
 mod imp {
     use crate::sync::SettingWord;
 
@@ -112,7 +117,12 @@ mod imp {
     }
 }
 
-#[cfg(any(loom, shuttle, miri, not(any(target_os = "linux", target_os = "android", windows))))]
+#[cfg(any(
+    evanesce_loom,
+    evanesce_shuttle,
+    miri,
+    not(any(target_os = "linux", target_os = "android", windows))
+))]
 mod imp {
     use core::convert::Infallible;
 

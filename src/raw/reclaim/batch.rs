@@ -18,7 +18,7 @@ pub(in crate::raw) struct Batch {
     /// Its owner's: whoever has the turn of its stripe, or popped it.
     pub(in crate::raw) contents: UnsafeCell<Contents>,
     /// Under loom a batch that is never freed fails the model.
-    #[cfg(loom)]
+    #[cfg(evanesce_loom)]
     _track: loom::alloc::Track<()>,
 }
 
@@ -33,7 +33,7 @@ impl Batch {
         Box::new(Self {
             next,
             contents: UnsafeCell::new(Contents { len: 0, slots: [0; BATCH_SLOTS] }),
-            #[cfg(loom)]
+            #[cfg(evanesce_loom)]
             _track: loom::alloc::Track::new(()),
         })
     }

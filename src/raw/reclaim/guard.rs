@@ -1,13 +1,13 @@
 //! The door to epoch-based reclamation: pin, hand over a batch, flush. The only file that names
 //! crossbeam-epoch, with a stand-in for models. Models of two threads also run on the real one, under
-//! `--cfg loom --cfg crossbeam_loom`, which gives crossbeam-epoch loom's atomics as well.
+//! `--cfg evanesce_loom --cfg crossbeam_loom`, which gives crossbeam-epoch loom's atomics as well.
 //!
 //! The collector is private to this crate. With the default one, a reader of some other crate would
 //! run our deferred functions inside its pins, and our readers would run theirs.
 
 pub(crate) use imp::{Guard, pin};
 
-#[cfg(any(not(any(loom, shuttle)), crossbeam_loom))]
+#[cfg(any(not(any(evanesce_loom, evanesce_shuttle)), crossbeam_loom))]
 mod imp {
     use crossbeam_epoch::{Collector, LocalHandle};
 
@@ -84,7 +84,7 @@ mod imp {
 /// `defer` notes the guards that are active; a guard's end takes it off every note, and what waits
 /// for nobody any more runs at once. Each step is a read-modify-write for the model checker
 /// and plain bookkeeping under a std mutex, which adds no states.
-#[cfg(all(any(loom, shuttle), not(crossbeam_loom)))]
+#[cfg(all(any(evanesce_loom, evanesce_shuttle), not(crossbeam_loom)))]
 mod imp {
     use std::{collections::BTreeSet, sync::Mutex};
 

@@ -132,7 +132,7 @@ impl Limbo {
     }
 
     /// One that has dealt so many tickets, whose grace periods are all over.
-    #[cfg(all(test, not(any(loom, shuttle))))]
+    #[cfg(all(test, not(any(evanesce_loom, evanesce_shuttle))))]
     pub(in crate::raw) fn with_tickets(dealt: u64) -> Self {
         let limbo = Self::new(1);
         limbo.ready.tickets.store(dealt, Ordering::Relaxed);
@@ -324,5 +324,5 @@ impl Drop for DueBatch<'_> {
     }
 }
 
-#[cfg(all(test, loom, not(crossbeam_loom)))]
+#[cfg(all(test, evanesce_loom, not(crossbeam_loom)))]
 mod models;

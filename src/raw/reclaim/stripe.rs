@@ -8,13 +8,13 @@
 //! The free slots are a magazine (Bonwick and Adams 2001), what this stripe reclaimed, the newest on top;
 //! and below it those that were taken from one block of the slab.
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(evanesce_loom, evanesce_shuttle)))]
 use core::cell::Cell;
 use core::{iter, ptr};
 
 use crossbeam_utils::CachePadded;
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(evanesce_loom, evanesce_shuttle)))]
 use crate::sync::{AtomicUsize, per_thread};
 use crate::{
     raw::{
@@ -429,18 +429,18 @@ pub(crate) fn chain_count() -> usize {
     count
 }
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(evanesce_loom, evanesce_shuttle)))]
 per_thread! { static NUMBER: Cell<Option<usize>> = Cell::new(None) }
 
 /// A small number of the current thread, dealt in turn.
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(evanesce_loom, evanesce_shuttle)))]
 #[inline]
 pub(crate) fn thread_number() -> usize {
     NUMBER.get().unwrap_or_else(new_thread_number)
 }
 
 /// Gives the current thread another.
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(evanesce_loom, evanesce_shuttle)))]
 #[cold]
 fn new_thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -449,15 +449,15 @@ fn new_thread_number() -> usize {
     next
 }
 
-#[cfg(any(loom, shuttle))]
+#[cfg(any(evanesce_loom, evanesce_shuttle))]
 pub(crate) fn thread_number() -> usize {
     0
 }
 
-#[cfg(any(loom, shuttle))]
+#[cfg(any(evanesce_loom, evanesce_shuttle))]
 fn new_thread_number() -> usize {
     0
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(evanesce_loom, evanesce_shuttle))))]
 mod tests;

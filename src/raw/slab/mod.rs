@@ -65,9 +65,9 @@ impl<T> Slab<T> {
         let per_stripe = per_stripe.min((MAGAZINE_BYTES / size_of::<Node<T>>()) as u32);
         Self {
             nodes: Chunked::new(),
-            #[cfg(not(any(loom, shuttle)))]
+            #[cfg(not(any(evanesce_loom, evanesce_shuttle)))]
             keys: OnceBox::new(),
-            #[cfg(any(loom, shuttle))]
+            #[cfg(any(evanesce_loom, evanesce_shuttle))]
             keys: OnceBox::filled(Chunked::new()),
             page_size,
             blocks: Blocks::new(max_slots, size_of::<Node<T>>()),
@@ -247,7 +247,7 @@ impl<T> Slab<T> {
         let is_worth_it = if self.blocks.are_apart() { pages > 0 } else { pages == all };
         is_worth_it
             && self.blocks.give_back(stretch, || {
-                #[cfg(loom)] // so that the model sees a use of these slots meanwhile
+                #[cfg(evanesce_loom)] // so that the model sees a use of these slots meanwhile
                 for slot in first..first + len {
                     self.node(SlotIndex(slot)).entry.with_mut(|_| ());
                 }
@@ -362,8 +362,8 @@ impl<T> Drop for Slab<T> {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, evanesce_loom))]
 mod models;
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(evanesce_loom, evanesce_shuttle))))]
 mod tests;

@@ -33,7 +33,7 @@ pub(in crate::raw) struct Life(#[cfg(debug_assertions)] u32);
 
 // SAFETY: zeros are the free state and an entry that is not there; atomics, integers and `MaybeUninit` need no drop.
 unsafe impl<T> Zeroed for Node<T> {
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(evanesce_loom, evanesce_shuttle))]
     fn zeroed() -> Self {
         Self {
             state: AtomicState::free(),
@@ -123,7 +123,7 @@ pub(super) struct NodeKey(pub(super) AtomicU32);
 
 // SAFETY: an atomic integer: zero is valid, nothing to drop.
 unsafe impl Zeroed for NodeKey {
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(evanesce_loom, evanesce_shuttle))]
     fn zeroed() -> Self {
         Self(AtomicU32::new(0))
     }

@@ -42,7 +42,7 @@ struct Holder(AtomicU64);
 
 // SAFETY: an atomic integer: zero is valid, nothing to drop.
 unsafe impl Zeroed for Holder {
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(evanesce_loom, evanesce_shuttle))]
     fn zeroed() -> Self {
         Self(AtomicU64::new(0))
     }
@@ -143,5 +143,5 @@ impl core::fmt::Debug for RefreshToken {
     }
 }
 
-#[cfg(all(test, loom, not(crossbeam_loom)))]
+#[cfg(all(test, evanesce_loom, not(crossbeam_loom)))]
 mod models;

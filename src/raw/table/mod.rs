@@ -28,7 +28,7 @@ use crate::{
     weigher::{TooHeavyError, Weigher},
 };
 
-#[cfg(any(test, loom, shuttle))]
+#[cfg(any(test, evanesce_loom, evanesce_shuttle))]
 mod check;
 pub(in crate::raw) mod sweep_state;
 

@@ -110,7 +110,7 @@ pub(in crate::raw) fn block_of(slot: SlotIndex) -> u32 {
     slot.0 / BLOCK_SLOTS
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(evanesce_loom, evanesce_shuttle))))]
 mod tests {
     use super::*;
 

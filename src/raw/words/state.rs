@@ -221,7 +221,7 @@ impl Now {
 pub(in crate::raw) struct AtomicState(AtomicU64);
 
 impl AtomicState {
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(evanesce_loom, evanesce_shuttle))]
     pub(in crate::raw) fn free() -> Self {
         Self(AtomicU64::new(0))
     }

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, yield_now};
 
 use crate::examples::tokens::{Cache, EARLY, Issuer, MARGIN, Service, Tokens};
-use crate::{NANOSECOND, in_time, nearly, on_a_clock, prints_its_sample};
+use crate::samples::{NANOSECOND, in_time, nearly, on_a_clock, prints_its_sample};
 
 /// What a token is valid for; it is kept for `KEPT`.
 const VALID: Duration = Duration::from_secs(100);
@@ -261,5 +261,5 @@ fn of_many_that_refuse_one_token_none_forgets_the_next() {
 
 #[test]
 fn it_prints_what_its_docs_show() {
-    prints_its_sample("tokens", include_str!("../../examples/tokens.rs"));
+    prints_its_sample("tokens", include_str!("../../../../examples/tokens.rs"));
 }

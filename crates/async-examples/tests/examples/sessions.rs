@@ -9,9 +9,8 @@ use std::time::Instant;
 
 use evanesce::ManualClock;
 
-use crate::example::example;
 use crate::examples::sessions::server::{IDLE, Server, Store, store};
-use crate::{NANOSECOND, PATIENCE, nearly, prints_its_sample};
+use crate::samples::{NANOSECOND, PATIENCE, example, help_of, nearly, prints_its_sample, refuses};
 
 struct World {
     clock: ManualClock,
@@ -242,23 +241,46 @@ fn with_serve_it_listens_until_it_is_stopped() {
 }
 
 #[test]
-fn a_bad_option_or_a_port_in_use_is_one_line_and_a_failure() {
+fn what_cannot_be_followed_is_one_line_and_status_2() {
+    let range = "--port: expected a whole number from 0 to 65535, found";
+    for (options, says) in [
+        (&["--port", "abc"][..], format!("{range} `abc`")),
+        (&["--port", "65536"], format!("{range} `65536`")),
+        (&["--port", "-1"], format!("{range} `-1`")),
+        (&["--port", "8\n0"], format!("{range} `8\\n0`")),
+        (&["--port"], "--port".to_owned()),
+        (&["--prot", "1"], "--prot".to_owned()),
+        (&["stray"], "stray".to_owned()),
+    ] {
+        refuses("sessions", options, &says);
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named_in_one_line_and_is_status_1() {
     let world = World::start();
     let port = world.server.address.port().to_string();
-    for (options, says) in [
-        (vec!["--port", "many"], "many"),
-        (vec!["--prot", "1"], "--prot"),
-        (vec!["--port", &port], "os error"),
-    ] {
-        let output = example("sessions").args(&options).output().expect("it starts");
+    for options in [&["--port", &port][..], &["--serve", "--port", &port]] {
+        let output = example("sessions").args(options).output().expect("it starts");
         let said = String::from_utf8(output.stderr).expect("text");
-        assert!(!output.status.success(), "{options:?}");
-        assert!(said.starts_with("sessions: ") && said.contains(says), "{said}");
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.starts_with(&format!("sessions: cannot listen at 127.0.0.1:{port}: ")),
+            "{said}"
+        );
         assert_eq!(said.lines().count(), 1, "{said}");
     }
 }
 
 #[test]
+fn help_names_each_option_and_path() {
+    let help = help_of("sessions");
+    for name in ["--serve", "--port N", "--help", "/login", "/page", "/whoami", "/logout"] {
+        assert!(help.contains(name), "{name}");
+    }
+}
+
+#[test]
 fn it_prints_what_its_docs_show() {
-    prints_its_sample("sessions", include_str!("../../examples/sessions/main.rs"));
+    prints_its_sample("sessions", include_str!("../../../../examples/sessions/main.rs"));
 }

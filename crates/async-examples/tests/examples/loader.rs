@@ -11,9 +11,10 @@ use tokio::runtime;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, yield_now};
 
-use crate::example::example;
 use crate::examples::loader::cache::{Cache, Count, Origin, Page, Pages, Times, Unavailable};
-use crate::{NANOSECOND, PATIENCE, SECOND, in_time, nearly};
+use crate::samples::{
+    NANOSECOND, PATIENCE, SECOND, example, help_of, in_time, nearly, refuses, sample_of,
+};
 
 const TIMES: Times = Times {
     fresh: Duration::from_secs(100),
@@ -297,19 +298,13 @@ fn its_account_adds_up() {
 
 #[test]
 fn it_prints_lines_as_its_docs_show() {
-    let source = include_str!("../../examples/loader/main.rs");
-    let command = "//! $ cargo run --release --features async --example loader";
-    let sample: String = (source.lines().skip_while(|line| *line != command).skip(1))
-        .take_while(|line| *line != "//! ```")
-        .flat_map(|line| [line.strip_prefix("//! ").unwrap_or_default(), "\n"])
-        .collect();
-    assert!(sample.lines().count() > 3, "{sample}");
+    let sample = sample_of("loader", include_str!("../../../../examples/loader/main.rs"));
     assert_eq!(without_numbers(&printed(&[])), without_numbers(&sample));
 }
 
 #[test]
-fn help_is_printed_and_a_bad_option_is_one_line_and_a_failure() {
-    assert!(printed(&["--help"]).contains("--max-entries N"));
+fn help_is_printed_and_a_bad_option_is_one_line_and_status_2() {
+    assert!(help_of("loader").contains("--max-entries N"));
     for (options, says) in [
         (&["--max-entries", "0"][..], "--max-entries: expected a whole number from 1 to 10000000"),
         (&["--fail", "101"], "--fail: expected a whole number from 0 to 100, found `101`"),
@@ -318,10 +313,6 @@ fn help_is_printed_and_a_bad_option_is_one_line_and_a_failure() {
         (&["--entries", "1"], "--entries"),
         (&["more"], "more"),
     ] {
-        let output = example("loader").args(options).output().expect("the example starts");
-        let said = String::from_utf8(output.stderr).expect("text");
-        assert!(!output.status.success(), "{options:?}");
-        assert!(said.starts_with("loader: ") && said.contains(says), "{said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
+        refuses("loader", options, says);
     }
 }
