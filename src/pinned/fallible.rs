@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::{
     clock::Deadline,
     iter::Linked,
-    raw::{SplitKey, State, Waiting},
+    raw::{Computed, Decision, Met, Put, SplitKey, State, Waiting},
 };
 
 use super::{EntryRef, OccupiedError, Pinned, write::put_or_occupied};
@@ -157,6 +157,80 @@ impl<K, V, S> Pinned<'_, K, V, S> {
             waiting.discard();
         }
         Ok(put?.map(|(_, value)| value))
+    }
+
+    /// Puts the value that `make` makes, to expire after `ttl`, in the place of that of the key with this hash that
+    /// `is_match` accepts, or where there is none; returns the value that it replaces, `None` if the key is absent or
+    /// expired. The hash as for [`Pinned::get_by`].
+    ///
+    /// `make_key` makes the key that goes with it, which `is_match` must accept. Both are given what is there: so the first
+    /// of two equal keys can stay. They run again if another thread changes the key meanwhile, and what they made before is
+    /// dropped. The TTL counts from when they ran.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `is_match`; then nothing is changed, and what was made is dropped.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::insert`]; and if `make` or `make_key` panics, then nothing is changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::TtlMap;
+    /// use std::{convert::Infallible, sync::Arc, time::Duration};
+    ///
+    /// let map = TtlMap::<Arc<str>, u32>::new();
+    /// let pinned = map.pin();
+    /// let first: Arc<str> = "a".into();
+    /// let count = |key: &Arc<str>| {
+    ///     pinned.upsert_with_ttl_by(
+    ///         7,
+    ///         Duration::MAX,
+    ///         |met| Ok::<_, Infallible>(met == key),
+    ///         |met| Arc::clone(met.unwrap_or(key)),
+    ///         |n| n.map_or(1, |n| n + 1),
+    ///     )
+    /// };
+    /// assert_eq!(count(&first), Ok(None));
+    /// assert_eq!(count(&"a".into()), Ok(Some(&1)));
+    /// assert_eq!(pinned.get("a"), None, "the hasher is not asked");
+    /// let (key, n) = pinned.iter().next().unwrap();
+    /// assert!(Arc::ptr_eq(key, &first) && *n == 2);
+    /// ```
+    pub fn upsert_with_ttl_by<E>(
+        &self,
+        hash: u64,
+        ttl: Duration,
+        mut is_match: impl FnMut(&K) -> Result<bool, E>,
+        mut make_key: impl FnMut(Option<&K>) -> K,
+        mut make: impl FnMut(Option<&V>) -> V,
+    ) -> Result<Option<&V>, E> {
+        let (table, split_key) = (&self.map.table, SplitKey::from_hash(hash));
+        self.outrun_load_by(split_key, &mut is_match)?;
+        let waiting = &mut Waiting::empty();
+        let computed = table.compute(
+            split_key,
+            waiting,
+            &self.guard,
+            |_, met| is_match(met),
+            |new, met| {
+                // What was made for nothing is dropped before another is made.
+                new.discard();
+                let (met, value) = met.map(|Met { entry: (met, value), .. }| (met, value)).unzip();
+                new.value = Some(make(value));
+                new.key = Some(make_key(met));
+                Decision::Put(Some(table.clock.state_after(ttl)))
+            },
+        );
+        if computed.is_err() {
+            waiting.discard();
+        }
+        match computed? {
+            Computed::Put(Put { replaced, .. }) => Ok(replaced.map(|(_, value)| value)),
+            _ => unreachable!("it is put"),
+        }
     }
 
     /// Puts a value if the key with this hash that `is_match` accepts is absent or expired, with the map's default
