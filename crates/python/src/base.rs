@@ -11,8 +11,10 @@ use pyo3::{
 
 use crate::{
     calls,
+    cell::ObjectCell,
     clock::ManualClock,
     duration,
+    key::{Key, Pin},
     late::LateStore,
     options::{Given, Maybe},
     store::{FOR_EVER, Timed},
@@ -165,10 +167,12 @@ impl Store {
         most: usize,
     ) -> PyResult<Bound<'py, PyList>> {
         let mut first = Vec::new();
-        self.store.walk(py, |entry| {
-            first.extend(shown(py, entry, with_values));
+        self.store.walk(py, picks(py, with_values), |picked| {
+            first.push(picked);
             if first.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
+        let first: Vec<_> =
+            first.into_iter().map(|picked| shown(py, picked)).collect::<PyResult<_>>()?;
         PyList::new(py, first)
     }
 
@@ -185,10 +189,13 @@ impl Store {
             _ => Ok(address(&shown)),
         });
         let known: HashSet<usize> = known.collect::<PyResult<_>>()?;
-        let others = self.store.snapshot(py, |entry| {
-            let is_known = known.contains(&address(entry.key().object.get(py)?.bind(py)));
-            if is_known { None } else { shown(py, entry, with_values) }
+        let mut pick = picks(py, with_values);
+        let others = self.store.snapshot(py, |pin, key, value| {
+            let is_known = known.contains(&address(&key.object.borrow(py)));
+            if is_known { None } else { pick(pin, key, value) }
         })?;
+        let others: Vec<_> =
+            others.into_iter().map(|picked| shown(py, picked)).collect::<PyResult<_>>()?;
         PyList::new(py, others)
     }
 
@@ -224,16 +231,21 @@ impl Store {
     }
 }
 
-/// The key of an entry, or key and value.
-fn shown(
-    py: Python<'_>,
-    entry: &evanesce::EntryRef<'_, crate::key::Key, crate::cell::ObjectCell>,
+/// A key, and its value if that is wanted.
+type Picked<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>);
+
+/// Picks the key of each entry, or key and value.
+fn picks<'py>(
+    py: Python<'py>,
     with_values: bool,
-) -> Option<Py<PyAny>> {
-    let key = entry.key().object.get(py)?;
-    if !with_values {
-        return Some(key);
+) -> impl FnMut(&Pin<'_>, &Key, &ObjectCell) -> Option<Picked<'py>> {
+    move |_, key, value| Some((key.object.get(py), with_values.then(|| value.get(py))))
+}
+
+/// The key, or a pair.
+fn shown<'py>(py: Python<'py>, (key, value): Picked<'py>) -> PyResult<Bound<'py, PyAny>> {
+    match value {
+        None => Ok(key),
+        Some(value) => Ok((key, value).into_pyobject(py)?.into_any()),
     }
-    let pair = (key, entry.value().get(py)?).into_pyobject(py).ok()?;
-    Some(pair.into_any().unbind())
 }

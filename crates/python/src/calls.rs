@@ -84,14 +84,22 @@ pub(crate) fn call_without_arguments<'py>(
     unsafe { Bound::from_owned_ptr_or_err(py, result) }
 }
 
-/// Lets the interpreter's lock go for a moment, so that a thread that waits for it gets its turn.
-pub(crate) fn let_others_run(_py: Python<'_>) {
+/// Makes a call while the thread, which is attached, is not. It must not touch an object of Python's.
+pub(crate) fn detached<R>(call: impl FnOnce() -> R) -> R {
     or_hang(|| {
         // SAFETY: the thread is attached.
         let state = unsafe { PyEval_SaveThread() };
+        let result = call();
         // SAFETY: the state that this thread had just now.
         unsafe { PyEval_RestoreThread(state) };
-    });
+        result
+    })
+}
+
+/// Detaches for a moment, so that a thread that waits for the interpreter's lock gets its turn; and one that has to stop
+/// all others, where there is no lock.
+pub(crate) fn let_others_run(_py: Python<'_>) {
+    detached(|| ());
 }
 
 /// How many references, or entries, are worked at before others may run: a millisecond or so.

@@ -1,92 +1,71 @@
-//! A reference to a Python object that is taken out once, by a thread that need not be attached.
+//! A reference to a Python object that an entry of a map holds, until the map reclaims the entry.
+//!
+//! It is never taken out while a thread may see it. The map drops a cell when all pins have ended that may have met its
+//! entry; so whoever is pinned may count another reference to what a cell holds, whatever other threads do meanwhile.
+//!
+//! A cell is dropped by the thread that happens to reclaim it, which may not be attached, and in the midst of the map's
+//! work, where no code of Python's may run. So its reference goes to a list of that thread's, which whoever called the
+//! map empties by [`dropped`].
 
-use std::{
-    mem::ManuallyDrop,
-    ptr::{NonNull, null_mut},
-    sync::atomic::{AtomicPtr, Ordering},
-};
+use std::{cell::RefCell, mem::ManuallyDrop};
 
-use pyo3::{PyTraverseError, PyVisit, ffi, prelude::*};
+use pyo3::{Borrowed, PyTraverseError, PyVisit, prelude::*};
 
-/// Holds a reference, or none any more.
-pub(crate) struct ObjectCell(AtomicPtr<ffi::PyObject>);
+/// Holds a reference.
+pub(crate) struct ObjectCell(ManuallyDrop<Py<PyAny>>);
 
-/// A counted reference from its pointer.
-///
-/// # Safety
-///
-/// The pointer stands for a counted reference, which becomes the result's.
-unsafe fn owned(pointer: NonNull<ffi::PyObject>) -> Py<PyAny> {
-    // SAFETY: `Py` is a transparent `NonNull` that owns a reference. (Its own constructors ask for an attached
-    // thread, which only counting needs.)
-    unsafe { std::mem::transmute::<NonNull<ffi::PyObject>, Py<PyAny>>(pointer) }
+thread_local! {
+    static DROPPED: RefCell<Vec<Py<PyAny>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The references of the cells that this thread has dropped since it asked last. Mostly none, which costs nothing. To be
+/// given back attached, and not pinned.
+#[inline]
+pub(crate) fn dropped() -> Vec<Py<PyAny>> {
+    DROPPED.with_borrow_mut(std::mem::take)
+}
+
+/// Adds to what this thread gives back next.
+pub(crate) fn add_dropped(mut references: Vec<Py<PyAny>>) {
+    DROPPED.with_borrow_mut(|dropped| dropped.append(&mut references));
 }
 
 impl ObjectCell {
     pub(crate) fn new(object: Py<PyAny>) -> Self {
-        Self(AtomicPtr::new(object.into_ptr()))
-    }
-
-    /// The reference; the caller gives it back when attached, and not pinned.
-    pub(crate) fn take(&self) -> Option<Py<PyAny>> {
-        self.replace(null_mut())
-    }
-
-    /// Puts another in, and returns what was there.
-    pub(crate) fn swap(&self, object: Py<PyAny>) -> Option<Py<PyAny>> {
-        self.replace(object.into_ptr())
-    }
-
-    fn replace(&self, pointer: *mut ffi::PyObject) -> Option<Py<PyAny>> {
-        // AcqRel: hands on what happened to the object before it was put in, to whoever takes it out.
-        let old = NonNull::new(self.0.swap(pointer, Ordering::AcqRel));
-        // SAFETY: the swap gave this call alone the reference that the cell held.
-        old.map(|old| unsafe { owned(old) })
+        Self(ManuallyDrop::new(object))
     }
 
     /// Another reference to what it holds.
-    pub(crate) fn get(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.held().map(|object| Py::clone_ref(&object, py))
+    #[inline]
+    pub(crate) fn get<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.borrow(py).to_owned()
     }
 
-    /// Has the processor fetch the object's memory. For an attached thread.
-    pub(crate) fn touch(&self) {
-        if let Some(object) = self.held() {
-            // SAFETY: the object is alive for as long as this thread is attached.
-            std::hint::black_box(unsafe { ffi::Py_TYPE(object.as_ptr()) });
-        }
+    /// What it holds, not counted: alive as long as the cell is borrowed.
+    #[inline]
+    pub(crate) fn borrow<'a, 'py>(&'a self, py: Python<'py>) -> Borrowed<'a, 'py, PyAny> {
+        self.0.bind_borrowed(py)
     }
 
     /// Whether it holds this object.
+    #[inline]
     pub(crate) fn is(&self, object: &Bound<'_, PyAny>) -> bool {
-        self.0.load(Ordering::Relaxed) == object.as_ptr()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.load(Ordering::Relaxed).is_null()
+        self.0.as_ptr() == object.as_ptr()
     }
 
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        match self.held() {
-            Some(object) => visit.call(&*object),
-            None => Ok(()),
-        }
-    }
-
-    /// What it holds, not counted. It is good until this thread detaches: who takes it out meanwhile gives it back
-    /// attached. (Called in `get`, `touch` and `visit` alone, of which this is true: they are attached throughout.)
-    fn held(&self) -> Option<ManuallyDrop<Py<PyAny>>> {
-        // Acquire: pairs with the AcqRel of who put it in.
-        let pointer = NonNull::new(self.0.load(Ordering::Acquire));
-        // SAFETY: the cell's own reference stands for it, and it is not dropped here.
-        pointer.map(|pointer| ManuallyDrop::new(unsafe { owned(pointer) }))
+        visit.call(&*self.0)
     }
 }
 
 impl Drop for ObjectCell {
-    /// Of a cell that has not come into a map, attached: the caller has a reference of its own to the object. All
-    /// others are empty. (If one is not, pyo3 keeps the reference for the next thread that attaches.)
+    #[inline]
     fn drop(&mut self) {
-        drop(self.take());
+        // A thread that is ending may have no list any more. Then the object stays.
+        _ = DROPPED.try_with(|dropped| {
+            // SAFETY: taken once, here, as this runs once at most.
+            let object = unsafe { ManuallyDrop::take(&mut self.0) };
+            dropped.borrow_mut().push(object);
+        });
     }
 }

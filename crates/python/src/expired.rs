@@ -1,4 +1,4 @@
-//! References of entries that have expired, until an attached thread gives them back.
+//! References that the map has dropped, mostly of entries that have expired, until an attached thread gives them back.
 
 use std::{
     ffi::{c_int, c_void},
@@ -10,7 +10,7 @@ use std::{
 
 use pyo3::{PyTraverseError, PyVisit, ffi, prelude::*};
 
-use crate::{calls, cell::ObjectCell, key::Key, sweeping};
+use crate::{calls, sweeping};
 
 /// How many references a write gives back; each write sweeps fewer entries than half of it.
 const A_FEW: usize = 64;
@@ -28,11 +28,13 @@ pub(crate) struct Expired {
 }
 
 impl Expired {
-    /// Takes the references of an entry that has ended. On any thread, attached or not.
-    pub(crate) fn take(&self, key: &Key, value: &ObjectCell) {
+    /// Takes references. On any thread, attached or not.
+    pub(crate) fn add(&self, dropped: Vec<Py<PyAny>>) {
+        if dropped.is_empty() {
+            return;
+        }
         let mut references = self.references.lock().unwrap_or_else(PoisonError::into_inner);
-        references.extend(key.object.take());
-        references.extend(value.take());
+        references.extend(dropped);
         self.any.store(true, Ordering::Release);
     }
 

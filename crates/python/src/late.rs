@@ -36,16 +36,19 @@ impl LateStore {
     pub(crate) fn set_options(&self, py: Python<'_>, given: Given<'_>) -> PyResult<()> {
         let Some(name) = given.any() else { return Ok(()) };
         let options = Options::new(given)?;
-        if self.store.get().is_some() {
+        let replaced = {
+            let mut before = locked(&self.options);
+            if self.store.get().is_some() {
+                None
+            } else {
+                let options = options.or(&before, py)?;
+                Some(std::mem::replace(&mut *before, options))
+            }
+        };
+        if replaced.is_none() {
             let message = format!("{name} comes too late: it must be set before the first use");
             return Err(PyRuntimeError::new_err(message));
         }
-        let replaced = {
-            let mut before = locked(&self.options);
-            let options = options.or(&before, py)?;
-            std::mem::replace(&mut *before, options)
-        };
-        drop(replaced);
         Ok(())
     }
 
@@ -56,14 +59,17 @@ impl LateStore {
 
     /// The arguments of a constructor that makes the same.
     pub(crate) fn arguments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        match self.store.get() {
-            Some(store) => store.options.arguments(py),
-            None => locked(&self.options).arguments(py),
+        if let Some(store) = self.store.get() {
+            return store.options.arguments(py);
         }
+        // A copy: making a dict may run code of Python's.
+        let options = Options::default().or(&locked(&self.options), py)?;
+        options.arguments(py)
     }
 
     fn make(&self) -> &Store {
-        self.store.get_or_init(|| Store::new(std::mem::take(&mut *locked(&self.options))))
+        let mut options = locked(&self.options);
+        self.store.get_or_init(|| Store::new(std::mem::take(&mut options)))
     }
 
     /// Shows the collector of cycles what is held: see the head of `lib.rs`.

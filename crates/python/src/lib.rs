@@ -45,9 +45,11 @@ mod clock;
 mod duration;
 #[allow(unsafe_code)] // asks the main thread to call
 mod expired;
+mod forks;
 mod key;
 mod key_value_store;
 mod late;
+mod lookups;
 mod options;
 mod store;
 #[allow(unsafe_code)] // asks which interpreter this is
@@ -58,7 +60,7 @@ mod ttl_map;
 use pyo3::prelude::*;
 
 /// The part of the package `evanesce` that is written in Rust.
-#[pymodule(gil_used = true)]
+#[pymodule(gil_used = false)]
 mod _core {
     use super::{Bound, PyModule, PyResult, sweeping};
 

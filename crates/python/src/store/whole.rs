@@ -1,9 +1,14 @@
 //! Calls about all entries of a store. They hold the interpreter's lock for a millisecond or so at a time, and then let
-//! others run, who may change the store meanwhile.
+//! others run, who may change the store meanwhile. Where there is no lock, they may at any time.
 
-use std::{ops::ControlFlow, sync::atomic::Ordering, time::Duration};
+use std::{
+    convert::Infallible,
+    ops::ControlFlow,
+    sync::atomic::{Ordering, fence},
+    time::Duration,
+};
 
-use evanesce::{Budget, Deadline, EntryRef, Ttl};
+use evanesce::{Budget, Deadline};
 use pyo3::{
     PyTraverseError, PyVisit,
     prelude::*,
@@ -13,9 +18,9 @@ use pyo3::{
 use super::{FOR_EVER, Store};
 use crate::{
     calls::{self, AT_ONCE, Pins},
-    cell::ObjectCell,
+    cell::{self, ObjectCell},
     duration,
-    key::{Kept, Key, Wanted},
+    key::{Key, Pin, Wanted},
 };
 
 /// For how long a part of a sweep holds the lock.
@@ -24,39 +29,52 @@ const SWEPT_AT_ONCE: Duration = Duration::from_millis(2);
 /// How many entries are looked at together.
 const BATCH: usize = 32;
 
-type Entry<'p> = EntryRef<'p, Key, ObjectCell>;
-
 /// Key, value, and milliseconds left.
 pub(crate) type Timed = (Py<PyAny>, Py<PyAny>, Option<f64>);
 
 /// A key, its hash, its value and its deadline.
-pub(crate) struct Copied(Py<PyAny>, isize, Py<PyAny>, Option<Deadline>);
+struct Copied<'py>(Bound<'py, PyAny>, isize, Bound<'py, PyAny>, Option<Deadline>);
 
 impl Store {
-    /// Goes over the entries that have not expired, until `visit` breaks off. One that is there throughout is visited
-    /// once.
+    /// Goes over the entries that have not expired: `pick` takes what it wants of each, and `visit` is given that, until
+    /// it breaks off. A key that is there throughout is visited once, with a value that it has meanwhile.
+    ///
+    /// `pick` runs no code of Python's: it counts references to what is held, before anything else happens to the entry.
     ///
     /// # Errors
     ///
     /// Those of [`Self::read_time`].
-    pub(crate) fn walk(
+    pub(crate) fn walk<R>(
         &self,
         py: Python<'_>,
-        mut visit: impl FnMut(&Entry<'_>) -> ControlFlow<()>,
+        mut pick: impl FnMut(&Pin<'_>, &Key, &ObjectCell) -> Option<R>,
+        mut visit: impl FnMut(R) -> ControlFlow<()>,
     ) -> PyResult<()> {
         self.read_time(py)?;
+        self.walk_pinned(py, &mut pick, &mut visit);
+        // What others displaced meanwhile they may have left because of that pin.
+        self.after_write(py, true);
+        Ok(())
+    }
+
+    fn walk_pinned<R>(
+        &self,
+        py: Python<'_>,
+        pick: &mut impl FnMut(&Pin<'_>, &Key, &ObjectCell) -> Option<R>,
+        visit: &mut impl FnMut(R) -> ControlFlow<()>,
+    ) {
         let _pins = Pins::new();
         let pin = self.map().pin();
-        let (mut entries, mut batch) = (pin.iter_entries(), Vec::with_capacity(BATCH));
+        // Behind the pin, and so dropped before it: none of the references in the batch is the last one.
+        let (mut entries, mut batch) = (pin.iter(), Vec::with_capacity(BATCH));
         for n in 1.. {
-            batch.extend(entries.by_ref().take(BATCH));
-            // The waits for the memory of objects that lie anywhere overlap so.
-            for entry in &batch {
-                let entry: &Entry<'_> = entry;
-                entry.key().object.touch();
-                entry.value().touch();
+            let mut met = 0;
+            // Together: the waits for the memory of objects that lie anywhere overlap so.
+            for (key, value) in entries.by_ref().take(BATCH) {
+                met += 1;
+                batch.extend(pick(&pin, key, value));
             }
-            if batch.is_empty() || batch.drain(..).any(|entry| visit(&entry).is_break()) {
+            if met == 0 || batch.drain(..).any(|picked| visit(picked).is_break()) {
                 break;
             }
             // With an empty batch: what is in one has not expired a moment ago.
@@ -64,27 +82,49 @@ impl Store {
                 calls::let_others_run(py);
             }
         }
-        Ok(())
     }
 
     /// What `pick` makes of each entry that has not expired.
     pub(crate) fn snapshot<R>(
         &self,
         py: Python<'_>,
-        mut pick: impl FnMut(&Entry<'_>) -> Option<R>,
+        pick: impl FnMut(&Pin<'_>, &Key, &ObjectCell) -> Option<R>,
     ) -> PyResult<Vec<R>> {
         let mut picked = Vec::new();
-        self.walk(py, |entry| {
-            picked.extend(pick(entry));
+        self.walk(py, pick, |entry| {
+            picked.push(entry);
             ControlFlow::Continue(())
         })?;
         Ok(picked)
     }
 
+    /// References to what the entry of a key holds that was met under the pin, and its deadline, if it has not ended since.
+    fn copied<'py>(
+        &self,
+        py: Python<'py>,
+        pin: &Pin<'_>,
+        key: &Key,
+        value: &ObjectCell,
+    ) -> Option<Copied<'py>> {
+        let copied = |value: &ObjectCell, deadline| {
+            Copied(key.object.get(py), key.hash, value.get(py), deadline)
+        };
+        if !self.has_deadlines() {
+            return Some(copied(value, None));
+        }
+        // Value and deadline of one moment.
+        let object = key.object.borrow(py);
+        let Ok(entry) =
+            pin.get_entry_by(key.mixed(), |met| Ok::<_, Infallible>(met.object.is(&object)));
+        entry.map(|entry| copied(entry.value(), entry.expires_at()))
+    }
+
     pub(crate) fn entries(&self, py: Python<'_>) -> PyResult<Vec<Timed>> {
-        self.snapshot(py, |entry| {
-            let (key, value) = (entry.key().object.get(py)?, entry.value().get(py)?);
-            Some((key, value, duration::left(entry.ttl())))
+        self.snapshot(py, |pin, key, value| {
+            let Copied(key, _, value, deadline) = self.copied(py, pin, key, value)?;
+            let left =
+                deadline.map(|at| duration::to_ms(at.saturating_duration_since(self.map().now())));
+            Some((key.unbind(), value.unbind(), left))
         })
     }
 
@@ -104,36 +144,20 @@ impl Store {
     /// Those of [`Self::read_time`], and what an `__eq__` raises.
     pub(crate) fn put_all(&self, py: Python<'_>, other: &Self, endless: Duration) -> PyResult<()> {
         self.read_time(py)?;
-        let ttl_of = |left| match left {
-            Ttl::Never => endless,
-            Ttl::Remaining(left) => left,
-        };
-        // Of keys that are here, to be put when this thread is not pinned.
-        let (mut later, mut kept, mut result) = (Vec::new(), Kept::default(), Ok(()));
+        let (mut is_prompt, mut result) = (false, Ok(()));
         {
             let pin = self.map().pin();
-            other.walk(py, |entry| {
-                let objects = (entry.key().object.get(py), entry.value().get(py));
-                let (Some(key), Some(value)) = objects else { return ControlFlow::Continue(()) };
-                let (key, value, ttl) = (key.bind(py), value.bind(py), ttl_of(entry.ttl()));
-                let wanted = Wanted::of_hash(key, entry.key().hash);
-                self.note_deadlines(ttl);
-                // With a TTL of zero there is nothing to insert, but something to remove.
-                let inserted = match ttl {
-                    Duration::ZERO => Ok(false),
-                    _ => {
-                        Self::insert(&pin, &wanted, value, ttl, &mut kept).map(|met| met.is_none())
-                    }
-                };
-                match inserted {
-                    Ok(true) => {
-                        self.note_containers(key, value);
-                        self.expect(ttl);
-                        ControlFlow::Continue(())
-                    }
-                    Ok(false) => {
-                        let (key, value) = (key.clone().unbind(), value.clone().unbind());
-                        later.push(Copied(key, entry.key().hash, value, entry.expires_at()));
+            let pick =
+                |pin: &Pin<'_>, key: &Key, value: &ObjectCell| other.copied(py, pin, key, value);
+            other.walk(py, pick, |copied| {
+                let left = copied.3.map(|at| at.saturating_duration_since(other.map().now()));
+                if left.is_some_and(|left| left.is_zero()) {
+                    // It has expired meanwhile.
+                    return ControlFlow::Continue(());
+                }
+                match self.put_copied(&pin, &copied, left.unwrap_or(endless)) {
+                    Ok(displaced) => {
+                        is_prompt |= displaced;
                         ControlFlow::Continue(())
                     }
                     Err(error) => {
@@ -143,21 +167,28 @@ impl Store {
                 }
             })?;
         }
-        drop(kept);
-        result?;
-        for (n, Copied(key, hash, value, deadline)) in later.into_iter().enumerate() {
-            if n % AT_ONCE == AT_ONCE - 1 {
-                calls::let_others_run(py);
-            }
-            let key = key.bind(py);
-            let ttl = deadline.map(|at| at.saturating_duration_since(other.map().now()));
-            match ttl.unwrap_or(endless) {
-                Duration::ZERO if ttl.is_none() => _ = self.delete(key)?,
-                Duration::ZERO => {} // it has expired meanwhile
-                ttl => self.put_wanted(&Wanted::of_hash(key, hash), value.bind(py), ttl)?,
-            }
+        self.after_write(py, is_prompt);
+        result
+    }
+
+    /// Puts an entry of another store. Returns whether what it displaced is to go at once.
+    fn put_copied(
+        &self,
+        pin: &Pin<'_>,
+        Copied(key, hash, value, _): &Copied<'_>,
+        ttl: Duration,
+    ) -> PyResult<bool> {
+        let wanted = Wanted::of_hash(key, *hash);
+        if ttl.is_zero() {
+            // It is absent at once.
+            let removed = pin.remove_entry_by(wanted.mixed(), wanted.matches(pin))?;
+            return Ok(removed.is_some());
         }
-        Ok(())
+        self.note_deadlines(ttl);
+        let put = Self::upsert(pin, &wanted, value, ttl);
+        self.note_containers(key, value);
+        self.expect(ttl);
+        put
     }
 
     /// The number of entries that have not expired: clears away what has.
@@ -169,6 +200,7 @@ impl Store {
         self.read_time(py)?;
         if self.has_deadlines() {
             self.sweep_all(py);
+            self.sweeping.expired.add(cell::dropped());
             self.sweeping.expired.give_back_some(py);
         }
         Ok(self.map().len())
@@ -182,7 +214,7 @@ impl Store {
     pub(crate) fn sweep(&self, py: Python<'_>) -> PyResult<usize> {
         self.read_time(py)?;
         let removed = self.sweep_all(py);
-        self.sweeping.expired.give_back_all(py);
+        self.give_back_all(py);
         Ok(removed)
     }
 
@@ -204,28 +236,27 @@ impl Store {
     /// Removes all entries and gives back what they held.
     pub(crate) fn clear(&self, py: Python<'_>) {
         self.has_containers.store(false, Ordering::Relaxed);
-        let gone = {
+        // See `note_containers`.
+        fence(Ordering::SeqCst);
+        {
             let _pins = Pins::new();
-            self.take_all(|| calls::let_others_run(py))
-        };
-        calls::give_back_many(py, gone);
+            let mut ended = 0;
+            self.map().retain(|_, _| {
+                ended += 1;
+                if ended % AT_ONCE == 0 {
+                    calls::let_others_run(py);
+                }
+                false
+            });
+        }
         self.sweep_all(py);
-        self.sweeping.expired.give_back_all(py);
+        self.give_back_all(py);
     }
 
-    /// Ends all entries that have not expired, and returns what they held. Calls `pause` now and then.
-    pub(super) fn take_all(&self, pause: impl Fn()) -> Vec<Py<PyAny>> {
-        let mut gone = Vec::new();
-        self.map().retain(|key, value| {
-            if gone.len() % (2 * AT_ONCE) == 2 * AT_ONCE - 2 {
-                pause();
-            }
-            // Before the entry is over. No one else is attached from here to there, so no one sees it empty.
-            gone.extend(key.object.take());
-            gone.extend(value.take());
-            false
-        });
-        gone
+    /// Gives back what this thread has dropped, and the list; lets others run now and then.
+    fn give_back_all(&self, py: Python<'_>) {
+        calls::give_back_many(py, cell::dropped());
+        self.sweeping.expired.give_back_all(py);
     }
 
     pub(crate) fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -249,6 +280,9 @@ impl Store {
         if !self.has_containers.load(Ordering::Relaxed) {
             return Ok(());
         }
+        // What waits for its grace period comes to the list, so that it is met as well.
+        self.reclaim();
+        self.sweeping.expired.add(cell::dropped());
         self.sweeping.expired.visit(visit)?;
         for (key, value) in self.map().pin().iter_linked() {
             key.object.visit(visit)?;
