@@ -250,6 +250,10 @@ impl Store {
             });
         }
         self.sweep_all(py);
+        if self.map().sweep(Budget::entries(0)).pending_reclaim > 0 {
+            // A pinned thread may still see some of what was here, so the collector has to look for it.
+            self.has_containers.store(true, Ordering::Relaxed);
+        }
         self.give_back_all(py);
     }
 
