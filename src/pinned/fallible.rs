@@ -3,7 +3,6 @@
 use core::time::Duration;
 
 use crate::{
-    clock::Deadline,
     iter::Linked,
     raw::{SplitKey, State, Waiting},
 };
@@ -57,7 +56,7 @@ impl<K, V, S> Pinned<'_, K, V, S> {
         let key = SplitKey::from_hash(hash);
         let found = self.map.table.get_timed(key, &self.guard, |(key, _)| is_match(key))?;
         self.map.lookups.count(found.is_some());
-        Ok(found.map(|(entry, state, ttl)| EntryRef::new(entry, Deadline::of(state), ttl)))
+        Ok(found.map(|(entry, state, ttl)| EntryRef::new(entry, state, ttl)))
     }
 
     /// Returns an iterator over all entries that the map holds: the visible ones, and those that have expired and that
@@ -272,6 +271,47 @@ impl<K, V, S> Pinned<'_, K, V, S> {
     ) -> Result<bool, E> {
         let (table, split_key) = (&self.map.table, SplitKey::from_hash(hash));
         let state = table.clock.state_after(ttl);
+        table.renew(split_key, |_| state, &self.guard, |(key, _)| is_match(key))
+    }
+
+    /// Lets the value of the key with this hash that `is_match` accepts expire as if it were put now without a TTL: after
+    /// the map's default one, or its [`time_to_idle`](crate::Builder::time_to_idle), which hits renew then; or never.
+    /// Otherwise as [`Pinned::set_ttl_by`].
+    ///
+    /// # Errors
+    ///
+    /// The first error of `is_match`; then nothing is changed.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::set_ttl`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{ManualClock, Ttl, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// const MINUTE: Duration = Duration::from_secs(60);
+    /// let clock = ManualClock::new();
+    /// let options = TtlMap::<String, u32>::builder().clock(clock.clone());
+    /// let map = options.time_to_idle(10 * MINUTE).build()?;
+    /// let pinned = map.pin();
+    /// let is_a = |key: &String| Ok::<_, std::fmt::Error>(key == "a");
+    /// pinned.insert_with_ttl_by(7, "a".into(), 1, MINUTE, is_a)?;
+    /// assert_eq!(pinned.reset_ttl_by(7, is_a), Ok(true));
+    /// clock.advance(6 * MINUTE);
+    /// assert_eq!(pinned.get_by(7, is_a), Ok(Some(&1))); // which renews it
+    /// assert_eq!(pinned.get_entry_by(7, is_a)?.unwrap().ttl(), Ttl::Remaining(10 * MINUTE));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reset_ttl_by<E>(
+        &self,
+        hash: u64,
+        mut is_match: impl FnMut(&K) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let (table, split_key) = (&self.map.table, SplitKey::from_hash(hash));
+        let state = self.map.default_state();
         table.renew(split_key, |_| state, &self.guard, |(key, _)| is_match(key))
     }
 

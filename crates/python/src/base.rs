@@ -10,9 +10,7 @@ use pyo3::{
 };
 
 use crate::{
-    calls,
-    clock::ManualClock,
-    duration,
+    calls, duration,
     late::LateStore,
     options::{Given, Maybe},
     store::{FOR_EVER, Timed},
@@ -33,19 +31,9 @@ pub(crate) struct Store {
 #[pymethods]
 impl Store {
     /// Sets options in place of those that the constructor was given; not after the first use.
-    #[pyo3(
-        signature = (default_duration = None, clock = None, timer = None, sweep_interval = Maybe::Missing),
-        text_signature = "($self, default_duration=None, clock=None, timer=None, sweep_interval=...)"
-    )]
-    fn _set_options(
-        &self,
-        py: Python<'_>,
-        default_duration: Option<Bound<'_, PyAny>>,
-        clock: Option<Py<ManualClock>>,
-        timer: Option<Bound<'_, PyAny>>,
-        sweep_interval: Maybe<'_>,
-    ) -> PyResult<()> {
-        self.store.set_options(py, Given { default_duration, clock, timer, sweep_interval })
+    #[pyo3(signature = (**options), text_signature = "($self, **options)")]
+    fn _set_options(&self, py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        self.store.set_options(py, Given::new(options)?)
     }
 
     /// The arguments of a constructor of the same options.
@@ -98,6 +86,18 @@ impl Store {
         self.store.touch(key, FOR_EVER)
     }
 
+    /// The most that the store may hold: entries, or sizes of values; None, or math.inf, for any number.
+    #[getter]
+    fn maxsize<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.store.maxsize().map(|most| most.to_python(py)).transpose()
+    }
+
+    /// What the store holds: entries, or the sizes of their values. Clears away what has expired.
+    #[getter]
+    fn currsize(&self, py: Python<'_>) -> PyResult<u64> {
+        self.store.currsize(py)
+    }
+
     /// Removes all entries.
     fn clear(&self, py: Python<'_>) {
         self.store.clear(py);
@@ -109,7 +109,7 @@ impl Store {
     }
 
     /// Returns the store's figures, as a dict: len, hits and misses (lookups by get, [], in and get_or_put),
-    /// expired_unswept, swept_total, max_lag (the longest time from an entry's end to its removal by a sweep, in
+    /// evicted_total (entries that had to go for the sake of maxsize), expired_unswept, swept_total, max_lag (the longest time from an entry's end to its removal by a sweep, in
     /// milliseconds), pending_reclaim, bytes_allocated (keys and values not included). Looks at every entry.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.store.stats(py)

@@ -1,16 +1,25 @@
-//! References of entries that have expired, until an attached thread gives them back.
+//! References of entries that have ended without a call that removed them (they have expired, or had to go since the store
+//! was full), until an attached thread gives them back.
 
 use std::{
+    collections::VecDeque,
     ffi::{c_int, c_void},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
 
+use evanesce::RemovalCause;
 use pyo3::{PyTraverseError, PyVisit, ffi, prelude::*};
 
-use crate::{calls, cell::ObjectCell, key::Key, sweeping};
+use crate::{
+    calls,
+    cell::ObjectCell,
+    key::Key,
+    listener::Listener,
+    sweeping::{self, locked},
+};
 
 /// How many references a write gives back; each write sweeps fewer entries than half of it.
 const A_FEW: usize = 64;
@@ -19,8 +28,11 @@ const MANY: usize = 10_000;
 
 #[derive(Default)]
 pub(crate) struct Expired {
-    /// Held for a push, a pop or a traversal, and never over a call into Python.
-    references: Mutex<Vec<Py<PyAny>>>,
+    /// Those that an attached thread has put in are at the end, and go first: it gives them back at once. Held for a push,
+    /// a pop or a traversal, and never over a call into Python.
+    references: Mutex<VecDeque<Py<PyAny>>>,
+    /// Who is told of the ends first, if there is someone.
+    listener: Option<Listener>,
     /// Whether there are any, as a hint.
     any: AtomicBool,
     /// Whether the main thread has been asked.
@@ -28,11 +40,30 @@ pub(crate) struct Expired {
 }
 
 impl Expired {
-    /// Takes the references of an entry that has ended. On any thread, attached or not.
-    pub(crate) fn take(&self, key: &Key, value: &ObjectCell) {
-        let mut references = self.references.lock().unwrap_or_else(PoisonError::into_inner);
-        references.extend(key.object.take());
-        references.extend(value.take());
+    pub(crate) fn new(listener: Option<Listener>) -> Self {
+        Self { listener, ..Self::default() }
+    }
+
+    pub(crate) fn has_listener(&self) -> bool {
+        self.listener.is_some()
+    }
+
+    /// Takes the references of an entry that has ended. On any thread, attached or not; for another cause than that it has
+    /// expired, attached.
+    pub(crate) fn take(&self, key: &Key, value: &ObjectCell, cause: RemovalCause) {
+        let taken = (key.object.take(), value.take());
+        match (taken, &self.listener) {
+            ((Some(key), Some(value)), Some(listener)) => listener.note(key, value, cause),
+            ((key, value), _) => {
+                let (mut references, taken) =
+                    (locked(&self.references), key.into_iter().chain(value));
+                if cause == RemovalCause::Expired {
+                    taken.for_each(|reference| references.push_front(reference));
+                } else {
+                    references.extend(taken);
+                }
+            }
+        }
         self.any.store(true, Ordering::Release);
     }
 
@@ -51,18 +82,17 @@ impl Expired {
 
     /// Gives all back, and lets other threads run now and then.
     pub(crate) fn give_back_all(&self, py: Python<'_>) {
-        while self.has_any() {
-            self.give_back(py, calls::AT_ONCE);
+        while self.has_any() && self.give_back(py, calls::AT_ONCE) {
             if self.has_any() {
                 calls::let_others_run(py);
             }
         }
     }
 
-    /// Gives back as many at most.
-    fn give_back(&self, py: Python<'_>, most: usize) {
+    /// Tells of what has ended, and gives back as many at most; false if what waits to be told of is for a later call.
+    fn give_back(&self, py: Python<'_>, most: usize) -> bool {
         let batch: Vec<_> = {
-            let mut references = self.references.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut references = locked(&self.references);
             let rest = references.len().saturating_sub(most);
             let batch = references.drain(rest..).collect();
             if references.is_empty() {
@@ -73,6 +103,11 @@ impl Expired {
             batch
         };
         calls::give_back(py, batch);
+        let is_told = self.listener.as_ref().is_none_or(|listener| listener.tell(py));
+        if !is_told {
+            self.any.store(true, Ordering::Release);
+        }
+        is_told
     }
 
     /// Asks the main thread to give them back: it does so between two of its own steps, before Python 3.12 when it
@@ -94,15 +129,17 @@ impl Expired {
 
     /// Takes all that wait.
     pub(crate) fn take_all(&self) -> Vec<Py<PyAny>> {
-        let mut references = self.references.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut references = locked(&self.references);
         self.any.store(false, Ordering::Release);
-        std::mem::take(&mut references)
+        let told = self.listener.iter().flat_map(Listener::take_all);
+        std::mem::take(&mut *references).into_iter().chain(told).collect()
     }
 
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         // The sweeper is adding to it: then these are as good as referred to from elsewhere.
         let Ok(references) = self.references.try_lock() else { return Ok(()) };
-        references.iter().try_for_each(|reference| visit.call(reference))
+        references.iter().try_for_each(|reference| visit.call(reference))?;
+        self.listener.as_ref().map_or(Ok(()), |listener| listener.visit(visit))
     }
 }
 
@@ -112,8 +149,7 @@ extern "C" fn give_back_when_asked(expired: *mut c_void) -> c_int {
     expired.is_asked.store(false, Ordering::Release);
     // SAFETY: Python makes such calls attached, also when it has begun to end, when `attach` would panic.
     let py = unsafe { Python::assume_attached() };
-    expired.give_back(py, MANY);
-    if expired.has_any() {
+    if expired.give_back(py, MANY) && expired.has_any() {
         expired.ask_the_main_thread();
     }
     0

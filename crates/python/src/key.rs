@@ -12,6 +12,12 @@ use crate::{calls, cell::ObjectCell};
 #[derive(Default)]
 pub(crate) struct Kept(Option<Vec<Py<PyAny>>>);
 
+impl Kept {
+    pub(crate) fn keep(&mut self, references: impl IntoIterator<Item = Py<PyAny>>) {
+        self.0.get_or_insert_default().extend(references);
+    }
+}
+
 impl Drop for Kept {
     #[inline]
     fn drop(&mut self) {
@@ -70,7 +76,7 @@ impl<'a, 'py> Wanted<'a, 'py> {
         }
         let is_equal = calls::are_equal(&object, self.object);
         // Code of Python's has run, and this may be the last reference by now.
-        kept.0.get_or_insert_default().push(object.unbind());
+        kept.keep([object.unbind()]);
         is_equal
     }
 }
@@ -106,6 +112,11 @@ impl Key {
     /// The hash for the map.
     pub(crate) fn mixed(&self) -> u64 {
         mixed(self.hash)
+    }
+
+    /// The same object, for another entry; `None` if this one has ended.
+    pub(crate) fn again(&self, py: Python<'_>) -> Option<Self> {
+        Some(Self { hash: self.hash, object: ObjectCell::new(self.object.get(py)?) })
     }
 }
 

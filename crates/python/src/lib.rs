@@ -45,10 +45,13 @@ mod clock;
 mod duration;
 #[allow(unsafe_code)] // asks the main thread to call
 mod expired;
+mod functions;
 mod key;
 mod key_value_store;
 mod late;
+mod listener;
 mod options;
+mod size;
 mod store;
 #[allow(unsafe_code)] // asks which interpreter this is
 mod sweeping;
@@ -63,7 +66,10 @@ mod _core {
     use super::{Bound, PyModule, PyResult, sweeping};
 
     #[pymodule_export]
-    use super::{base::Store, clock::ManualClock, key_value_store::KeyValueStore, ttl_map::TtlMap};
+    use super::{
+        base::Store, clock::ManualClock, key_value_store::KeyValueStore, size::TooLargeError,
+        ttl_map::TtlMap,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

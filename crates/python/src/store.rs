@@ -18,12 +18,15 @@ use crate::{
     cell::ObjectCell,
     duration,
     expired::Expired,
+    functions::Function,
     key::{Kept, Key, Pin, Wanted, is_plain},
+    listener::Listener,
     options::Options,
     sweeping::{Sweeping, locked},
     timer::Timer,
 };
 
+mod replacing;
 mod whole;
 
 pub(crate) use whole::Timed;
@@ -32,12 +35,16 @@ pub(crate) use whole::Timed;
 const SWEPT_BY_A_WRITE: usize = 4;
 /// The TTL of an entry that never expires.
 pub(crate) const FOR_EVER: Duration = Duration::MAX;
+/// Stands for the store's time to idle, which hits renew. (No duration that is given is as long as this, but FOR_EVER.)
+pub(crate) const IDLE: Duration = Duration::new(u64::MAX, 0);
 
 pub(crate) struct Store {
     pub(crate) options: Options,
     /// What tells the time, if that is a function of Python's.
     timer: Option<Timer>,
     default_ttl: Duration,
+    /// Whether values have sizes, by a function of Python's.
+    is_sized: bool,
     pub(crate) sweeping: Arc<Sweeping>,
     /// Whether an entry has come in that expires.
     has_deadlines: AtomicBool,
@@ -52,18 +59,30 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(options: Options) -> Self {
-        let expired = Arc::new(Expired::default());
+        let functions = &options.functions;
+        let is_sized = functions.has(Function::Getsizeof);
+        let has_listener = functions.has(Function::Listener);
+        let listener = has_listener.then(|| Listener::new(Arc::clone(functions)));
+        let expired = Arc::new(Expired::new(listener));
         let listening = Arc::clone(&expired);
         let builder = TtlMap::builder().hasher(()).huge_pages(true).eviction_listener(
             move |key: &Key, value: &ObjectCell, cause| {
-                // The other ends are those of `remove` and `clear`, which see to it themselves.
-                if cause == RemovalCause::Expired {
-                    listening.take(key, value);
+                // Where nobody is told, `remove` and `clear` see to it themselves.
+                if cause != RemovalCause::Explicit || listening.has_listener() {
+                    listening.take(key, value, cause);
                 }
             },
         );
         let builder = builder.capacity(options.capacity);
-        let timer = options.timer.is_some().then(Timer::default);
+        let builder = match options.time_to_idle() {
+            Some(idle) => builder.time_to_idle(idle),
+            None => builder,
+        };
+        let builder = match options.maxsize {
+            Some(maxsize) => maxsize.bound(builder, is_sized),
+            None => builder,
+        };
+        let timer = functions.has(Function::Timer).then(Timer::default);
         let builder = match (&options.clock, &timer) {
             (Some(clock), _) => builder.clock(clock.get().0.clone()),
             (None, Some(timer)) => builder.clock(timer.clock()),
@@ -75,6 +94,7 @@ impl Store {
             default_ttl: options.default_ttl(),
             options,
             timer,
+            is_sized,
             sweeping,
             has_deadlines: AtomicBool::new(false),
             has_containers: AtomicBool::new(false),
@@ -95,10 +115,15 @@ impl Store {
     /// What a function of Python's raises that tells it.
     #[inline]
     pub(crate) fn read_time(&self, py: Python<'_>) -> PyResult<()> {
-        match (&self.timer, &self.options.timer) {
-            (Some(timer), Some(function)) => timer.read(py, function),
-            _ => Ok(()),
-        }
+        self.timer.as_ref().map_or(Ok(()), |timer| self.read_timer(py, timer))
+    }
+
+    fn read_timer(&self, py: Python<'_>, timer: &Timer) -> PyResult<()> {
+        // The collector of cycles may have let it go.
+        let function = self.options.functions.get(py, Function::Timer);
+        let read = function.as_ref().map_or(Ok(()), |function| timer.read(py, function));
+        calls::give_back(py, function);
+        read
     }
 
     /// The TTL that a duration argument stands for; `None` is the default's.
@@ -148,7 +173,7 @@ impl Store {
 
     /// Whether this key, which was found, is still there and lives for `ttl` from now. Compares nothing.
     fn renew(pin: &Pin<'_>, wanted: &Wanted<'_, '_>, found: &Key, ttl: Duration) -> bool {
-        let Ok(renewed) = pin.set_ttl_by(wanted.mixed(), ttl, |met| is_same(met, found));
+        let Ok(renewed) = set_ttl(pin, wanted.mixed(), ttl, |met| is_same(met, found));
         renewed
     }
 
@@ -176,6 +201,9 @@ impl Store {
     ) -> PyResult<()> {
         let key = wanted.object;
         self.note_deadlines(ttl);
+        if self.is_sized || self.has_listener() {
+            return self.replace(wanted, value, ttl);
+        }
         let (mut kept, old);
         kept = Kept::default();
         {
@@ -225,6 +253,14 @@ impl Store {
     ) -> PyResult<Py<PyAny>> {
         self.read_time(key.py())?;
         let wanted = Wanted::new(key)?;
+        let _putting = if self.is_sized {
+            if let Some(value) = self.peek(key)? {
+                return Ok(value);
+            }
+            self.putting(value)?
+        } else {
+            None
+        };
         self.note_deadlines(ttl);
         let mut kept = Kept::default();
         let stored = {
@@ -255,8 +291,12 @@ impl Store {
         kept: &mut Kept,
     ) -> PyResult<Option<&'p ObjectCell>> {
         let (key, value) = (Key::new(wanted), ObjectCell::new(value.clone().unbind()));
-        let put = pin
-            .try_insert_with_ttl_by(wanted.mixed(), key, value, ttl, |met| wanted.is(met, kept))?;
+        let (hash, is_wanted) = (wanted.mixed(), |met: &Key| wanted.is(met, kept));
+        let put = if ttl == IDLE {
+            pin.try_insert_by(hash, key, value, is_wanted)
+        } else {
+            pin.try_insert_with_ttl_by(hash, key, value, ttl, is_wanted)
+        }?;
         Ok(put.err().map(|occupied| occupied.current))
     }
 
@@ -278,7 +318,8 @@ impl Store {
     /// After an entry has got a TTL.
     fn expect(&self, ttl: Duration) {
         if ttl != FOR_EVER {
-            self.sweeping.expect(ttl);
+            let idle = || self.options.time_to_idle().unwrap_or(FOR_EVER);
+            self.sweeping.expect(if ttl == IDLE { idle() } else { ttl });
         }
     }
 
@@ -291,11 +332,8 @@ impl Store {
         self.read_time(key.py())?;
         let wanted = Wanted::new(key)?;
         let mut kept = Kept::default();
-        let removed = {
-            let pin = self.map().pin();
-            let is_wanted = |met: &Key| wanted.is(met, &mut kept);
-            pin.remove_entry_by(wanted.mixed(), is_wanted)?.and_then(taken)
-        };
+        let is_wanted = |met: &Key| wanted.is(met, &mut kept);
+        let removed = self.remove_by(key.py(), wanted.mixed(), is_wanted)?;
         drop(kept);
         self.sweeping.expired.give_back_some(key.py());
         Ok(removed)
@@ -327,11 +365,10 @@ impl Store {
                 *locked(&self.to_remove) = hashes;
                 continue;
             };
-            let pin = self.map().pin();
             let Ok(removed) =
-                pin.remove_entry_by(hash, |met| Ok::<_, Infallible>(met.mixed() == hash));
-            if let Some(removed) = removed.and_then(taken) {
-                break Some(removed);
+                self.remove_by(py, hash, |met| Ok::<_, Infallible>(met.mixed() == hash));
+            if removed.is_some() {
+                break removed;
             }
         };
         self.sweeping.expired.give_back_some(py);
@@ -386,7 +423,7 @@ impl Store {
         let mut kept = Kept::default();
         let touched = {
             let pin = self.map().pin();
-            pin.set_ttl_by(wanted.mixed(), ttl, |met| wanted.is(met, &mut kept))?
+            set_ttl(&pin, wanted.mixed(), ttl, |met| wanted.is(met, &mut kept))?
         };
         self.expect(ttl);
         drop(kept);
@@ -406,9 +443,17 @@ impl Drop for Store {
     }
 }
 
-/// What an entry held that this thread has removed: nobody else takes it.
-fn taken((key, value): (&Key, &ObjectCell)) -> Option<[Py<PyAny>; 2]> {
-    Some([key.object.take()?, value.take()?])
+/// Lets the entry of a key live for `ttl` from now; false if there is none.
+fn set_ttl<E>(
+    pin: &Pin<'_>,
+    hash: u64,
+    ttl: Duration,
+    is_match: impl FnMut(&Key) -> Result<bool, E>,
+) -> Result<bool, E> {
+    match ttl {
+        IDLE => pin.reset_ttl_by(hash, is_match),
+        ttl => pin.set_ttl_by(hash, ttl, is_match),
+    }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a comparison, which may fail")]

@@ -93,18 +93,16 @@ class Kin(_core.Store[_K, _V]):
 
     __slots__ = ()
 
-    def _configure(
-        self,
-        default_duration: Optional[_core._Duration],
-        clock: Optional[_core.ManualClock],
-        timer: Optional[_core._Timer],
-        sweep_interval: Optional[_core._Duration],
-    ) -> None:
+    def _configure(self, sweep_interval: Optional[_core._Duration], **options: Any) -> None:
         """Takes options that __init__ was given: __new__ has them as well, unless a subclass passes others on."""
+        given = {name: option for name, option in options.items() if option is not None}
         if sweep_interval is not UNSET:
-            self._set_options(default_duration, clock, timer, sweep_interval)
-        elif default_duration is not None or clock is not None or timer is not None:
-            self._set_options(default_duration, clock, timer)
+            given["sweep_interval"] = sweep_interval
+        if given:
+            self._set_options(**given)
+
+    def _shown_maxsize(self) -> str:
+        return "" if self.maxsize is None else f", maxsize={self.maxsize}"
 
     def __iter__(self) -> Iterator[_K]:
         """Iterates over the keys."""

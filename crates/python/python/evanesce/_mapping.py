@@ -45,6 +45,10 @@ class TtlMap(_core.TtlMap[_K, _V], Kin[_K, _V], MutableMapping[_K, _V]):
         /,
         *,
         default_duration: Optional[_core._Duration] = None,
+        time_to_idle: Optional[_core._Duration] = None,
+        maxsize: Optional[float] = None,
+        getsizeof: Optional[Callable[[_V], int]] = None,
+        eviction_listener: Optional[Callable[[_K, _V, _core._RemovalCause], object]] = None,
         clock: Optional[_core.ManualClock] = None,
         timer: Optional[_core._Timer] = None,
         sweep_interval: Optional[_core._Duration] = UNSET,
@@ -54,7 +58,16 @@ class TtlMap(_core.TtlMap[_K, _V], Kin[_K, _V], MutableMapping[_K, _V]):
             raise TypeError(
                 f"{type(self).__name__}() has no option {name!r}; entries are given as in TtlMap({{{name!r}: ...}})"
             )
-        self._configure(default_duration, clock, timer, sweep_interval)
+        self._configure(
+            sweep_interval,
+            default_duration=default_duration,
+            time_to_idle=time_to_idle,
+            maxsize=maxsize,
+            getsizeof=getsizeof,
+            eviction_listener=eviction_listener,
+            clock=clock,
+            timer=timer,
+        )
         self.update(data)
 
     @overload
@@ -95,5 +108,5 @@ class TtlMap(_core.TtlMap[_K, _V], Kin[_K, _V], MutableMapping[_K, _V]):
 
 
 _shown: Callable[[TtlMap[Any, Any]], str] = recursive_repr("TtlMap({...})")(
-    lambda shown: f"{type(shown).__name__}({dict(shown.items())!r})"
+    lambda shown: f"{type(shown).__name__}({dict(shown.items())!r}{shown._shown_maxsize()})"
 )

@@ -10,7 +10,7 @@ use pyo3::{
     types::{PyDict, PyFloat},
 };
 
-use super::{FOR_EVER, Store};
+use super::{FOR_EVER, IDLE, Store};
 use crate::{
     calls::{self, AT_ONCE, Pins},
     cell::ObjectCell,
@@ -26,11 +26,11 @@ const BATCH: usize = 32;
 
 type Entry<'p> = EntryRef<'p, Key, ObjectCell>;
 
-/// Key, value, and milliseconds left.
+/// Key, value, and milliseconds left: `None` for ever, 0 for the time to idle, which begins anew.
 pub(crate) type Timed = (Py<PyAny>, Py<PyAny>, Option<f64>);
 
-/// A key, its hash, its value and its deadline.
-pub(crate) struct Copied(Py<PyAny>, isize, Py<PyAny>, Option<Deadline>);
+/// A key, its hash, its value, and its deadline, or else its TTL.
+struct Copied(Py<PyAny>, isize, Py<PyAny>, Option<Deadline>, Duration);
 
 impl Store {
     /// Goes over the entries that have not expired, until `visit` breaks off. One that is there throughout is visited
@@ -84,28 +84,35 @@ impl Store {
     pub(crate) fn entries(&self, py: Python<'_>) -> PyResult<Vec<Timed>> {
         self.snapshot(py, |entry| {
             let (key, value) = (entry.key().object.get(py)?, entry.value().get(py)?);
-            Some((key, value, duration::left(entry.ttl())))
+            Some((key, value, if entry.slides() { Some(0.0) } else { duration::left(entry.ttl()) }))
         })
     }
 
     /// Puts what [`Self::entries`] told.
     pub(crate) fn put_entries(&self, py: Python<'_>, entries: Vec<Timed>) -> PyResult<()> {
         for (key, value, left) in entries {
-            let ttl = left.map(|ms| duration::parse("duration", &PyFloat::new(py, ms)));
-            self.put(key.bind(py), value.bind(py), ttl.transpose()?.unwrap_or(FOR_EVER))?;
+            let ttl = match left {
+                None => FOR_EVER,
+                Some(0.0) => self.ttl_of(None)?,
+                Some(ms) => duration::parse("duration", &PyFloat::new(py, ms))?,
+            };
+            self.put(key.bind(py), value.bind(py), ttl)?;
         }
         Ok(())
     }
 
     /// Takes over the entries of another store, each with the time it has left; those that never expire for `endless`.
+    /// What hits renew there they renew here, if this store has a time to idle, which begins anew.
     ///
     /// # Errors
     ///
-    /// Those of [`Self::read_time`], and what an `__eq__` raises.
+    /// Those of [`Self::read_time`] and of [`Self::putting`], and what an `__eq__` raises.
     pub(crate) fn put_all(&self, py: Python<'_>, other: &Self, endless: Duration) -> PyResult<()> {
         self.read_time(py)?;
-        let ttl_of = |left| match left {
+        let slides = self.options.time_to_idle().is_some();
+        let ttl_of = |entry: &Entry<'_>| match entry.ttl() {
             Ttl::Never => endless,
+            Ttl::Remaining(_) if slides && entry.slides() => IDLE,
             Ttl::Remaining(left) => left,
         };
         // Of keys that are here, to be put when this thread is not pinned.
@@ -115,12 +122,14 @@ impl Store {
             other.walk(py, |entry| {
                 let objects = (entry.key().object.get(py), entry.value().get(py));
                 let (Some(key), Some(value)) = objects else { return ControlFlow::Continue(()) };
-                let (key, value, ttl) = (key.bind(py), value.bind(py), ttl_of(entry.ttl()));
+                let (key, value, ttl) = (key.bind(py), value.bind(py), ttl_of(entry));
                 let wanted = Wanted::of_hash(key, entry.key().hash);
                 self.note_deadlines(ttl);
                 // With a TTL of zero there is nothing to insert, but something to remove.
                 let inserted = match ttl {
                     Duration::ZERO => Ok(false),
+                    // A function of Python's tells the size, and none may run now.
+                    _ if self.is_sized => Ok(false),
                     _ => {
                         Self::insert(&pin, &wanted, value, ttl, &mut kept).map(|met| met.is_none())
                     }
@@ -133,7 +142,10 @@ impl Store {
                     }
                     Ok(false) => {
                         let (key, value) = (key.clone().unbind(), value.clone().unbind());
-                        later.push(Copied(key, entry.key().hash, value, entry.expires_at()));
+                        let slides = slides && entry.slides();
+                        let deadline = entry.expires_at().filter(|_| !slides);
+                        let ttl = if slides { IDLE } else { endless };
+                        later.push(Copied(key, entry.key().hash, value, deadline, ttl));
                         ControlFlow::Continue(())
                     }
                     Err(error) => {
@@ -144,8 +156,10 @@ impl Store {
             })?;
         }
         drop(kept);
+        // What had to go for the sake of others.
+        self.sweeping.expired.give_back_all(py);
         result?;
-        for (n, Copied(key, hash, value, deadline)) in later.into_iter().enumerate() {
+        for (n, Copied(key, hash, value, deadline, endless)) in later.into_iter().enumerate() {
             if n % AT_ONCE == AT_ONCE - 1 {
                 calls::let_others_run(py);
             }
@@ -172,6 +186,16 @@ impl Store {
             self.sweeping.expired.give_back_some(py);
         }
         Ok(self.map().len())
+    }
+
+    /// The number of entries that have not expired, or the sizes of their values together.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::read_time`].
+    pub(crate) fn currsize(&self, py: Python<'_>) -> PyResult<u64> {
+        let len = self.len(py)?;
+        Ok(if self.is_sized { self.map().weight() } else { len as u64 })
     }
 
     /// Removes what has expired and gives back what it held; returns how many entries.
@@ -203,6 +227,27 @@ impl Store {
 
     /// Removes all entries and gives back what they held.
     pub(crate) fn clear(&self, py: Python<'_>) {
+        if !self.has_listener() {
+            return self.end(py);
+        }
+        {
+            let _pins = Pins::new();
+            let mut ended = 0;
+            // The map's listener takes what they held.
+            self.map().retain(|_, _| {
+                ended += 1;
+                if ended % AT_ONCE == 0 {
+                    calls::let_others_run(py);
+                }
+                false
+            });
+        }
+        self.sweep_all(py);
+        self.sweeping.expired.give_back_all(py);
+    }
+
+    /// The same, and nobody is told.
+    pub(crate) fn end(&self, py: Python<'_>) {
         self.has_containers.store(false, Ordering::Relaxed);
         let gone = {
             let _pins = Pins::new();
@@ -235,6 +280,7 @@ impl Store {
         figures.set_item("len", stats.len)?;
         figures.set_item("hits", hits)?;
         figures.set_item("misses", misses)?;
+        figures.set_item("evicted_total", stats.evicted_total)?;
         figures.set_item("expired_unswept", stats.expired_unswept)?;
         figures.set_item("swept_total", stats.swept_total)?;
         figures.set_item("max_lag", duration::to_ms(stats.max_lag))?;
@@ -245,7 +291,7 @@ impl Store {
 
     /// Shows the collector of cycles what is held: see the head of `lib.rs`.
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.options.visit(visit)?;
+        self.options.functions.visit(visit)?;
         if !self.has_containers.load(Ordering::Relaxed) {
             return Ok(());
         }
