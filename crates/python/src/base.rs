@@ -6,11 +6,12 @@ use pyo3::{
     PyTraverseError, PyVisit,
     exceptions::PyKeyError,
     prelude::*,
-    types::{PyDict, PyList, PyTuple},
+    types::{PyDict, PyInt, PyList, PyTuple},
 };
 
 use crate::{
     calls, duration,
+    functions::Function,
     late::LateStore,
     options::{Given, Maybe},
     store::{FOR_EVER, Timed},
@@ -90,6 +91,15 @@ impl Store {
     #[getter]
     fn maxsize<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.store.maxsize().map(|most| most.to_python(py)).transpose()
+    }
+
+    /// Returns the size of a value: what the option getsizeof says, or 1.
+    fn getsizeof<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = value.py();
+        match self.store.options.functions.get(py, Function::Getsizeof) {
+            Some(getsizeof) => calls::call(getsizeof.bind(py), value),
+            None => Ok(PyInt::new(py, 1).into_any()),
+        }
     }
 
     /// What the store holds: entries, or the sizes of their values. Clears away what has expired.

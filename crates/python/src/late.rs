@@ -65,7 +65,9 @@ impl LateStore {
     }
 
     pub(crate) fn maxsize(&self) -> Option<Maxsize> {
-        self.store.get().map_or_else(|| locked(&self.options).maxsize, |store| store.options.maxsize)
+        self.store
+            .get()
+            .map_or_else(|| locked(&self.options).maxsize, |store| store.options.maxsize)
     }
 
     fn make(&self) -> &Store {

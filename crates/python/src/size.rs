@@ -33,12 +33,12 @@ pub(crate) struct Maxsize(u64);
 impl Maxsize {
     /// # Errors
     ///
-    /// `TypeError` or `ValueError`, if it is neither an int of 1 or more nor infinite.
+    /// `TypeError` or `ValueError`, if it is neither an int of 0 or more nor infinite.
     pub(crate) fn parse(given: &Bound<'_, PyAny>) -> PyResult<Self> {
         let refused = |is_number: bool| {
             let text = given.repr().map_or_else(|_| "?".to_owned(), |repr| repr.to_string());
             let message =
-                format!("maxsize is {text}, but must be an int of 1 or more, math.inf or None");
+                format!("maxsize is {text}, but must be an int of 0 or more, math.inf or None");
             if is_number { PyValueError::new_err(message) } else { PyTypeError::new_err(message) }
         };
         if given.is_exact_instance_of::<PyBool>() {
@@ -51,7 +51,6 @@ impl Maxsize {
         let whole = given.py().import("operator")?.call_method1("index", (given,));
         let whole = whole.map_err(|_| refused(false))?;
         match whole.extract::<u64>() {
-            Ok(0) => Err(refused(true)),
             Ok(most) => Ok(Self(most.min(UNBOUNDED - 1))),
             // Too large, or negative.
             Err(_) if whole.gt(0)? => Ok(Self(UNBOUNDED - 1)),
@@ -67,7 +66,12 @@ impl Maxsize {
         }
     }
 
-    /// Gives a map this maximum.
+    /// Whether not even one entry may be held, that is of any size.
+    pub(crate) fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Gives a map this maximum; one of 1 for 0, as what is larger is refused before.
     pub(crate) fn bound<S>(
         self,
         builder: Builder<Key, ObjectCell, S>,
@@ -75,7 +79,7 @@ impl Maxsize {
     ) -> Builder<Key, ObjectCell, S> {
         match self.0 {
             most if is_sized => {
-                builder.max_weight(most.min(MOST_WEIGHT)).weigher(|_, _| SIZE.get())
+                builder.max_weight(most.clamp(1, MOST_WEIGHT)).weigher(|_, _| SIZE.get())
             }
             #[expect(clippy::cast_possible_truncation, reason = "not more than 32 bits")]
             most if most <= MOST_ENTRIES => builder.max_entries(most as usize),
@@ -83,14 +87,21 @@ impl Maxsize {
         }
     }
 
-    /// What a value's size is, by a function of Python's.
+    /// What a value's size is, by a function of Python's; 1 without one.
     ///
     /// # Errors
     ///
     /// [`TooLargeError`] if it is more than this; what the function raises; `TypeError` and `ValueError` if it is no
     /// size.
-    pub(crate) fn size_of(self, value: &Bound<'_, PyAny>, getsizeof: &Py<PyAny>) -> PyResult<u32> {
-        let told = calls::call(getsizeof.bind(value.py()), value)?;
+    pub(crate) fn size_of(
+        self,
+        value: &Bound<'_, PyAny>,
+        getsizeof: Option<&Py<PyAny>>,
+    ) -> PyResult<u32> {
+        let told = match getsizeof {
+            Some(getsizeof) => calls::call(getsizeof.bind(value.py()), value)?,
+            None => PyInt::new(value.py(), 1).into_any(),
+        };
         let refused = || {
             let text = told.repr().map_or_else(|_| "?".to_owned(), |repr| repr.to_string());
             format!("getsizeof returned {text}, but must return an int from 0 to {}", u32::MAX)

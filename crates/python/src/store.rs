@@ -22,6 +22,7 @@ use crate::{
     key::{Kept, Key, Pin, Wanted, is_plain},
     listener::Listener,
     options::Options,
+    size::Maxsize,
     sweeping::{Sweeping, locked},
     timer::Timer,
 };
@@ -43,7 +44,7 @@ pub(crate) struct Store {
     /// What tells the time, if that is a function of Python's.
     timer: Option<Timer>,
     default_ttl: Duration,
-    /// Whether values have sizes, by a function of Python's.
+    /// Whether values have sizes: by a function of Python's, or since each is larger than a maximum of 0.
     is_sized: bool,
     pub(crate) sweeping: Arc<Sweeping>,
     /// Whether an entry has come in that expires.
@@ -60,7 +61,8 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn new(options: Options) -> Self {
         let functions = &options.functions;
-        let is_sized = functions.has(Function::Getsizeof);
+        let is_zero = options.maxsize.is_some_and(Maxsize::is_zero);
+        let is_sized = is_zero || functions.has(Function::Getsizeof);
         let has_listener = functions.has(Function::Listener);
         let listener = has_listener.then(|| Listener::new(Arc::clone(functions)));
         let expired = Arc::new(Expired::new(listener));

@@ -222,7 +222,7 @@ def test_an_equal_that_changes_the_store_meanwhile(cls, ends):
 
     def equal(*keys):
         count[0] += 1
-        if count[0] % 2 and ("inner" in store or True):
+        if count[0] % 2:
             store["inner"] = count[0]
             store.pop("inner")
         return True
@@ -231,7 +231,7 @@ def test_an_equal_that_changes_the_store_meanwhile(cls, ends):
     for n in range(20):
         store[Hash(5, equal)] = n
     store.pop(Hash(5, equal))
-    assert [value for key, value, _ in ends if key != "inner"] == list(range(20))
+    assert [value for key, value, _ in ends if type(key) is Hash] == list(range(20))
     assert len(store) == 0
 
 

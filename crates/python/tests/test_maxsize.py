@@ -133,6 +133,29 @@ def test_a_value_that_is_too_large_is_refused_and_nothing_changes(cls):
         store.copy().update({"d": "x" * 11})
 
 
+def test_a_maxsize_of_zero_holds_nothing(cls):
+    for options in [{}, {"getsizeof": len}]:
+        store = cls(maxsize=0, **options)
+        for put in [store.put, store.put_if_absent if cls is KeyValueStore else store.setdefault]:
+            with pytest.raises(TooLargeError, match="value too large: its size is 1, and maxsize is 0"):
+                put("a", "x")
+        with pytest.raises(TooLargeError):
+            store.update(cls({"a": "x"}) if cls is TtlMap else {"a": "x"})
+        assert len(store) == store.currsize == 0 and store.maxsize == 0 and store.copy().maxsize == 0
+    store["nothing"] = ""
+    assert len(store) == 1
+
+    @cached(maxsize=0)
+    def double(n):
+        return 2 * n
+
+    assert [double(2), double(2)] == [4, 4] and double.cache_info() == (0, 2, 0, 0)
+
+
+def test_getsizeof_is_a_method_as_well(cls):
+    assert cls().getsizeof("xxx") == 1 and cls(maxsize=5, getsizeof=len).getsizeof("xxx") == 3
+
+
 @pytest.mark.parametrize("made, error, text", [
     (-1, ValueError, "getsizeof returned -1, but must return an int from 0 to 4294967295"),
     (2**32, ValueError, "getsizeof returned 4294967296, but must return"),
@@ -196,11 +219,11 @@ def test_the_first_of_two_equal_keys_stays(cls):
 
 
 @pytest.mark.parametrize("given, error", [
-    (0, ValueError), (-1, ValueError), (-(10**30), ValueError), (1.5, ValueError), (math.nan, ValueError),
+    (-1, ValueError), (-(10**30), ValueError), (1.5, ValueError), (math.nan, ValueError),
     (-math.inf, ValueError), (True, TypeError), ("10", TypeError), ([], TypeError),
 ])
 def test_maxsize_is_checked(cls, given, error):
-    with pytest.raises(error, match="maxsize is .*, but must be an int of 1 or more, math.inf or None"):
+    with pytest.raises(error, match="maxsize is .*, but must be an int of 0 or more, math.inf or None"):
         cls(maxsize=given)
 
 

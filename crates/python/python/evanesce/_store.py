@@ -27,8 +27,9 @@ class KeyValueStore(_core.KeyValueStore[_K, _V], Kin[_K, _V]):
         entry that is put with a duration keeps that. A lookup is get, [], in and get_or_put. One that comes within an
         eighth of the time after the one before changes nothing, so an entry stays for 7/8 of the time at least.
     maxsize
-        How many entries there may be, or how much the sizes of their values may be together: an int of 1 or more. A put
-        that takes the store past it ends others, whichever were used least and longest ago. None: any number.
+        How many entries there may be, or how much the sizes of their values may be together: an int. A put that takes
+        the store past it ends others: those that have expired; that were not used since they came; that were not
+        used for longest. With 0 it raises TooLargeError. None, or math.inf: any number.
     getsizeof
         A function that returns the size of a value, an int from 0 to 2**32 - 1; called once when it is put. A value
         larger than maxsize is refused with TooLargeError, which is a ValueError. One of size 0 never has to go. None:

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 
 use super::{IDLE, Store, is_same};
 use crate::{
+    calls,
     cell::ObjectCell,
     functions::Function,
     key::{Kept, Key, Wanted},
@@ -23,11 +24,11 @@ impl Store {
     ///
     /// Those of [`Maxsize::size_of`](crate::size::Maxsize::size_of).
     pub(super) fn putting(&self, value: &Bound<'_, PyAny>) -> PyResult<Option<Putting>> {
+        let Some(maxsize) = self.options.maxsize.filter(|_| self.is_sized) else { return Ok(None) };
         let getsizeof = self.options.functions.get(value.py(), Function::Getsizeof);
-        let (Some(maxsize), Some(getsizeof)) = (self.options.maxsize, getsizeof) else {
-            return Ok(None);
-        };
-        maxsize.size_of(value, &getsizeof).map(|size| Some(Putting::new(size)))
+        let size = maxsize.size_of(value, getsizeof.as_ref());
+        calls::give_back(value.py(), getsizeof);
+        size.map(|size| Some(Putting::new(size)))
     }
 
     /// Puts a value, as a new entry in the place of the one that is there. The map's listener takes what that held.
