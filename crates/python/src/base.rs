@@ -93,12 +93,21 @@ impl Store {
         self.store.maxsize().map(|most| most.to_python(py)).transpose()
     }
 
-    /// Returns the size of a value: what the option getsizeof says, or 1.
-    fn getsizeof<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    /// Returns the size of a value: what the option getsizeof says, or 1. A subclass may have another.
+    fn getsizeof<'py>(
+        slf: &Bound<'py, Self>,
+        value: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = value.py();
-        match self.store.options.functions.get(py, Function::Getsizeof) {
-            Some(getsizeof) => calls::call(getsizeof.bind(py), value),
-            None => Ok(PyInt::new(py, 1).into_any()),
+        let option = slf.get().store.options.functions.get(py, Function::Getsizeof);
+        // That of the subclass is the option then, and has called this one.
+        let is_own = |option: &Py<PyAny>| {
+            let of = option.bind(py).getattr_opt("__self__")?;
+            Ok::<_, PyErr>(of.is_some_and(|of| of.is(slf)))
+        };
+        match option {
+            Some(option) if !is_own(&option)? => calls::call(option.bind(py), value),
+            _ => Ok(PyInt::new(py, 1).into_any()),
         }
     }
 

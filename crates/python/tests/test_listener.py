@@ -286,6 +286,26 @@ def test_copies_and_pickles_have_it(cls):
         assert REMEMBERED == [("a", 1, "replaced")]
 
 
+class Remembers(TtlMap):
+    """Its listener is a method of its own."""
+
+    def __init__(self, name):
+        super().__init__(eviction_listener=self.remember)
+        self.name, self.ends = name, []
+
+    def remember(self, key, value, cause):
+        self.ends.append((self.name, key))
+
+
+def test_a_copy_has_a_method_of_its_own():
+    first = Remembers("first")
+    first["a"] = 1
+    for other in [first.copy(), copy.deepcopy(first), pickle.loads(pickle.dumps(first))]:
+        other.name, other.ends = "other", []
+        del other["a"]
+        assert other.ends == [("other", "a")] and first.ends == []
+
+
 def test_it_is_not_told_when_the_store_goes(cls, ends):
     store = cls(eviction_listener=lambda *end: ends.append(end))
     store["a"] = 1

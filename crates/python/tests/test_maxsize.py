@@ -281,6 +281,23 @@ def test_a_subclass_sets_and_reads_maxsize(cls):
     assert store.currsize == 3 and Small(5).copy().maxsize == 5
 
 
+class Sized(TtlMap):
+    """With a getsizeof of its own, which asks that of the base."""
+
+    def getsizeof(self, value):
+        return super().getsizeof(value) + len(value)
+
+
+def test_a_subclass_may_have_its_own_getsizeof():
+    store = Sized({"a": "xx"}, maxsize=10)
+    for m in [store, store.copy(), copy.deepcopy(store), pickle.loads(pickle.dumps(store))]:
+        assert m.currsize == 3 and m.getsizeof("xxxx") == 5
+        with pytest.raises(TooLargeError):
+            m["b"] = "x" * 10
+    assert Sized({"a": "xx"}, maxsize=10, getsizeof=len).currsize == 2
+    assert Sized({"a": "x" * 100}).currsize == 1, "without a maximum nobody asks"
+
+
 def test_threads_that_write_at_once_never_leave_more(cls):
     store = cls(maxsize=100, getsizeof=lambda value: value % 3)
     begin, wrong = threading.Barrier(4), []
