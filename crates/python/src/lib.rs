@@ -63,7 +63,7 @@ use pyo3::prelude::*;
 /// The part of the package `evanesce` that is written in Rust.
 #[pymodule(gil_used = true)]
 mod _core {
-    use super::{Bound, PyModule, PyResult, sweeping};
+    use super::{Bound, PyModule, PyModuleMethods, PyResult, sweeping};
 
     #[pymodule_export]
     use super::{
@@ -74,6 +74,7 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         sweeping::refuse_subinterpreters()?;
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         sweeping::watch_the_process(module.py())
     }
 }

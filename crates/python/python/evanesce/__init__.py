@@ -27,8 +27,8 @@ KeyError: 'foo'
 """
 
 from ._cached import CacheInfo, acached, cached
-from ._core import ManualClock, TooLargeError
+from ._core import ManualClock, TooLargeError, __version__
 from ._mapping import TtlMap
 from ._store import KeyValueStore
 
-__all__ = ["CacheInfo", "KeyValueStore", "ManualClock", "TooLargeError", "TtlMap", "acached", "cached"]
+__all__ = ["CacheInfo", "KeyValueStore", "ManualClock", "TooLargeError", "TtlMap", "__version__", "acached", "cached"]

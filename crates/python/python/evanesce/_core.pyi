@@ -9,6 +9,8 @@ from typing_extensions import Self, TypeAlias, disjoint_base
 
 __all__ = ["KeyValueStore", "ManualClock", "Store", "TooLargeError", "TtlMap"]
 
+__version__: str
+
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _T = TypeVar("_T")
