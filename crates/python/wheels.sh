@@ -19,6 +19,10 @@ venv() { # INTERPRETER FOLDER
     "$1" -m venv "$2" 2>/dev/null || "$1" -m virtualenv -q "$2" # a bare Debian has python3 without ensurepip
 }
 
+quietly() { # COMMAND...
+    "$@" >"$work/log" 2>&1 || { cat "$work/log" && return 1; }
+}
+
 # The interpreter of a version, and whether it does without the lock, is what it says it is.
 find_python() { # 3.X or 3.Xt
     local candidate
@@ -35,7 +39,7 @@ print(platform.python_implementation(), "%d.%d" % sys.version_info[:2] + lock)' 
 
 venv python3 "$work/tools"
 "$work/tools/bin/pip" install -q 'maturin>=1.9.4,<2' twine
-"$work/tools/bin/maturin" -q sdist --out "$out"
+quietly "$work/tools/bin/maturin" sdist --out "$out"
 sdist="$(ls -t "$out"/evanesce-*.tar.gz | head -1)"
 tar -xzf "$sdist" -C "$work"
 cd "$work/$(basename "$sdist" .tar.gz)"
@@ -47,7 +51,7 @@ for version in 3.9 3.10 3.11 3.12 3.13 3.14 3.14t; do
         echo "SKIPPED: wheel: no CPython $version"
         continue
     fi
-    "$work/tools/bin/maturin" -q build --release --interpreter "$python" --out "$work/$version"
+    quietly "$work/tools/bin/maturin" build --release --interpreter "$python" --out "$work/$version"
     wheel="$(echo "$work/$version"/evanesce-*.whl)"
     if ! venv "$python" "$work/venv-$version"; then
         echo "SKIPPED: wheel: $python makes no virtual environment to try it in (Debian: python3-venv)"
