@@ -117,9 +117,13 @@ impl Store {
     /// What a function of Python's raises that tells it.
     #[inline]
     pub(crate) fn read_time(&self, py: Python<'_>) -> PyResult<()> {
-        self.timer.as_ref().map_or(Ok(()), |timer| self.read_timer(py, timer))
+        match &self.timer {
+            None => Ok(()),
+            Some(timer) => self.read_timer(py, timer),
+        }
     }
 
+    #[cold]
     fn read_timer(&self, py: Python<'_>, timer: &Timer) -> PyResult<()> {
         // The collector of cycles may have let it go.
         let function = self.options.functions.get(py, Function::Timer);

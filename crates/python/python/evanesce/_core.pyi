@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal, Optional, SupportsIndex, TypeVar, Unio
 
 from typing_extensions import Self, TypeAlias, disjoint_base
 
-__all__ = ["KeyValueStore", "ManualClock", "Store", "TooLargeError", "TtlMap"]
+__all__ = ["KeyValueStore", "ManualClock", "Store", "TooLargeError", "TtlMap", "__version__"]
 
 __version__: str
 
