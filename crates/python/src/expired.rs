@@ -21,8 +21,9 @@ use crate::{
     sweeping::{self, locked},
 };
 
-/// How many references a write gives back; each write sweeps fewer entries than half of it.
-const A_FEW: usize = 64;
+/// How many references a write gives back: more than it adds. It ends one entry for the sake of a maximum, and sweeps a
+/// block of 64 then, or a few.
+const A_FEW: usize = 160;
 /// How many the main thread gives back at one go.
 const MANY: usize = 10_000;
 
