@@ -477,6 +477,23 @@ fn an_upsert_by_a_comparison_is_given_what_is_there() {
     });
 }
 
+/// `upsert_by` gives the map's default TTL, to a new entry and to one in the place of another.
+#[test]
+fn an_upsert_by_a_comparison_has_the_default_ttl() {
+    exclusive(|| {
+        let clock = ManualClock::new();
+        let map: Map = builder().clock(clock.clone()).time_to_live(ns(5)).build().unwrap();
+        let pin = map.pin();
+        let one = |met: &u32| Ok::<_, ()>(*met == 1);
+        for replaced in [None, Some(&7)] {
+            assert_eq!(pin.upsert_by(9, one, |_| 1, |_| 7), Ok(replaced));
+            let entry = pin.get_entry_by(9, one).unwrap().unwrap();
+            assert_eq!(entry.ttl(), Ttl::Remaining(ns(5)));
+            clock.advance(ns(1));
+        }
+    });
+}
+
 /// The entry is replaced while `make` runs, which makes another then; and a comparison that fails in that second search
 /// comes back, with nothing put.
 #[test]

@@ -6,14 +6,14 @@ use pyo3::{
     PyTraverseError, PyVisit,
     exceptions::PyKeyError,
     prelude::*,
-    types::{PyDict, PyList, PyTuple},
+    types::{PyDict, PyInt, PyList, PyTuple},
 };
 
 use crate::{
     calls,
     cell::ObjectCell,
-    clock::ManualClock,
     duration,
+    functions::Function,
     key::{Key, Pin},
     late::LateStore,
     options::{Given, Maybe},
@@ -35,19 +35,9 @@ pub(crate) struct Store {
 #[pymethods]
 impl Store {
     /// Sets options in place of those that the constructor was given; not after the first use.
-    #[pyo3(
-        signature = (default_duration = None, clock = None, timer = None, sweep_interval = Maybe::Missing),
-        text_signature = "($self, default_duration=None, clock=None, timer=None, sweep_interval=...)"
-    )]
-    fn _set_options(
-        &self,
-        py: Python<'_>,
-        default_duration: Option<Bound<'_, PyAny>>,
-        clock: Option<Py<ManualClock>>,
-        timer: Option<Bound<'_, PyAny>>,
-        sweep_interval: Maybe<'_>,
-    ) -> PyResult<()> {
-        self.store.set_options(py, Given { default_duration, clock, timer, sweep_interval })
+    #[pyo3(signature = (**options), text_signature = "($self, **options)")]
+    fn _set_options(&self, py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        self.store.set_options(py, Given::new(options)?)
     }
 
     /// The arguments of a constructor of the same options.
@@ -100,6 +90,36 @@ impl Store {
         self.store.touch(key, FOR_EVER)
     }
 
+    /// The most that the store may hold: entries, or sizes of values; None, or math.inf, for any number.
+    #[getter]
+    fn maxsize<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.store.maxsize().map(|most| most.to_python(py)).transpose()
+    }
+
+    /// Returns the size of a value: what the option getsizeof says, or 1. A subclass may have another.
+    fn getsizeof<'py>(
+        slf: &Bound<'py, Self>,
+        value: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = value.py();
+        let option = slf.get().store.options.functions.get(py, Function::Getsizeof);
+        // That of the subclass is the option then, and has called this one.
+        let is_own = |option: &Py<PyAny>| {
+            let of = option.bind(py).getattr_opt("__self__")?;
+            Ok::<_, PyErr>(of.is_some_and(|of| of.is(slf)))
+        };
+        match option {
+            Some(option) if !is_own(&option)? => calls::call(option.bind(py), value),
+            _ => Ok(PyInt::new(py, 1).into_any()),
+        }
+    }
+
+    /// What the store holds: entries, or the sizes of their values. Clears away what has expired.
+    #[getter]
+    fn currsize(&self, py: Python<'_>) -> PyResult<u64> {
+        self.store.currsize(py)
+    }
+
     /// Removes all entries.
     fn clear(&self, py: Python<'_>) {
         self.store.clear(py);
@@ -111,7 +131,7 @@ impl Store {
     }
 
     /// Returns the store's figures, as a dict: len, hits and misses (lookups by get, [], in and get_or_put),
-    /// expired_unswept, swept_total, max_lag (the longest time from an entry's end to its removal by a sweep, in
+    /// evicted_total (entries that had to go for the sake of maxsize), expired_unswept, swept_total, max_lag (the longest time from an entry's end to its removal by a sweep, in
     /// milliseconds), pending_reclaim, bytes_allocated (keys and values not included). Looks at every entry.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.store.stats(py)

@@ -8,7 +8,9 @@ use std::{
 use pyo3::{PyTraverseError, PyVisit, exceptions::PyRuntimeError, prelude::*, types::PyDict};
 
 use crate::{
+    calls,
     options::{Given, Options},
+    size::Maxsize,
     store::Store,
     sweeping::locked,
 };
@@ -67,6 +69,12 @@ impl LateStore {
         options.arguments(py)
     }
 
+    pub(crate) fn maxsize(&self) -> Option<Maxsize> {
+        self.store
+            .get()
+            .map_or_else(|| locked(&self.options).maxsize, |store| store.options.maxsize)
+    }
+
     fn make(&self) -> &Store {
         let mut options = locked(&self.options);
         self.store.get_or_init(|| Store::new(std::mem::take(&mut options)))
@@ -78,17 +86,23 @@ impl LateStore {
             return store.traverse(visit);
         }
         match self.options.try_lock() {
-            Ok(options) => options.visit(visit),
-            Err(TryLockError::Poisoned(options)) => options.into_inner().visit(visit),
+            Ok(options) => options.functions.visit(visit),
+            Err(TryLockError::Poisoned(options)) => options.into_inner().functions.visit(visit),
             Err(TryLockError::WouldBlock) => Ok(()),
         }
     }
 
-    /// Ends all entries, for the collector of cycles.
+    /// Ends all entries and lets its functions go, for the collector of cycles. Nobody is told.
     pub(crate) fn end(&self, py: Python<'_>) {
-        if let Some(store) = self.store.get() {
-            store.clear(py);
-        }
+        let functions = match self.store.get() {
+            Some(store) => {
+                let functions = store.options.functions.take();
+                store.clear(py);
+                functions
+            }
+            None => locked(&self.options).functions.take(),
+        };
+        calls::give_back(py, functions);
     }
 }
 

@@ -12,7 +12,12 @@
 //! - **What has expired** is ended by whoever sweeps: a write, or the sweeper's thread, which is never attached. The
 //!   map's listener moves its references to a [list](expired); attached threads give them back, in batches: those that
 //!   write to the store, and the main thread, which the sweeper asks to.
-//! - **A value is overwritten in place**, its deadline first. Between the two the thread stays attached, so that no
+//! - **What has to go for the sake of a maximum** is ended by the write of an attached thread. The listener moves its
+//!   references to the end of that list, from where this thread gives them back first.
+//! - **Where a function of Python's is told of ends** the map's listener moves all that has ended, removed and
+//!   replaced entries too, to a [queue](listener). Who gives back references from the list calls that function first: no
+//!   thread is pinned there. Such a store, and one whose values have sizes, overwrites by a new entry, so that the map knows.
+//! - **A value is overwritten in place** elsewhere, its deadline first. Between the two the thread stays attached, so that no
 //!   one sees one without the other; and once the deadline is put off, no sweep ends the entry.
 //! - **A comparison may do anything**: raise, let other threads run, call the store. So it is made with a reference of
 //!   its own to the key it meets, nothing is decided before it that is not looked at again after it, and its error
@@ -46,11 +51,14 @@ mod duration;
 #[allow(unsafe_code)] // asks the main thread to call
 mod expired;
 mod forks;
+mod functions;
 mod key;
 mod key_value_store;
 mod late;
+mod listener;
 mod lookups;
 mod options;
+mod size;
 mod store;
 #[allow(unsafe_code)] // asks which interpreter this is
 mod sweeping;
@@ -62,14 +70,18 @@ use pyo3::prelude::*;
 /// The part of the package `evanesce` that is written in Rust.
 #[pymodule(gil_used = false)]
 mod _core {
-    use super::{Bound, PyModule, PyResult, sweeping};
+    use super::{Bound, PyModule, PyModuleMethods, PyResult, sweeping};
 
     #[pymodule_export]
-    use super::{base::Store, clock::ManualClock, key_value_store::KeyValueStore, ttl_map::TtlMap};
+    use super::{
+        base::Store, clock::ManualClock, key_value_store::KeyValueStore, size::TooLargeError,
+        ttl_map::TtlMap,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         sweeping::refuse_subinterpreters()?;
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         sweeping::watch_the_process(module.py())
     }
 }

@@ -18,10 +18,13 @@ use crate::{
     cell::{self, ObjectCell},
     duration,
     expired::Expired,
+    functions::Function,
     key::{Key, Pin, Wanted, is_plain, is_quiet},
+    listener::Listener,
     lookups::Lookups,
     options::Options,
-    sweeping::{Sweeping, locked},
+    size::{Maxsize, Putting},
+    sweeping::{self, Sweeping, locked},
     timer::Timer,
 };
 
@@ -32,6 +35,8 @@ pub(crate) use whole::Timed;
 /// The TTL of an entry that never expires.
 pub(crate) const FOR_EVER: Duration = Duration::MAX;
 
+/// Stands for the store's time to idle, which hits renew. (No duration that is given is as long as this, but FOR_EVER.)
+pub(crate) const IDLE: Duration = Duration::new(u64::MAX, 0);
 /// How often a prompt write asks the map to reclaim, while removed entries are left that a pinned thread may see.
 const PROMPT_TRIES: usize = 4;
 /// One write of a thread in so many has the map reclaim, although nobody can tell. A prime: a thread may write to several
@@ -40,6 +45,8 @@ const WRITES_PER_RECLAIM: u32 = 61;
 
 thread_local! {
     static WRITES: Cell<u32> = const { Cell::new(0) };
+    /// Whether an entry has ended by a write of this thread, beside what the write displaced itself, that is to go at once.
+    static IS_PROMPT: Cell<bool> = const { Cell::new(false) };
 }
 
 pub(crate) struct Store {
@@ -47,6 +54,8 @@ pub(crate) struct Store {
     /// What tells the time, if that is a function of Python's.
     timer: Option<Timer>,
     default_ttl: Duration,
+    /// Whether values have sizes: by a function of Python's, or since each is larger than a maximum of 0.
+    is_sized: bool,
     pub(crate) sweeping: Arc<Sweeping>,
     /// Whether an entry has come in that expires.
     has_deadlines: AtomicBool,
@@ -62,19 +71,43 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(options: Options) -> Self {
+        let functions = &options.functions;
+        let is_zero = options.maxsize.is_some_and(Maxsize::is_zero);
+        let is_sized = is_zero || functions.has(Function::Getsizeof);
+        let has_listener = functions.has(Function::Listener);
+        let listener = has_listener.then(|| Listener::new(Arc::clone(functions)));
+        let expired = Arc::new(Expired::new(listener));
         let builder = TtlMap::builder().hasher(()).huge_pages(true).capacity(options.capacity);
-        let timer = options.timer.is_some().then(Timer::default);
+        let builder = if has_listener || options.maxsize.is_some() {
+            let told = Arc::clone(&expired);
+            builder.eviction_listener(move |key: &Key, value: &ObjectCell, cause| {
+                told.note_end(key, value, cause);
+                note_prompt(key, value);
+            })
+        } else {
+            builder
+        };
+        let builder = match options.time_to_idle() {
+            Some(idle) => builder.time_to_idle(idle),
+            None => builder,
+        };
+        let builder = match options.maxsize {
+            Some(maxsize) => maxsize.bound(builder, is_sized),
+            None => builder,
+        };
+        let timer = functions.has(Function::Timer).then(Timer::default);
         let builder = match (&options.clock, &timer) {
             (Some(clock), _) => builder.clock(clock.get().0.clone()),
             (None, Some(timer)) => builder.clock(timer.clock()),
             (None, None) => builder,
         };
         let map = builder.build().expect("no option is out of its range");
-        let sweeping = Sweeping::new(map, Arc::new(Expired::default()), options.pace());
+        let sweeping = Sweeping::new(map, expired, options.pace());
         Self {
             default_ttl: options.default_ttl(),
             options,
             timer,
+            is_sized,
             sweeping,
             has_deadlines: AtomicBool::new(false),
             has_containers: AtomicBool::new(false),
@@ -95,10 +128,19 @@ impl Store {
     /// What a function of Python's raises that tells it.
     #[inline]
     pub(crate) fn read_time(&self, py: Python<'_>) -> PyResult<()> {
-        match (&self.timer, &self.options.timer) {
-            (Some(timer), Some(function)) => timer.read(py, function),
-            _ => Ok(()),
+        match &self.timer {
+            None => Ok(()),
+            Some(timer) => self.read_timer(py, timer),
         }
+    }
+
+    #[cold]
+    fn read_timer(&self, py: Python<'_>, timer: &Timer) -> PyResult<()> {
+        // The collector of cycles may have let it go.
+        let function = self.options.functions.get(py, Function::Timer);
+        let read = function.as_ref().map_or(Ok(()), |function| timer.read(py, function));
+        calls::give_back(py, function);
+        read
     }
 
     /// The TTL that a duration argument stands for; `None` is the default's.
@@ -142,12 +184,12 @@ impl Store {
     fn after_write(&self, py: Python<'_>, is_prompt: bool) {
         let writes = WRITES.get().wrapping_add(1);
         WRITES.set(writes);
-        if is_prompt || writes.is_multiple_of(WRITES_PER_RECLAIM) {
+        if is_prompt | IS_PROMPT.take() || writes.is_multiple_of(WRITES_PER_RECLAIM) {
             self.reclaim();
         }
         let dropped = cell::dropped();
-        if !dropped.is_empty() {
-            calls::give_back(py, dropped);
+        if !dropped.references.is_empty() {
+            calls::give_back(py, self.sweeping.expired.take_ends(dropped));
         }
         self.sweeping.expired.give_back_some(py);
     }
@@ -184,7 +226,10 @@ impl Store {
         ttl: Duration,
     ) -> PyResult<()> {
         self.note_deadlines(ttl);
-        let put = Self::upsert(&self.map().pin(), wanted, value, ttl);
+        let put = {
+            let _putting = self.putting(value)?;
+            Self::upsert(&self.map().pin(), wanted, value, ttl)
+        };
         self.note_containers(wanted.object, value);
         self.expect(ttl);
         self.after_write(value.py(), put.as_ref().is_ok_and(|is_prompt| *is_prompt));
@@ -198,15 +243,28 @@ impl Store {
         value: &Bound<'_, PyAny>,
         ttl: Duration,
     ) -> PyResult<bool> {
-        let py = value.py();
-        let replaced = pin.upsert_with_ttl_by(
-            wanted.mixed(),
-            ttl,
-            wanted.matches(pin),
-            |held| held.map_or_else(|| Key::new(wanted), |held| held.again(py)),
-            |_| ObjectCell::new(value.clone().unbind()),
-        )?;
+        let (py, hash, is_match) = (value.py(), wanted.mixed(), wanted.matches(pin));
+        let make_key =
+            |held: Option<&Key>| held.map_or_else(|| Key::new(wanted), |held| held.again(py));
+        let make = |_: Option<&ObjectCell>| ObjectCell::new(value.clone().unbind());
+        let replaced = match ttl {
+            IDLE => pin.upsert_by(hash, is_match, make_key, make),
+            ttl => pin.upsert_with_ttl_by(hash, ttl, is_match, make_key, make),
+        }?;
         Ok(replaced.is_some_and(|old| !is_quiet(&old.borrow(py))))
+    }
+
+    /// Asks for the size of a value that is to be put, if values have sizes. Before the thread is pinned.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Maxsize::size_of`].
+    fn putting(&self, value: &Bound<'_, PyAny>) -> PyResult<Option<Putting>> {
+        let Some(maxsize) = self.options.maxsize.filter(|_| self.is_sized) else { return Ok(None) };
+        let getsizeof = self.options.functions.get(value.py(), Function::Getsizeof);
+        let size = maxsize.size_of(value, getsizeof.as_ref());
+        calls::give_back(value.py(), getsizeof);
+        size.map(|size| Some(Putting::new(size)))
     }
 
     /// Puts a value if the key is absent; returns the one that is there then.
@@ -219,7 +277,17 @@ impl Store {
         self.read_time(key.py())?;
         let wanted = Wanted::new(key)?;
         self.note_deadlines(ttl);
-        let stored = Self::get_or_insert(&self.map().pin(), &wanted, value, ttl);
+        let stored = {
+            let _putting = if self.is_sized {
+                if let Some(value) = self.peek(key)? {
+                    return Ok(value);
+                }
+                self.putting(value)?
+            } else {
+                None
+            };
+            Self::get_or_insert(&self.map().pin(), &wanted, value, ttl)
+        };
         self.note_containers(key, value);
         self.expect(ttl);
         self.after_write(key.py(), false);
@@ -237,8 +305,11 @@ impl Store {
             None if ttl.is_zero() => None,
             None => {
                 let (key, cell) = (Key::new(wanted), ObjectCell::new(value.clone().unbind()));
-                let is_match = wanted.matches(pin);
-                let put = pin.try_insert_with_ttl_by(wanted.mixed(), key, cell, ttl, is_match)?;
+                let (hash, is_match) = (wanted.mixed(), wanted.matches(pin));
+                let put = match ttl {
+                    IDLE => pin.try_insert_by(hash, key, cell, is_match),
+                    ttl => pin.try_insert_with_ttl_by(hash, key, cell, ttl, is_match),
+                }?;
                 put.err().map(|occupied| occupied.current)
             }
         };
@@ -267,7 +338,8 @@ impl Store {
     /// After an entry has got a TTL.
     fn expect(&self, ttl: Duration) {
         if ttl != FOR_EVER {
-            self.sweeping.expect(ttl);
+            let idle = || self.options.time_to_idle().unwrap_or(FOR_EVER);
+            self.sweeping.expect(if ttl == IDLE { idle() } else { ttl });
         }
     }
 
@@ -377,7 +449,10 @@ impl Store {
         let wanted = Wanted::new(key)?;
         let touched = {
             let pin = self.map().pin();
-            pin.set_ttl_by(wanted.mixed(), ttl, wanted.matches(&pin))
+            match ttl {
+                IDLE => pin.reset_ttl_by(wanted.mixed(), wanted.matches(&pin)),
+                ttl => pin.set_ttl_by(wanted.mixed(), ttl, wanted.matches(&pin)),
+            }
         };
         self.expect(ttl);
         self.after_write(key.py(), false);
@@ -399,7 +474,20 @@ struct GivesBack;
 
 impl Drop for GivesBack {
     fn drop(&mut self) {
-        calls::give_back_nested(cell::dropped());
+        calls::give_back_nested(cell::dropped().references);
+    }
+}
+
+/// After an entry has ended that is told of, by the thread that ended it.
+fn note_prompt(key: &Key, value: &ObjectCell) {
+    if sweeping::is_sweeper() {
+        return;
+    }
+    // SAFETY: all threads that call a map are attached, but for the sweeper's.
+    #[expect(unsafe_code, reason = "as said")]
+    let py = unsafe { Python::assume_attached() };
+    if !is_quiet(&key.object.borrow(py)) || !is_quiet(&value.borrow(py)) {
+        IS_PROMPT.set(true);
     }
 }
 

@@ -4,6 +4,7 @@
 //! mostly by a look at one word, is [`Sweeping::expect`].
 
 use std::{
+    cell::Cell,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -66,6 +67,15 @@ struct Visits {
 
 pub(crate) fn is_ending() -> bool {
     IS_ENDING.load(Ordering::Acquire)
+}
+
+thread_local! {
+    static IS_SWEEPER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is the sweeper's thread, which alone is not attached when it calls a map.
+pub(crate) fn is_sweeper() -> bool {
+    IS_SWEEPER.get()
 }
 
 /// The interpreter is about to end: no thread is started any more.
@@ -149,6 +159,7 @@ impl Sweeping {
     /// On the thread, which is never attached: sweeps, and tells when to come again; or `None`: when there is
     /// something.
     fn visit(swept: &Weak<Self>) -> Option<Duration> {
+        IS_SWEEPER.set(true);
         let this = swept.upgrade()?;
         let swept = this.map.sweep(Budget::time(BUDGET));
         this.hand_over();

@@ -15,7 +15,7 @@ use pyo3::{
     types::{PyDict, PyFloat},
 };
 
-use super::{FOR_EVER, Store};
+use super::{FOR_EVER, IDLE, Store};
 use crate::{
     calls::{self, AT_ONCE, Pins},
     cell::{self, ObjectCell},
@@ -29,11 +29,19 @@ const SWEPT_AT_ONCE: Duration = Duration::from_millis(2);
 /// How many entries are looked at together.
 const BATCH: usize = 32;
 
-/// Key, value, and milliseconds left.
+/// Key, value, and milliseconds left: `None` for ever, 0 for the time to idle, which begins anew.
 pub(crate) type Timed = (Py<PyAny>, Py<PyAny>, Option<f64>);
 
-/// A key, its hash, its value and its deadline.
-struct Copied<'py>(Bound<'py, PyAny>, isize, Bound<'py, PyAny>, Option<Deadline>);
+/// An entry: references to what it holds, and when it ends.
+struct Copied<'py> {
+    key: Bound<'py, PyAny>,
+    hash: isize,
+    value: Bound<'py, PyAny>,
+    /// `None`: never.
+    deadline: Option<Deadline>,
+    /// Whether hits put that off.
+    slides: bool,
+}
 
 impl Store {
     /// Goes over the entries that have not expired: `pick` takes what it wants of each, and `visit` is given that, until
@@ -106,89 +114,128 @@ impl Store {
         key: &Key,
         value: &ObjectCell,
     ) -> Option<Copied<'py>> {
-        let copied = |value: &ObjectCell, deadline| {
-            Copied(key.object.get(py), key.hash, value.get(py), deadline)
+        let copied = |value: &ObjectCell, deadline, slides| Copied {
+            key: key.object.get(py),
+            hash: key.hash,
+            value: value.get(py),
+            deadline,
+            slides,
         };
         if !self.has_deadlines() {
-            return Some(copied(value, None));
+            return Some(copied(value, None, false));
         }
         // Value and deadline of one moment.
         let object = key.object.borrow(py);
-        let Ok(entry) =
-            pin.get_entry_by(key.mixed(), |met| Ok::<_, Infallible>(met.object.is(&object)));
-        entry.map(|entry| copied(entry.value(), entry.expires_at()))
+        let is_match = |met: &Key| Ok::<_, Infallible>(met.object.is(&object));
+        let Ok(entry) = pin.get_entry_by(key.mixed(), is_match);
+        entry.map(|entry| copied(entry.value(), entry.expires_at(), entry.slides()))
+    }
+
+    /// How long an entry of this store has to live yet.
+    fn left(&self, deadline: Deadline) -> Duration {
+        deadline.saturating_duration_since(self.map().now())
     }
 
     pub(crate) fn entries(&self, py: Python<'_>) -> PyResult<Vec<Timed>> {
         self.snapshot(py, |pin, key, value| {
-            let Copied(key, _, value, deadline) = self.copied(py, pin, key, value)?;
-            let left =
-                deadline.map(|at| duration::to_ms(at.saturating_duration_since(self.map().now())));
-            Some((key.unbind(), value.unbind(), left))
+            let copied = self.copied(py, pin, key, value)?;
+            let left = copied.deadline.map(|at| duration::to_ms(self.left(at)));
+            let left = if copied.slides { Some(0.0) } else { left };
+            Some((copied.key.unbind(), copied.value.unbind(), left))
         })
     }
 
     /// Puts what [`Self::entries`] told.
     pub(crate) fn put_entries(&self, py: Python<'_>, entries: Vec<Timed>) -> PyResult<()> {
         for (key, value, left) in entries {
-            let ttl = left.map(|ms| duration::parse("duration", &PyFloat::new(py, ms)));
-            self.put(key.bind(py), value.bind(py), ttl.transpose()?.unwrap_or(FOR_EVER))?;
+            let ttl = match left {
+                None => FOR_EVER,
+                Some(0.0) => self.ttl_of(None)?,
+                Some(ms) => duration::parse("duration", &PyFloat::new(py, ms))?,
+            };
+            self.put(key.bind(py), value.bind(py), ttl)?;
         }
         Ok(())
     }
 
     /// Takes over the entries of another store, each with the time it has left; those that never expire for `endless`.
+    /// What hits renew there they renew here, if this store has a time to idle, which begins anew.
     ///
     /// # Errors
     ///
-    /// Those of [`Self::read_time`], and what an `__eq__` raises.
+    /// Those of [`Self::read_time`] and of [`Self::putting`], and what an `__eq__` raises.
     pub(crate) fn put_all(&self, py: Python<'_>, other: &Self, endless: Duration) -> PyResult<()> {
         self.read_time(py)?;
-        let (mut is_prompt, mut result) = (false, Ok(()));
+        // A function of Python's tells the sizes, which is not called while this thread is pinned.
+        let (mut later, mut result) = (Vec::new(), Ok(()));
         {
             let pin = self.map().pin();
             let pick =
                 |pin: &Pin<'_>, key: &Key, value: &ObjectCell| other.copied(py, pin, key, value);
             other.walk(py, pick, |copied| {
-                let left = copied.3.map(|at| at.saturating_duration_since(other.map().now()));
-                if left.is_some_and(|left| left.is_zero()) {
-                    // It has expired meanwhile.
+                if self.is_sized {
+                    later.push(copied);
                     return ControlFlow::Continue(());
                 }
-                match self.put_copied(&pin, &copied, left.unwrap_or(endless)) {
-                    Ok(displaced) => {
-                        is_prompt |= displaced;
-                        ControlFlow::Continue(())
-                    }
-                    Err(error) => {
-                        result = Err(error);
-                        ControlFlow::Break(())
-                    }
+                let ttl = self.ttl_of_copied(&copied, other, endless);
+                let put = ttl.map(|ttl| self.put_copied(&pin, &copied, ttl)).transpose();
+                // Before a comparison may use another store.
+                self.sweeping.expired.add(cell::dropped());
+                if let Err(error) = put {
+                    result = Err(error);
+                    return ControlFlow::Break(());
                 }
+                ControlFlow::Continue(())
             })?;
         }
-        self.after_write(py, is_prompt);
-        result
+        // Whatever was displaced.
+        self.after_write(py, true);
+        self.give_back_all(py);
+        result?;
+        for (n, copied) in later.into_iter().enumerate() {
+            if n % AT_ONCE == AT_ONCE - 1 {
+                calls::let_others_run(py);
+            }
+            match self.ttl_of_copied(&copied, other, endless) {
+                None => {}
+                Some(Duration::ZERO) => _ = self.delete(&copied.key)?,
+                Some(ttl) => {
+                    let wanted = Wanted::of_hash(&copied.key, copied.hash);
+                    self.put_wanted(&wanted, &copied.value, ttl)?;
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// Puts an entry of another store. Returns whether what it displaced is to go at once.
-    fn put_copied(
+    /// For how long an entry of `other` is to live here; `None` if it has expired meanwhile.
+    fn ttl_of_copied(
         &self,
-        pin: &Pin<'_>,
-        Copied(key, hash, value, _): &Copied<'_>,
-        ttl: Duration,
-    ) -> PyResult<bool> {
-        let wanted = Wanted::of_hash(key, *hash);
+        copied: &Copied<'_>,
+        other: &Self,
+        endless: Duration,
+    ) -> Option<Duration> {
+        let left = copied.deadline.map(|at| other.left(at));
+        match left {
+            None => Some(endless),
+            Some(_) if copied.slides && self.options.time_to_idle().is_some() => Some(IDLE),
+            left => left.filter(|left| !left.is_zero()),
+        }
+    }
+
+    /// Puts an entry of another store.
+    fn put_copied(&self, pin: &Pin<'_>, copied: &Copied<'_>, ttl: Duration) -> PyResult<()> {
+        let wanted = Wanted::of_hash(&copied.key, copied.hash);
         if ttl.is_zero() {
             // It is absent at once.
-            let removed = pin.remove_entry_by(wanted.mixed(), wanted.matches(pin))?;
-            return Ok(removed.is_some());
+            pin.remove_entry_by(wanted.mixed(), wanted.matches(pin))?;
+            return Ok(());
         }
         self.note_deadlines(ttl);
-        let put = Self::upsert(pin, &wanted, value, ttl);
-        self.note_containers(key, value);
+        let put = Self::upsert(pin, &wanted, &copied.value, ttl);
+        self.note_containers(&copied.key, &copied.value);
         self.expect(ttl);
-        put
+        put.map(|_| ())
     }
 
     /// The number of entries that have not expired: clears away what has.
@@ -204,6 +251,16 @@ impl Store {
             self.sweeping.expired.give_back_some(py);
         }
         Ok(self.map().len())
+    }
+
+    /// The number of entries that have not expired, or the sizes of their values together.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::read_time`].
+    pub(crate) fn currsize(&self, py: Python<'_>) -> PyResult<u64> {
+        let len = self.len(py)?;
+        Ok(if self.is_sized { self.map().weight() } else { len as u64 })
     }
 
     /// Removes what has expired and gives back what it held; returns how many entries.
@@ -250,16 +307,18 @@ impl Store {
             });
         }
         self.sweep_all(py);
-        if self.map().sweep(Budget::entries(0)).pending_reclaim > 0 {
-            // A pinned thread may still see some of what was here, so the collector has to look for it.
+        self.give_back_all(py);
+        let left = self.map().sweep(Budget::entries(0)).pending_reclaim;
+        self.give_back_all(py);
+        if left > 0 || self.sweeping.expired.has_any() {
+            // A pinned thread may still see some of what was here, or a listener is to be told: the collector looks for it.
             self.has_containers.store(true, Ordering::Relaxed);
         }
-        self.give_back_all(py);
     }
 
     /// Gives back what this thread has dropped, and the list; lets others run now and then.
     fn give_back_all(&self, py: Python<'_>) {
-        calls::give_back_many(py, cell::dropped());
+        calls::give_back_many(py, self.sweeping.expired.take_ends(cell::dropped()));
         self.sweeping.expired.give_back_all(py);
     }
 
@@ -270,6 +329,7 @@ impl Store {
         figures.set_item("len", stats.len)?;
         figures.set_item("hits", hits)?;
         figures.set_item("misses", misses)?;
+        figures.set_item("evicted_total", stats.evicted_total)?;
         figures.set_item("expired_unswept", stats.expired_unswept)?;
         figures.set_item("swept_total", stats.swept_total)?;
         figures.set_item("max_lag", duration::to_ms(stats.max_lag))?;
@@ -280,7 +340,7 @@ impl Store {
 
     /// Shows the collector of cycles what is held: see the head of `lib.rs`.
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.options.visit(visit)?;
+        self.options.functions.visit(visit)?;
         if !self.has_containers.load(Ordering::Relaxed) {
             return Ok(());
         }
