@@ -105,8 +105,8 @@ pub struct SweepReport {
     pub removed: usize,
     /// Whether the sweep came to the end of the slots.
     pub completed_pass: bool,
-    /// The longest time between the deadline of an entry, the map's [grace](crate::Builder::grace) added, and its removal
-    /// by this sweep.
+    /// The longest time between the deadline of an entry, the map's [grace](crate::Builder::grace) added, and its
+    /// removal by this sweep.
     pub max_lag: Duration,
     /// Removed entries, by whomever, whose keys and values are not dropped yet.
     pub pending_reclaim: usize,

@@ -158,13 +158,13 @@ impl<K, V, S> Pinned<'_, K, V, S> {
         Ok(put?.map(|(_, value)| value))
     }
 
-    /// Puts the value that `make` makes, with the map's default TTL, in the place of that of the key with this hash that
-    /// `is_match` accepts, or where there is none; returns the value that it replaces, `None` if the key is absent or
-    /// expired. The hash as for [`Pinned::get_by`].
+    /// Puts the value that `make` makes, with the map's default TTL, in the place of that of the key with this hash
+    /// that `is_match` accepts, or where there is none; returns the value that it replaces, `None` if the key is absent
+    /// or expired. The hash as for [`Pinned::get_by`].
     ///
-    /// `make_key` makes the key that goes with it, which `is_match` must accept. Both are given what is there: so the first
-    /// of two equal keys can stay. They run again if another thread changes the key meanwhile, and what they made before is
-    /// dropped. The TTL counts from when they ran.
+    /// `make_key` makes the key that goes with it, which `is_match` must accept. Both are given what is there: so the
+    /// first of two equal keys can stay. They run again if another thread changes the key meanwhile, and what they made
+    /// before is dropped. The TTL counts from when they ran.
     ///
     /// # Errors
     ///
@@ -380,9 +380,9 @@ impl<K, V, S> Pinned<'_, K, V, S> {
         table.renew(split_key, |_| state, &self.guard, |(key, _)| is_match(key))
     }
 
-    /// Lets the value of the key with this hash that `is_match` accepts expire as if it were put now without a TTL: after
-    /// the map's default one, or its [`time_to_idle`](crate::Builder::time_to_idle), which hits renew then; or never.
-    /// Otherwise as [`Pinned::set_ttl_by`].
+    /// Lets the value of the key with this hash that `is_match` accepts expire as if it were put now without a TTL:
+    /// after the map's default one, or its [`time_to_idle`](crate::Builder::time_to_idle), which hits renew then; or
+    /// never. Otherwise as [`Pinned::set_ttl_by`].
     ///
     /// # Errors
     ///

@@ -131,8 +131,9 @@ impl Store {
     }
 
     /// Returns the store's figures, as a dict: len, hits and misses (lookups by get, [], in and get_or_put),
-    /// evicted_total (entries that had to go for the sake of maxsize), expired_unswept, swept_total, max_lag (the longest time from an entry's end to its removal by a sweep, in
-    /// milliseconds), pending_reclaim, bytes_allocated (keys and values not included). Looks at every entry.
+    /// evicted_total (entries that had to go for the sake of maxsize), expired_unswept, swept_total, max_lag (the
+    /// longest time from an entry's end to its removal by a sweep, in milliseconds), pending_reclaim, bytes_allocated
+    /// (keys and values not included). Looks at every entry.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.store.stats(py)
     }

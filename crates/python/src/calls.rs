@@ -117,8 +117,8 @@ pub(crate) fn detached<R>(call: impl FnOnce() -> R) -> R {
     })
 }
 
-/// Detaches for a moment, so that a thread that waits for the interpreter's lock gets its turn; and one that has to stop
-/// all others, where there is no lock.
+/// Detaches for a moment, so that a thread that waits for the interpreter's lock gets its turn; and one that has to
+/// stop all others, where there is no lock.
 pub(crate) fn let_others_run(_py: Python<'_>) {
     detached(|| ());
 }

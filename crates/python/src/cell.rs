@@ -35,8 +35,8 @@ thread_local! {
     };
 }
 
-/// The references of the cells that this thread has dropped since it asked last; mostly none, which costs nothing. To be
-/// given back attached, and not pinned. Asked for before code of Python's may run: that may use another store.
+/// The references of the cells that this thread has dropped since it asked last; mostly none, which costs nothing. To
+/// be given back attached, and not pinned. Asked for before code of Python's may run: that may use another store.
 #[inline]
 pub(crate) fn dropped() -> Dropped {
     DROPPED.with_borrow_mut(|dropped| {

@@ -2,8 +2,8 @@
 //!
 //! Who waits for the sweeper's thread is detached, and may hold its locks at any moment. A child of a fork would find
 //! them held for ever. Whoever waits therefore holds a lock of ours, and so does whoever forks. All else that touches
-//! those locks is done attached, and no thread is attached beside one that forks: the interpreter's lock sees to it, or,
-//! where there is none, Python stops all others first.
+//! those locks is done attached, and no thread is attached beside one that forks: the interpreter's lock sees to it,
+//! or, where there is none, Python stops all others first.
 
 use std::{
     cell::RefCell,

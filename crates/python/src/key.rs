@@ -40,7 +40,8 @@ impl<'a, 'py> Wanted<'a, 'py> {
     /// Tells whether a key that is met under `pin` is this one: the same object, or an equal one of the same hash.
     ///
     /// An object that Python's code found equal is not asked about again, by one call of the map. Such a comparison may
-    /// put a value over the entry that it is asked about, and the call comes back to that key: it would be asked for ever.
+    /// put a value over the entry that it is asked about, and the call comes back to that key: it would be asked for
+    /// ever.
     ///
     /// # Errors
     ///
@@ -65,8 +66,8 @@ impl<'a, 'py> Wanted<'a, 'py> {
             if object.as_ptr() == equal {
                 return Ok(true);
             }
-            // A counted reference, so that the collector of cycles leaves it alone meanwhile. It is not the last one when it
-            // goes: the cell has its own.
+            // A counted reference, so that the collector of cycles leaves it alone meanwhile. It is not the last one
+            // when it goes: the cell has its own.
             let object = object.to_owned();
             let is_equal = calls::are_equal(&object, self.object)?;
             if is_equal {

@@ -22,16 +22,16 @@ struct End {
     cause: RemovalCause,
 }
 
-/// The map tells of an end while the thread is pinned, or on the sweeper's thread, where nothing of Python's may run. So
-/// the end waits here until a thread is neither: at the end of a call, or of the next one.
+/// The map tells of an end while the thread is pinned, or on the sweeper's thread, where nothing of Python's may run.
+/// So the end waits here until a thread is neither: at the end of a call, or of the next one.
 pub(crate) struct Listener {
     functions: Arc<Functions>,
     /// Held for a push, a pop or a traversal, and never over a call into Python.
     waiting: Mutex<VecDeque<End>>,
 }
 
-/// A listener's calls end entries that are told of when it returns. If that goes on, the rest waits for the next call of the
-/// store after so many times: else a listener that puts each entry again into a full store would never return.
+/// A listener's calls end entries that are told of when it returns. If that goes on, the rest waits for the next call
+/// of the store after so many times: else a listener that puts each entry again into a full store would never return.
 const ROUNDS: usize = 100;
 /// A list that was longer does not keep its memory.
 const MANY: usize = 1024;

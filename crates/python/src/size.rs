@@ -126,8 +126,8 @@ thread_local! {
     static SIZE: Cell<u32> = const { Cell::new(0) };
 }
 
-/// That this thread is about to put a value of a size, which the map asks for while it is pinned, when nothing of Python's
-/// may run. A comparison may put another value meanwhile, so the size before comes back at the end.
+/// That this thread is about to put a value of a size, which the map asks for while it is pinned, when nothing of
+/// Python's may run. A comparison may put another value meanwhile, so the size before comes back at the end.
 pub(crate) struct Putting {
     before: u32,
 }

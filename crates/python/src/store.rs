@@ -39,13 +39,14 @@ pub(crate) const FOR_EVER: Duration = Duration::MAX;
 pub(crate) const IDLE: Duration = Duration::new(u64::MAX, 0);
 /// How often a prompt write asks the map to reclaim, while removed entries are left that a pinned thread may see.
 const PROMPT_TRIES: usize = 4;
-/// One write of a thread in so many has the map reclaim, although nobody can tell. A prime: a thread may write to several
-/// stores in turn.
+/// One write of a thread in so many has the map reclaim, although nobody can tell. A prime: a thread may write to
+/// several stores in turn.
 const WRITES_PER_RECLAIM: u32 = 61;
 
 thread_local! {
     static WRITES: Cell<u32> = const { Cell::new(0) };
-    /// Whether an entry has ended by a write of this thread, beside what the write displaced itself, that is to go at once.
+    /// Whether an entry has ended by a write of this thread, beside what the write displaced itself, that is to go at
+    /// once.
     static IS_PROMPT: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -178,8 +179,8 @@ impl Store {
 
     /// After a write: gives back what the map has dropped. The thread is not pinned by the write any more.
     ///
-    /// `is_prompt`: something was displaced of which it shows when it is let go. So the map reclaims first, which is vain
-    /// while another thread is pinned; then a later write does it.
+    /// `is_prompt`: something was displaced of which it shows when it is let go. So the map reclaims first, which is
+    /// vain while another thread is pinned; then a later write does it.
     #[inline]
     fn after_write(&self, py: Python<'_>, is_prompt: bool) {
         let writes = WRITES.get().wrapping_add(1);

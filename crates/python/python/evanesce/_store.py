@@ -18,7 +18,7 @@ class KeyValueStore(_core.KeyValueStore[_K, _V], Kin[_K, _V]):
     """A store of keys and values in memory, whose entries can expire; for many threads at once.
 
     A key is what a dict takes. An entry stays until it is deleted, or for so many milliseconds as it was put with;
-    then it is gone for every method. Threads never wait for each other but for the interpreter's own lock.
+    then it is gone for every method. Threads never wait for each other but for the interpreter's own lock, where it has one.
 
     default_duration
         How long entries stay that are put without a duration: milliseconds, or a timedelta. None: until deleted.

@@ -44,10 +44,11 @@ struct Copied<'py> {
 }
 
 impl Store {
-    /// Goes over the entries that have not expired: `pick` takes what it wants of each, and `visit` is given that, until
-    /// it breaks off. A key that is there throughout is visited once, with a value that it has meanwhile.
+    /// Goes over the entries that have not expired: `pick` takes what it wants of each, and `visit` is given that,
+    /// until it breaks off. A key that is there throughout is visited once, with a value that it has meanwhile.
     ///
-    /// `pick` runs no code of Python's: it counts references to what is held, before anything else happens to the entry.
+    /// `pick` runs no code of Python's: it counts references to what is held, before anything else happens to the
+    /// entry.
     ///
     /// # Errors
     ///
@@ -106,7 +107,8 @@ impl Store {
         Ok(picked)
     }
 
-    /// References to what the entry of a key holds that was met under the pin, and its deadline, if it has not ended since.
+    /// References to what the entry of a key holds that was met under the pin, and its deadline, if it has not ended
+    /// since.
     fn copied<'py>(
         &self,
         py: Python<'py>,
@@ -311,7 +313,8 @@ impl Store {
         let left = self.map().sweep(Budget::entries(0)).pending_reclaim;
         self.give_back_all(py);
         if left > 0 || self.sweeping.expired.has_any() {
-            // A pinned thread may still see some of what was here, or a listener is to be told: the collector looks for it.
+            // A pinned thread may still see some of what was here, or a listener is to be told: the collector looks for
+            // it.
             self.has_containers.store(true, Ordering::Relaxed);
         }
     }
