@@ -101,8 +101,10 @@ fn kept_hash(object: &Bound<'_, PyAny>) -> Option<isize> {
         return None;
     }
     let string: *mut ffi::PyASCIIObject = object.as_ptr().cast();
-    // SAFETY: it is a string, alive, and each begins so; the word is aligned, and other threads only access it whole.
-    let hash = unsafe { AtomicIsize::from_ptr(&raw mut (*string).hash) }.load(Ordering::Relaxed);
+    // SAFETY: it is a string, alive, and each begins so.
+    let place = unsafe { &raw mut (*string).hash };
+    // SAFETY: as above; the word is aligned, and other threads only access it whole.
+    let hash = unsafe { AtomicIsize::from_ptr(place) }.load(Ordering::Relaxed);
     (hash != -1).then_some(hash)
 }
 
