@@ -3,14 +3,14 @@
 # installs each wheel into a fresh virtual environment, and tries it. What is not found is SKIPPED, aloud. (A wheel for
 # each, and not one for all: see the README.)
 #
-#   crates/python/wheels.sh [FOLDER]     (default: target/python/wheels)
+#   crates/python/wheels.sh [FOLDER]     (default: target/python/dist)
 #
 # An interpreter is found as python3.X on the PATH, or as a version of pyenv's.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 target="${CARGO_TARGET_DIR:-$PWD/../../target}/python"
-out="$(realpath -m "${1:-$target/wheels}")"
+out="$(realpath -m "${1:-$target/dist}")"
 work="$target/wheels-work"
 rm -rf "$work" && mkdir -p "$work" "$out"
 export CARGO_TARGET_DIR="$target"

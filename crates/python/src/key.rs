@@ -1,9 +1,13 @@
 //! Keys: hashed once, compared as a dict compares them.
 
-use std::ptr;
+use std::{
+    ptr,
+    sync::atomic::{AtomicIsize, Ordering},
+};
 
 use evanesce::Pinned;
 use pyo3::{
+    ffi,
     prelude::*,
     types::{PyBool, PyBytes, PyFloat, PyInt, PyString},
 };
@@ -21,7 +25,16 @@ impl<'a, 'py> Wanted<'a, 'py> {
     /// # Errors
     ///
     /// `TypeError` if the object has no hash, and what its `__hash__` raises.
+    #[inline]
     pub(crate) fn new(object: &'a Bound<'py, PyAny>) -> PyResult<Self> {
+        match kept_hash(object) {
+            Some(hash) => Ok(Self { object, hash, is_plain: true }),
+            None => Self::ask(object),
+        }
+    }
+
+    #[inline(never)]
+    fn ask(object: &'a Bound<'py, PyAny>) -> PyResult<Self> {
         let is_plain = is_plain(object);
         let hash = if is_plain { object.hash() } else { calls::hash(object) }?;
         Ok(Self { object, hash, is_plain })
@@ -76,6 +89,21 @@ impl<'a, 'py> Wanted<'a, 'py> {
             Ok(is_equal)
         }
     }
+}
+
+/// The hash of a string that has been hashed before: Python keeps it in the string.
+#[inline]
+#[expect(unsafe_code, reason = "reads a field of an object of Python's")]
+fn kept_hash(object: &Bound<'_, PyAny>) -> Option<isize> {
+    if !object.is_exact_instance_of::<PyString>() {
+        return None;
+    }
+    let string: *mut ffi::PyASCIIObject = object.as_ptr().cast();
+    // SAFETY: it is a string, alive, and each begins so.
+    let place = unsafe { &raw mut (*string).hash };
+    // SAFETY: as above; the word is aligned, and other threads only access it whole.
+    let hash = unsafe { AtomicIsize::from_ptr(place) }.load(Ordering::Relaxed);
+    (hash != -1).then_some(hash)
 }
 
 /// The hash for the map. Python's own leaves integers as they are, and floats with zeros below: each bit of it is
