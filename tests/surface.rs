@@ -441,8 +441,8 @@ fn errors_of_a_comparison_come_back_and_change_nothing() {
     });
 }
 
-/// `upsert_with_ttl_by` keeps the key that is there, sets value and deadline in one step, and is as `insert` for what is
-/// absent or expired.
+/// `upsert_with_ttl_by` keeps the key that is there, sets value and deadline in one step, and is as `insert` for what
+/// is absent or expired.
 #[test]
 fn an_upsert_by_a_comparison_is_given_what_is_there() {
     exclusive(|| {

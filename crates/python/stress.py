@@ -1,7 +1,8 @@
 """Threads that use one store at once, with checks: python stress.py [--calls N] [--threads N] [PART...]
 
-Each part makes N calls a thread (20,000), with 8 threads. Where Python has no lock, what it looks for is a crash, a wrong
-object, a lost value, or one that is never let go; with the lock it should pass all the more. It ends with 0 if all is well.
+Each part makes N calls a thread (20,000), with 8 threads. Where Python has no lock, what it looks for is a crash, a
+wrong object, a lost value, or one that is never let go; with the lock it should pass all the more. It ends with 0 if all
+is well.
 """
 
 import argparse
@@ -316,7 +317,8 @@ def main():
     for name in given.parts or PARTS:
         began = time.monotonic()
         PARTS[name](given.calls, given.threads)
-        print(f"{name}: {given.calls} calls by each of {given.threads} threads, {time.monotonic() - began:.0f} s", flush=True)
+        took = time.monotonic() - began
+        print(f"{name}: {given.calls} calls by each of {given.threads} threads, {took:.0f} s", flush=True)
     print(f"{len(given.parts or PARTS)} passed, 0 failed")
 
 
