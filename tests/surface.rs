@@ -471,7 +471,8 @@ fn an_upsert_by_a_comparison_is_given_what_is_there() {
         clock.advance(ns(1));
         assert_eq!(put(12, 9, ns(3)), (None, (None, None), Some((1, 12))), "it had expired");
         let fails = |_: &(u32, u32)| Err("no");
-        let refused = pin.upsert_with_ttl_by(9, ns(1), fails, |_| unreachable!(), |_| unreachable!());
+        let refused =
+            pin.upsert_with_ttl_by(9, ns(1), fails, |_| unreachable!(), |_| unreachable!());
         assert_eq!(refused, Err("no"));
         assert_eq!((map.len(), pin.values().next()), (1, Some(&9)));
     });
@@ -504,22 +505,22 @@ fn an_upsert_by_a_comparison_makes_anew_what_another_has_outrun() {
             let pin = map.pin();
             let one = |met: &u32| Ok::<_, ()>(*met == 1);
             pin.insert_by(9, 1, 0, one).unwrap();
-            let mut made = Vec::new();
+            let mut replaced_values = Vec::new();
             let is_match = |met: &u32| {
                 let is_second = *pin.get_by(9, one).unwrap().unwrap() == 100;
                 if fails && is_second { Err("no") } else { Ok(*met == 1) }
             };
             let make = |met: Option<&u32>| {
-                made.push(*met.unwrap());
-                if made.len() == 1 {
+                replaced_values.push(*met.unwrap());
+                if replaced_values.len() == 1 {
                     pin.insert_by(9, 1, 100, one).unwrap();
                 }
-                made.len() as u32
+                replaced_values.len() as u32
             };
             let put = pin.upsert_with_ttl_by(9, Duration::MAX, is_match, |_| 1, make);
             let (result, there) = if fails { (Err("no"), 100) } else { (Ok(Some(&100)), 2) };
             assert_eq!(put, result);
-            assert_eq!(made, if fails { vec![0] } else { vec![0, 100] });
+            assert_eq!(replaced_values, if fails { vec![0] } else { vec![0, 100] });
             assert_eq!(pin.get_by(9, one), Ok(Some(&there)));
         }
     });
