@@ -71,7 +71,7 @@ sys.exit(not sysconfig.get_config_var("Py_GIL_DISABLED") or sys.version_info < (
     rm -rf "$venv" && "$python" -m venv "$venv"
     echo "--- without the lock: $("$venv/bin/python" -VV)"
     "$venv/bin/pip" install -q ./crates/python 'pytest>=8' 'hypothesis>=6'
-    unset CACHETOOLS_SDIST # tests of one order of threads, in part
+    unset CACHETOOLS_SDIST # cachetools is not installed here
     cd crates/python
     "$venv/bin/python" -W error -c 'import sys, evanesce; assert not sys._is_gil_enabled(), "it asks for the lock"'
     # Other packages may ask for it.
