@@ -3,6 +3,9 @@
 # what they do not see: the linters, the source distribution, and the benchmark in small.
 #
 #   ci/python.sh [PYTHON...]     (default: python3)
+#
+# And without the interpreter's lock, in the Python named by EVANESCE_PYTHON_FT, or python3.14t, if there is one:
+# crates/python/free-threaded.sh builds it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -57,4 +60,28 @@ if [ -x "$PYO3_PYTHON" ]; then
     "$venv/bin/python" crates/python/bench/bench.py --quick --again --sizes 20k --rounds 1 --only origin,cachebox \
         --out "$CARGO_TARGET_DIR/bench" >"$CARGO_TARGET_DIR/bench.log" 2>&1 || { cat "$CARGO_TARGET_DIR/bench.log"; exit 1; }
     echo "the benchmark runs in small"
+fi
+
+named="${EVANESCE_PYTHON_FT:-}"
+python="${named:-python3.14t}"
+if "$python" -c '
+import sys, sysconfig
+sys.exit(not sysconfig.get_config_var("Py_GIL_DISABLED") or sys.version_info < (3, 14))' 2>/dev/null; then
+    venv="$venvs/free-threaded"
+    rm -rf "$venv" && "$python" -m venv "$venv"
+    echo "--- without the lock: $("$venv/bin/python" -VV)"
+    "$venv/bin/pip" install -q ./crates/python 'pytest>=8' 'hypothesis>=6'
+    unset CACHETOOLS_SDIST # cachetools is not installed here
+    cd crates/python
+    "$venv/bin/python" -W error -c 'import sys, evanesce; assert not sys._is_gil_enabled(), "it asks for the lock"'
+    # Other packages may ask for it.
+    export PYTHON_GIL=0
+    "$venv/bin/python" -m pytest -rs
+    "$venv/bin/python" stress.py
+    "$venv/bin/python" bench/threads.py --quick --only "evanesce,dict"
+elif [ -n "$named" ]; then
+    echo "EVANESCE_PYTHON_FT is $named, but must be a Python of version 3.14 or later without the interpreter's lock" >&2
+    exit 1
+else
+    echo "SKIPPED: free-threaded Python: none found"
 fi

@@ -4,7 +4,6 @@ use core::{fmt, iter::FusedIterator};
 use std::hash::RandomState;
 
 use crate::{
-    clock::Deadline,
     pinned::{EntryRef, Pinned},
     raw::Position,
 };
@@ -84,7 +83,7 @@ impl<'p, K, V, S> Iterator for Entries<'p, K, V, S> {
     fn next(&mut self) -> Option<EntryRef<'p, K, V>> {
         let Pinned { map, guard } = self.0.pinned;
         let next = map.table.next_timed(&mut self.0.position, guard);
-        next.map(|(entry, state, ttl)| EntryRef::new(entry, Deadline::of(state), ttl))
+        next.map(|(entry, state, ttl)| EntryRef::new(entry, state, ttl))
     }
 }
 

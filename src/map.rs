@@ -477,6 +477,21 @@ impl<K, V, S> TtlMap<K, V, S> {
         self.table.weigh(entry)
     }
 
+    /// Returns what all entries weigh together, as [`Stats::weight`] tells it, and looks at none of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = evanesce::TtlMap::<u32, u32>::builder().max_entries(100).build()?;
+    /// map.insert(1, 1);
+    /// assert_eq!(map.weight(), 1);
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        self.table.weight()
+    }
+
     /// Returns how many slots the map may have, for entries and for what waits for reclamation.
     #[must_use]
     pub fn max_slots(&self) -> usize {

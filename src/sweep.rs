@@ -27,7 +27,8 @@ enum Limit {
 
 impl Budget {
     /// Looks at `slots` slots, going on where the last sweep stopped, and at each once at most. Of 64 slots
-    /// in which nothing is due, one look tells; where something is, it looks at all 64, even if that is more.
+    /// in which nothing is due, one look tells; where something is, it looks at all 64, even if that is more. With 0 it
+    /// looks at none, and drops some keys and values of removed entries that no pinned thread may see, as every sweep.
     ///
     /// # Examples
     ///
@@ -104,8 +105,8 @@ pub struct SweepReport {
     pub removed: usize,
     /// Whether the sweep came to the end of the slots.
     pub completed_pass: bool,
-    /// The longest time between the deadline of an entry, the map's [grace](crate::Builder::grace) added, and its removal
-    /// by this sweep.
+    /// The longest time between the deadline of an entry, the map's [grace](crate::Builder::grace) added, and its
+    /// removal by this sweep.
     pub max_lag: Duration,
     /// Removed entries, by whomever, whose keys and values are not dropped yet.
     pub pending_reclaim: usize,

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{FOREVER, builder, exclusive, left, ns};
-use evanesce::{Budget, Lookup, ManualClock, Pinned, TickClock, TtlMap};
+use evanesce::{Budget, Lookup, ManualClock, Pinned, TickClock, Ttl, TtlMap};
 use std::time::Duration;
 
 const IDLE: u64 = 80;
@@ -13,8 +13,12 @@ const EIGHTH: u64 = IDLE / 8;
 /// A map with a time to idle, of which writes do not sweep.
 fn idle() -> (TtlMap<u64, u32>, ManualClock) {
     let clock = ManualClock::new();
+    (idle_by(&clock), clock)
+}
+
+fn idle_by(clock: &ManualClock) -> TtlMap<u64, u32> {
     let options = builder().clock(clock.clone()).sweep_per_write(0).time_to_idle(ns(IDLE));
-    (options.build().expect("valid options"), clock)
+    options.build().expect("valid options")
 }
 
 type Pin<'m> = Pinned<'m, u64, u32>;
@@ -134,6 +138,45 @@ fn a_ttl_of_its_own_is_not_renewed() {
             assert_eq!((left(&map.pin(), &1), left(&map.pin(), &2)), (Some(1), Some(1)));
         }
         assert_eq!(left_after(|_, pin| _ = (pin.persist(&1), pin.get(&1))), Some(FOREVER));
+    });
+}
+
+#[test]
+fn a_reset_gives_an_entry_the_time_of_one_that_is_put_now() {
+    exclusive(|| {
+        const HASH: u64 = 7;
+        let is_one = |key: &u64| Ok::<_, ()>(*key == 1);
+        let clock = ManualClock::new();
+        let ttl = builder().clock(clock.clone()).sweep_per_write(0).time_to_live(ns(50));
+        let never = builder().clock(clock.clone()).sweep_per_write(0);
+        let maps = [
+            (ttl.build().expect("valid options"), Some(50), false),
+            (never.build().expect("valid options"), None, false),
+            (idle_by(&clock), Some(u128::from(IDLE)), true),
+        ];
+        for (map, time, slides) in maps {
+            let pin = map.pin();
+            let entry = || pin.get_entry_by(HASH, is_one).unwrap().expect("it is there");
+            let left = || match entry().ttl() {
+                Ttl::Never => None,
+                Ttl::Remaining(left) => Some(left.as_nanos()),
+            };
+            assert_eq!(pin.reset_ttl_by(HASH, is_one), Ok(false));
+            pin.insert_with_ttl_by(HASH, 1, 10, ns(5), is_one).unwrap();
+            assert!(!entry().slides());
+            assert_eq!(pin.reset_ttl_by(HASH, |_| Err(())), Err(()));
+            assert_eq!(left(), Some(5));
+            assert_eq!(pin.reset_ttl_by(HASH, is_one), Ok(true));
+            assert_eq!((left(), entry().slides()), (time, slides));
+            clock.advance(ns(40));
+            assert_eq!(pin.get_by(HASH, is_one), Ok(Some(&10)));
+            assert_eq!(left(), if slides { time } else { time.map(|time| time - 40) });
+            assert_eq!(pin.set_ttl_by(HASH, ns(5), is_one), Ok(true));
+            assert!(!entry().slides());
+            clock.advance(ns(5));
+            assert_eq!(pin.reset_ttl_by(HASH, is_one), Ok(false));
+            assert_eq!(map.sweep(Budget::full_pass()).removed, 1, "its earlier deadline was noted");
+        }
     });
 }
 

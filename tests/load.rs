@@ -285,7 +285,9 @@ fn by_forms_win_over_a_load_as_well() {
     exclusive(|| {
         type By = TtlMap<u32, u32, RandomState>;
         const EQUAL: fn(&u32) -> Result<bool, Infallible> = |met| Ok(*met == 1);
-        let writes: [fn(&By, u64); 6] = [
+        let writes: [fn(&By, u64); 8] = [
+            |map, hash| _ = map.pin().upsert_by(hash, EQUAL, |_| 1, |_| 7),
+            |map, hash| _ = map.pin().upsert_with_ttl_by(hash, ns(9), EQUAL, |_| 1, |_| 7),
             |map, hash| _ = map.pin().insert_by(hash, 1, 7, EQUAL),
             |map, hash| _ = map.pin().insert_with_ttl_by(hash, 1, 7, ns(9), EQUAL),
             |map, hash| _ = map.pin().try_insert_by(hash, 1, 7, EQUAL),
@@ -300,12 +302,12 @@ fn by_forms_win_over_a_load_as_well() {
             let value = map.get_or_load_blocking(&1, || {
                 // A comparison that fails changes nothing, and ends no load.
                 assert_eq!(map.pin().insert_by(hash, 1, 6, |_| Err(())), Err(()));
-                if n < 5 {
+                if n < 7 {
                     write(&map, hash);
                 }
                 5
             });
-            let left = [Some(7), Some(7), Some(7), Some(7), None, Some(5)][n];
+            let left = [Some(7), Some(7), Some(7), Some(7), Some(7), Some(7), None, Some(5)][n];
             assert_eq!((value, map.get_cloned(&1)), (5, left), "write {n}");
         }
     });

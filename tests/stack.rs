@@ -133,6 +133,10 @@ mod two_copies_suffice_for {
         insert_with_ttl_by: |map, key| {
             _ = map.pin().insert_with_ttl_by(key, key, Large::new(), HOUR, is(key));
         };
+        upsert_by: |map, key| _ = map.pin().upsert_by(key, is(key), |_| key, |_| Large::new());
+        upsert_with_ttl_by: |map, key| {
+            _ = map.pin().upsert_with_ttl_by(key, HOUR, is(key), |_| key, |_| Large::new());
+        };
         get_or_insert_with: |map, key| _ = map.pin().get_or_insert_with(key, Large::new);
         get_or_insert_with_ttl: |map, key| {
             map.pin().get_or_insert_with_ttl(key, HOUR, Large::new);

@@ -4,10 +4,12 @@ mod common;
 
 use common::{assert_slots_accounted, builder, exclusive, ns, settle};
 use evanesce::{Budget, Compute, Deadline, ManualClock, Operation, RemovalCause, Ttl, TtlMap};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 type Map = TtlMap<u32, u32>;
 
@@ -436,6 +438,91 @@ fn errors_of_a_comparison_come_back_and_change_nothing() {
         assert_eq!(pin.try_insert_with_ttl_by(9, 1, 8, ns(3), one), Ok(Ok(&8)));
         assert_eq!(pin.remove_by(9, |k| Ok::<_, ()>(*k == 1)), Ok(Some(&8)));
         assert_eq!(map.len(), 1);
+    });
+}
+
+/// `upsert_with_ttl_by` keeps the key that is there, sets value and deadline in one step, and is as `insert` for what
+/// is absent or expired.
+#[test]
+fn an_upsert_by_a_comparison_is_given_what_is_there() {
+    exclusive(|| {
+        type Pairs = TtlMap<(u32, u32), u32>;
+        let clock = ManualClock::new();
+        let map: Pairs = TtlMap::builder().clock(clock.clone()).build().unwrap();
+        let pin = map.pin();
+        let put = |number, value, ttl| {
+            let met = Cell::new((None, None));
+            let is_match = |met: &(u32, u32)| Ok::<_, ()>(met.0 == 1);
+            let make_key = |key: Option<&(u32, u32)>| {
+                met.set((key.copied(), met.get().1));
+                key.copied().unwrap_or((1, number))
+            };
+            let make = |old: Option<&u32>| {
+                met.set((met.get().0, old.copied()));
+                value
+            };
+            let replaced = pin.upsert_with_ttl_by(9, ttl, is_match, make_key, make);
+            (replaced.unwrap().copied(), met.get(), pin.keys().next().copied())
+        };
+        assert_eq!(put(10, 7, ns(5)), (None, (None, None), Some((1, 10))));
+        assert_eq!(put(11, 8, ns(9)), (Some(7), (Some((1, 10)), Some(7)), Some((1, 10))));
+        clock.advance(ns(8));
+        assert_eq!(map.pin().values().next(), Some(&8), "the deadline is the new one");
+        clock.advance(ns(1));
+        assert_eq!(put(12, 9, ns(3)), (None, (None, None), Some((1, 12))), "it had expired");
+        let fails = |_: &(u32, u32)| Err("no");
+        let refused =
+            pin.upsert_with_ttl_by(9, ns(1), fails, |_| unreachable!(), |_| unreachable!());
+        assert_eq!(refused, Err("no"));
+        assert_eq!((map.len(), pin.values().next()), (1, Some(&9)));
+    });
+}
+
+/// `upsert_by` gives the map's default TTL, to a new entry and to one in the place of another.
+#[test]
+fn an_upsert_by_a_comparison_has_the_default_ttl() {
+    exclusive(|| {
+        let clock = ManualClock::new();
+        let map: Map = builder().clock(clock.clone()).time_to_live(ns(5)).build().unwrap();
+        let pin = map.pin();
+        let one = |met: &u32| Ok::<_, ()>(*met == 1);
+        for replaced in [None, Some(&7)] {
+            assert_eq!(pin.upsert_by(9, one, |_| 1, |_| 7), Ok(replaced));
+            let entry = pin.get_entry_by(9, one).unwrap().unwrap();
+            assert_eq!(entry.ttl(), Ttl::Remaining(ns(5)));
+            clock.advance(ns(1));
+        }
+    });
+}
+
+/// The entry is replaced while `make` runs, which makes another then; and a comparison that fails in that second search
+/// comes back, with nothing put.
+#[test]
+fn an_upsert_by_a_comparison_makes_anew_what_another_has_outrun() {
+    exclusive(|| {
+        for fails in [false, true] {
+            let (map, _) = map();
+            let pin = map.pin();
+            let one = |met: &u32| Ok::<_, ()>(*met == 1);
+            pin.insert_by(9, 1, 0, one).unwrap();
+            let mut replaced_values = Vec::new();
+            let is_match = |met: &u32| {
+                let is_second = *pin.get_by(9, one).unwrap().unwrap() == 100;
+                if fails && is_second { Err("no") } else { Ok(*met == 1) }
+            };
+            let make = |met: Option<&u32>| {
+                replaced_values.push(*met.unwrap());
+                if replaced_values.len() == 1 {
+                    pin.insert_by(9, 1, 100, one).unwrap();
+                }
+                replaced_values.len() as u32
+            };
+            let put = pin.upsert_with_ttl_by(9, Duration::MAX, is_match, |_| 1, make);
+            let (result, there) = if fails { (Err("no"), 100) } else { (Ok(Some(&100)), 2) };
+            assert_eq!(put, result);
+            assert_eq!(replaced_values, if fails { vec![0] } else { vec![0, 100] });
+            assert_eq!(pin.get_by(9, one), Ok(Some(&there)));
+        }
     });
 }
 

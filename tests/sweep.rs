@@ -5,7 +5,7 @@ mod common;
 use common::tally::{Tally, Token};
 use common::{assert_slots_accounted, builder, exclusive, ns};
 use evanesce::{Budget, ManualClock, TtlMap};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// A map of which writes do not sweep.
 fn unswept<V>() -> (TtlMap<u64, V>, ManualClock) {
@@ -149,6 +149,22 @@ fn sweep_of_zero_entries_removes_nothing() {
         clock.advance(ns(1));
         let report = map.sweep(Budget::entries(0));
         assert_eq!((report.examined, report.removed), (0, 0));
+    });
+}
+
+#[test]
+fn sweep_of_zero_entries_drops_what_was_removed_once_nobody_is_pinned() {
+    exclusive(|| {
+        let map: TtlMap<u32, Arc<()>> = builder().build().unwrap();
+        let value = Arc::new(());
+        map.insert(1, Arc::clone(&value));
+        let pin = map.pin();
+        pin.remove(&1);
+        assert_eq!(map.sweep(Budget::entries(0)).pending_reclaim, 1);
+        assert_eq!(Arc::strong_count(&value), 2, "a pinned thread may see it");
+        drop(pin);
+        while map.sweep(Budget::entries(0)).pending_reclaim > 0 {}
+        assert_eq!(Arc::strong_count(&value), 1);
     });
 }
 

@@ -3,9 +3,8 @@
 use core::time::Duration;
 
 use crate::{
-    clock::Deadline,
     iter::Linked,
-    raw::{SplitKey, State, Waiting},
+    raw::{Computed, Decision, Met, Put, SplitKey, State, Waiting},
 };
 
 use super::{EntryRef, OccupiedError, Pinned, write::put_or_occupied};
@@ -57,7 +56,7 @@ impl<K, V, S> Pinned<'_, K, V, S> {
         let key = SplitKey::from_hash(hash);
         let found = self.map.table.get_timed(key, &self.guard, |(key, _)| is_match(key))?;
         self.map.lookups.count(found.is_some());
-        Ok(found.map(|(entry, state, ttl)| EntryRef::new(entry, Deadline::of(state), ttl)))
+        Ok(found.map(|(entry, state, ttl)| EntryRef::new(entry, state, ttl)))
     }
 
     /// Returns an iterator over all entries that the map holds: the visible ones, and those that have expired and that
@@ -157,6 +156,112 @@ impl<K, V, S> Pinned<'_, K, V, S> {
             waiting.discard();
         }
         Ok(put?.map(|(_, value)| value))
+    }
+
+    /// Puts the value that `make` makes, with the map's default TTL, in the place of that of the key with this hash
+    /// that `is_match` accepts, or where there is none; returns the value that it replaces, `None` if the key is absent
+    /// or expired. The hash as for [`Pinned::get_by`].
+    ///
+    /// `make_key` makes the key that goes with it, which `is_match` must accept. Both are given what is there: so the
+    /// first of two equal keys can stay. They run again if another thread changes the key meanwhile, and what they made
+    /// before is dropped. The TTL counts from when they ran.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `is_match`; then nothing is changed, and what was made is dropped.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::insert`]; and if `make` or `make_key` panics, then nothing is changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::TtlMap;
+    /// use std::{convert::Infallible, sync::Arc};
+    ///
+    /// let map = TtlMap::<Arc<str>, u32>::new();
+    /// let pinned = map.pin();
+    /// let first: Arc<str> = "a".into();
+    /// let count = |key: &Arc<str>| {
+    ///     pinned.upsert_by(
+    ///         7,
+    ///         |met| Ok::<_, Infallible>(met == key),
+    ///         |met| Arc::clone(met.unwrap_or(key)),
+    ///         |n| n.map_or(1, |n| n + 1),
+    ///     )
+    /// };
+    /// assert_eq!(count(&first), Ok(None));
+    /// assert_eq!(count(&"a".into()), Ok(Some(&1)));
+    /// let (key, n) = pinned.iter().next().unwrap();
+    /// assert!(Arc::ptr_eq(key, &first) && *n == 2);
+    /// ```
+    #[inline]
+    pub fn upsert_by<E>(
+        &self,
+        hash: u64,
+        is_match: impl FnMut(&K) -> Result<bool, E>,
+        make_key: impl FnMut(Option<&K>) -> K,
+        make: impl FnMut(Option<&V>) -> V,
+    ) -> Result<Option<&V>, E> {
+        self.upsert_at(hash, || self.map.default_state(), is_match, make_key, make)
+    }
+
+    /// Puts a value that expires after `ttl`; otherwise as [`Pinned::upsert_by`].
+    ///
+    /// # Errors
+    ///
+    /// The first error of `is_match`; then nothing is changed, and what was made is dropped.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::upsert_by`].
+    #[inline]
+    pub fn upsert_with_ttl_by<E>(
+        &self,
+        hash: u64,
+        ttl: Duration,
+        is_match: impl FnMut(&K) -> Result<bool, E>,
+        make_key: impl FnMut(Option<&K>) -> K,
+        make: impl FnMut(Option<&V>) -> V,
+    ) -> Result<Option<&V>, E> {
+        let state = || self.map.table.clock.state_after(ttl);
+        self.upsert_at(hash, state, is_match, make_key, make)
+    }
+
+    #[inline]
+    fn upsert_at<E>(
+        &self,
+        hash: u64,
+        state: impl Fn() -> State,
+        mut is_match: impl FnMut(&K) -> Result<bool, E>,
+        mut make_key: impl FnMut(Option<&K>) -> K,
+        mut make: impl FnMut(Option<&V>) -> V,
+    ) -> Result<Option<&V>, E> {
+        let split_key = SplitKey::from_hash(hash);
+        self.outrun_load_by(split_key, &mut is_match)?;
+        let waiting = &mut Waiting::empty();
+        let computed = self.map.table.compute(
+            split_key,
+            waiting,
+            &self.guard,
+            |_, met| is_match(met),
+            |new, met| {
+                // What was made for nothing is dropped before another is made.
+                new.discard();
+                let (met, value) = met.map(|Met { entry: (met, value), .. }| (met, value)).unzip();
+                new.value = Some(make(value));
+                new.key = Some(make_key(met));
+                Decision::Put(Some(state()))
+            },
+        );
+        if computed.is_err() {
+            waiting.discard();
+        }
+        match computed? {
+            Computed::Put(Put { replaced, .. }) => Ok(replaced.map(|(_, value)| value)),
+            _ => unreachable!("it is put"),
+        }
     }
 
     /// Puts a value if the key with this hash that `is_match` accepts is absent or expired, with the map's default
@@ -272,6 +377,47 @@ impl<K, V, S> Pinned<'_, K, V, S> {
     ) -> Result<bool, E> {
         let (table, split_key) = (&self.map.table, SplitKey::from_hash(hash));
         let state = table.clock.state_after(ttl);
+        table.renew(split_key, |_| state, &self.guard, |(key, _)| is_match(key))
+    }
+
+    /// Lets the value of the key with this hash that `is_match` accepts expire as if it were put now without a TTL:
+    /// after the map's default one, or its [`time_to_idle`](crate::Builder::time_to_idle), which hits renew then; or
+    /// never. Otherwise as [`Pinned::set_ttl_by`].
+    ///
+    /// # Errors
+    ///
+    /// The first error of `is_match`; then nothing is changed.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pinned::set_ttl`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::{ManualClock, Ttl, TtlMap};
+    /// use std::time::Duration;
+    ///
+    /// const MINUTE: Duration = Duration::from_secs(60);
+    /// let clock = ManualClock::new();
+    /// let options = TtlMap::<String, u32>::builder().clock(clock.clone());
+    /// let map = options.time_to_idle(10 * MINUTE).build()?;
+    /// let pinned = map.pin();
+    /// let is_a = |key: &String| Ok::<_, std::fmt::Error>(key == "a");
+    /// pinned.insert_with_ttl_by(7, "a".into(), 1, MINUTE, is_a)?;
+    /// assert_eq!(pinned.reset_ttl_by(7, is_a), Ok(true));
+    /// clock.advance(6 * MINUTE);
+    /// assert_eq!(pinned.get_by(7, is_a), Ok(Some(&1))); // which renews it
+    /// assert_eq!(pinned.get_entry_by(7, is_a)?.unwrap().ttl(), Ttl::Remaining(10 * MINUTE));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reset_ttl_by<E>(
+        &self,
+        hash: u64,
+        mut is_match: impl FnMut(&K) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let (table, split_key) = (&self.map.table, SplitKey::from_hash(hash));
+        let state = self.map.default_state();
         table.renew(split_key, |_| state, &self.guard, |(key, _)| is_match(key))
     }
 

@@ -6,7 +6,7 @@ use equivalent::Equivalent;
 
 use crate::{
     clock::{Deadline, Ttl},
-    raw::TOGETHER,
+    raw::{State, TOGETHER},
 };
 
 use super::{Pinned, infallible, matches};
@@ -17,12 +17,14 @@ pub struct EntryRef<'p, K, V> {
     key: &'p K,
     value: &'p V,
     deadline: Option<Deadline>,
+    slides: bool,
     ttl: Ttl,
 }
 
 impl<'p, K, V> EntryRef<'p, K, V> {
-    pub(crate) fn new((key, value): &'p (K, V), deadline: Option<Deadline>, ttl: Ttl) -> Self {
-        Self { key, value, deadline, ttl }
+    /// An entry that was found in this state, which is not a terminal one.
+    pub(crate) fn new((key, value): &'p (K, V), state: State, ttl: Ttl) -> Self {
+        Self { key, value, deadline: Deadline::of(state), slides: state.is_sliding(), ttl }
     }
 
     /// Returns the key that is in the map.
@@ -47,6 +49,28 @@ impl<'p, K, V> EntryRef<'p, K, V> {
     #[must_use]
     pub fn ttl(&self) -> Ttl {
         self.ttl
+    }
+
+    /// Returns whether hits put its deadline off: it was put without a TTL into a map with a
+    /// [`time_to_idle`](crate::Builder::time_to_idle), and not given one since.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evanesce::TtlMap;
+    /// use std::time::Duration;
+    ///
+    /// const MINUTE: Duration = Duration::from_secs(60);
+    /// let sessions = TtlMap::<&str, u32>::builder().time_to_idle(10 * MINUTE).build()?;
+    /// sessions.insert("ada", 1);
+    /// sessions.insert_with_ttl("token", 2, MINUTE);
+    /// let slides = |key| sessions.pin().get_entry(key).unwrap().slides();
+    /// assert_eq!((slides("ada"), slides("token")), (true, false));
+    /// # Ok::<_, evanesce::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn slides(&self) -> bool {
+        self.slides
     }
 }
 
@@ -161,7 +185,7 @@ where
         let found = self.map.table.get_timed(self.split_key(key), &self.guard, matches(key));
         let found = infallible(found);
         self.map.lookups.count(found.is_some());
-        found.map(|(entry, state, ttl)| EntryRef::new(entry, Deadline::of(state), ttl))
+        found.map(|(entry, state, ttl)| EntryRef::new(entry, state, ttl))
     }
 
     /// Returns whether `key` has a value: false if it is absent or expired.

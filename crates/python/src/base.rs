@@ -6,13 +6,15 @@ use pyo3::{
     PyTraverseError, PyVisit,
     exceptions::PyKeyError,
     prelude::*,
-    types::{PyDict, PyList, PyTuple},
+    types::{PyDict, PyInt, PyList, PyTuple},
 };
 
 use crate::{
     calls,
-    clock::ManualClock,
+    cell::ObjectCell,
     duration,
+    functions::Function,
+    key::{Key, Pin},
     late::LateStore,
     options::{Given, Maybe},
     store::{FOR_EVER, Timed},
@@ -33,19 +35,9 @@ pub(crate) struct Store {
 #[pymethods]
 impl Store {
     /// Sets options in place of those that the constructor was given; not after the first use.
-    #[pyo3(
-        signature = (default_duration = None, clock = None, timer = None, sweep_interval = Maybe::Missing),
-        text_signature = "($self, default_duration=None, clock=None, timer=None, sweep_interval=...)"
-    )]
-    fn _set_options(
-        &self,
-        py: Python<'_>,
-        default_duration: Option<Bound<'_, PyAny>>,
-        clock: Option<Py<ManualClock>>,
-        timer: Option<Bound<'_, PyAny>>,
-        sweep_interval: Maybe<'_>,
-    ) -> PyResult<()> {
-        self.store.set_options(py, Given { default_duration, clock, timer, sweep_interval })
+    #[pyo3(signature = (**options), text_signature = "($self, **options)")]
+    fn _set_options(&self, py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        self.store.set_options(py, Given::new(options)?)
     }
 
     /// The arguments of a constructor of the same options.
@@ -98,6 +90,36 @@ impl Store {
         self.store.touch(key, FOR_EVER)
     }
 
+    /// The most that the store may hold: entries, or sizes of values; None, or math.inf, for any number.
+    #[getter]
+    fn maxsize<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.store.maxsize().map(|most| most.to_python(py)).transpose()
+    }
+
+    /// Returns the size of a value: what the option getsizeof says, or 1. A subclass may have another.
+    fn getsizeof<'py>(
+        slf: &Bound<'py, Self>,
+        value: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = value.py();
+        let option = slf.get().store.options.functions.get(py, Function::Getsizeof);
+        // That of the subclass is the option then, and has called this one.
+        let is_own = |option: &Py<PyAny>| {
+            let of = option.bind(py).getattr_opt("__self__")?;
+            Ok::<_, PyErr>(of.is_some_and(|of| of.is(slf)))
+        };
+        match option {
+            Some(option) if !is_own(&option)? => calls::call(option.bind(py), value),
+            _ => Ok(PyInt::new(py, 1).into_any()),
+        }
+    }
+
+    /// What the store holds: entries, or the sizes of their values. Clears away what has expired.
+    #[getter]
+    fn currsize(&self, py: Python<'_>) -> PyResult<u64> {
+        self.store.currsize(py)
+    }
+
     /// Removes all entries.
     fn clear(&self, py: Python<'_>) {
         self.store.clear(py);
@@ -109,8 +131,9 @@ impl Store {
     }
 
     /// Returns the store's figures, as a dict: len, hits and misses (lookups by get, [], in and get_or_put),
-    /// expired_unswept, swept_total, max_lag (the longest time from an entry's end to its removal by a sweep, in
-    /// milliseconds), pending_reclaim, bytes_allocated (keys and values not included). Looks at every entry.
+    /// evicted_total (entries that had to go for the sake of maxsize), expired_unswept, swept_total, max_lag (the
+    /// longest time from an entry's end to its removal by a sweep, in milliseconds), pending_reclaim, bytes_allocated
+    /// (keys and values not included). Looks at every entry.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         self.store.stats(py)
     }
@@ -165,10 +188,12 @@ impl Store {
         most: usize,
     ) -> PyResult<Bound<'py, PyList>> {
         let mut first = Vec::new();
-        self.store.walk(py, |entry| {
-            first.extend(shown(py, entry, with_values));
+        self.store.walk(py, picks(py, with_values), |picked| {
+            first.push(picked);
             if first.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
+        let first: Vec<_> =
+            first.into_iter().map(|picked| shown(py, picked)).collect::<PyResult<_>>()?;
         PyList::new(py, first)
     }
 
@@ -185,10 +210,13 @@ impl Store {
             _ => Ok(address(&shown)),
         });
         let known: HashSet<usize> = known.collect::<PyResult<_>>()?;
-        let others = self.store.snapshot(py, |entry| {
-            let is_known = known.contains(&address(entry.key().object.get(py)?.bind(py)));
-            if is_known { None } else { shown(py, entry, with_values) }
+        let mut pick = picks(py, with_values);
+        let others = self.store.snapshot(py, |pin, key, value| {
+            let is_known = known.contains(&address(&key.object.borrow(py)));
+            if is_known { None } else { pick(pin, key, value) }
         })?;
+        let others: Vec<_> =
+            others.into_iter().map(|picked| shown(py, picked)).collect::<PyResult<_>>()?;
         PyList::new(py, others)
     }
 
@@ -224,16 +252,21 @@ impl Store {
     }
 }
 
-/// The key of an entry, or key and value.
-fn shown(
-    py: Python<'_>,
-    entry: &evanesce::EntryRef<'_, crate::key::Key, crate::cell::ObjectCell>,
+/// A key, and its value if that is wanted.
+type Picked<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>);
+
+/// Picks the key of each entry, or key and value.
+fn picks<'py>(
+    py: Python<'py>,
     with_values: bool,
-) -> Option<Py<PyAny>> {
-    let key = entry.key().object.get(py)?;
-    if !with_values {
-        return Some(key);
+) -> impl FnMut(&Pin<'_>, &Key, &ObjectCell) -> Option<Picked<'py>> {
+    move |_, key, value| Some((key.object.get(py), with_values.then(|| value.get(py))))
+}
+
+/// The key, or a pair.
+fn shown<'py>(py: Python<'py>, (key, value): Picked<'py>) -> PyResult<Bound<'py, PyAny>> {
+    match value {
+        None => Ok(key),
+        Some(value) => Ok((key, value).into_pyobject(py)?.into_any()),
     }
-    let pair = (key, entry.value().get(py)?).into_pyobject(py).ok()?;
-    Some(pair.into_any().unbind())
 }

@@ -20,6 +20,7 @@ unsafe extern "C-unwind" {
     fn PyObject_RichCompareBool(a: *mut ffi::PyObject, b: *mut ffi::PyObject, op: c_int) -> c_int;
     fn PyObject_CallFunctionObjArgs(call: *mut ffi::PyObject, ...) -> *mut ffi::PyObject;
     fn PyObject_CallNoArgs(call: *mut ffi::PyObject) -> *mut ffi::PyObject;
+    fn PyErr_WriteUnraisable(object: *mut ffi::PyObject);
     fn Py_DecRef(object: *mut ffi::PyObject);
     fn PyEval_SaveThread() -> *mut ffi::PyThreadState;
     fn PyEval_RestoreThread(state: *mut ffi::PyThreadState);
@@ -72,6 +73,26 @@ pub(crate) fn call<'py>(
     unsafe { Bound::from_owned_ptr_or_err(function.py(), result) }
 }
 
+/// `function(a, b, c)`.
+pub(crate) fn call_with_three<'py>(
+    function: &Bound<'py, PyAny>,
+    arguments: [&Bound<'py, PyAny>; 3],
+) -> PyResult<Bound<'py, PyAny>> {
+    let (call, [a, b, c]) = (function.as_ptr(), arguments.map(Bound::as_ptr));
+    let end = ptr::null_mut::<ffi::PyObject>();
+    // SAFETY: all are alive, and the thread attached; a null ends the arguments.
+    let result = or_hang(|| unsafe { PyObject_CallFunctionObjArgs(call, a, b, c, end) });
+    // SAFETY: a new reference, or null with an error set.
+    unsafe { Bound::from_owned_ptr_or_err(function.py(), result) }
+}
+
+/// Hands an error that nobody can catch to `sys.unraisablehook`, with the function that raised it.
+pub(crate) fn write_unraisable(error: PyErr, function: &Bound<'_, PyAny>) {
+    error.restore(function.py());
+    // SAFETY: the function is alive, the thread attached, and an error set.
+    or_hang(|| unsafe { PyErr_WriteUnraisable(function.as_ptr()) });
+}
+
 /// `function()`.
 pub(crate) fn call_without_arguments<'py>(
     py: Python<'py>,
@@ -84,14 +105,22 @@ pub(crate) fn call_without_arguments<'py>(
     unsafe { Bound::from_owned_ptr_or_err(py, result) }
 }
 
-/// Lets the interpreter's lock go for a moment, so that a thread that waits for it gets its turn.
-pub(crate) fn let_others_run(_py: Python<'_>) {
+/// Makes a call while the thread, which is attached, is not. It must not touch an object of Python's.
+pub(crate) fn detached<R>(call: impl FnOnce() -> R) -> R {
     or_hang(|| {
         // SAFETY: the thread is attached.
         let state = unsafe { PyEval_SaveThread() };
+        let result = call();
         // SAFETY: the state that this thread had just now.
         unsafe { PyEval_RestoreThread(state) };
-    });
+        result
+    })
+}
+
+/// Detaches for a moment, so that a thread that waits for the interpreter's lock gets its turn; and one that has to
+/// stop all others, where there is no lock.
+pub(crate) fn let_others_run(_py: Python<'_>) {
+    detached(|| ());
 }
 
 /// How many references, or entries, are worked at before others may run: a millisecond or so.

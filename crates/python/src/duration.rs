@@ -20,10 +20,11 @@ const NANOS_PER_MS: f64 = 1e6;
 /// Of another type, or negative, or not a number; with the argument's name and range. And what the code of a number's
 /// type raises.
 pub(crate) fn parse(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Duration> {
-    if given.is_exact_instance_of::<PyBool>() {
+    let parsed = if given.is_exact_instance_of::<PyInt>() {
+        whole_ms(given)?
+    } else if given.is_exact_instance_of::<PyBool>() {
         return Err(wrong_type(name, given));
-    }
-    let parsed = if given.is_instance_of::<PyInt>() {
+    } else if given.is_instance_of::<PyInt>() {
         whole_ms(given)?
     } else if let Ok(ms) = given.cast::<PyFloat>() {
         from_nanos(ms.value() * NANOS_PER_MS)

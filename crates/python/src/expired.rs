@@ -1,16 +1,23 @@
-//! References of entries that have expired, until an attached thread gives them back.
+//! References that the map has dropped, mostly of entries that have expired, until an attached thread gives them back.
 
 use std::{
     ffi::{c_int, c_void},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
 
+use evanesce::RemovalCause;
 use pyo3::{PyTraverseError, PyVisit, ffi, prelude::*};
 
-use crate::{calls, cell::ObjectCell, key::Key, sweeping};
+use crate::{
+    calls,
+    cell::{Dropped, ObjectCell},
+    key::Key,
+    listener::Listener,
+    sweeping::{self, locked},
+};
 
 /// How many references a write gives back; each write sweeps fewer entries than half of it.
 const A_FEW: usize = 64;
@@ -21,6 +28,8 @@ const MANY: usize = 10_000;
 pub(crate) struct Expired {
     /// Held for a push, a pop or a traversal, and never over a call into Python.
     references: Mutex<Vec<Py<PyAny>>>,
+    /// Who is told of the ends first, if there is someone.
+    listener: Option<Listener>,
     /// Whether there are any, as a hint.
     any: AtomicBool,
     /// Whether the main thread has been asked.
@@ -28,12 +37,49 @@ pub(crate) struct Expired {
 }
 
 impl Expired {
-    /// Takes the references of an entry that has ended. On any thread, attached or not.
-    pub(crate) fn take(&self, key: &Key, value: &ObjectCell) {
-        let mut references = self.references.lock().unwrap_or_else(PoisonError::into_inner);
-        references.extend(key.object.take());
-        references.extend(value.take());
+    pub(crate) fn new(listener: Option<Listener>) -> Self {
+        Self { listener, ..Self::default() }
+    }
+
+    /// Notes that an entry has ended, if someone is to be told. By the thread that ended it, pinned.
+    pub(crate) fn note_end(&self, key: &Key, value: &ObjectCell, cause: RemovalCause) {
+        let Some(listener) = &self.listener else { return };
+        if sweeping::is_sweeper() {
+            // It may count no reference: the entry's own come with the end of the cells.
+            return key.object.tell_when_dropped();
+        }
+        // SAFETY: all threads that call a map are attached, but for the sweeper's.
+        let py = unsafe { Python::assume_attached() };
+        listener.note(key.object.get(py).unbind(), value.get(py).unbind(), cause);
         self.any.store(true, Ordering::Release);
+    }
+
+    /// Takes references. On any thread, attached or not.
+    pub(crate) fn add(&self, dropped: Dropped) {
+        let references = self.take_ends(dropped);
+        if references.is_empty() {
+            return;
+        }
+        locked(&self.references).extend(references);
+        self.any.store(true, Ordering::Release);
+    }
+
+    /// Notes the ends that the sweeper's thread has left to be told of; returns the other references.
+    pub(crate) fn take_ends(&self, Dropped { references, ends }: Dropped) -> Vec<Py<PyAny>> {
+        let Some(listener) = self.listener.as_ref().filter(|_| !ends.is_empty()) else {
+            return references;
+        };
+        let (mut others, mut ends) = (Vec::new(), ends.into_iter().peekable());
+        let mut references = references.into_iter().enumerate();
+        while let Some((index, reference)) = references.next() {
+            let value = ends.next_if_eq(&index).and_then(|_| references.next());
+            match value {
+                Some((_, value)) => listener.note(reference, value, RemovalCause::Expired),
+                None => others.push(reference),
+            }
+        }
+        self.any.store(true, Ordering::Release);
+        others
     }
 
     #[inline]
@@ -51,18 +97,17 @@ impl Expired {
 
     /// Gives all back, and lets other threads run now and then.
     pub(crate) fn give_back_all(&self, py: Python<'_>) {
-        while self.has_any() {
-            self.give_back(py, calls::AT_ONCE);
+        while self.has_any() && self.give_back(py, calls::AT_ONCE) {
             if self.has_any() {
                 calls::let_others_run(py);
             }
         }
     }
 
-    /// Gives back as many at most.
-    fn give_back(&self, py: Python<'_>, most: usize) {
+    /// Tells of what has ended, and gives back as many at most; false if what waits to be told of is for a later call.
+    fn give_back(&self, py: Python<'_>, most: usize) -> bool {
         let batch: Vec<_> = {
-            let mut references = self.references.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut references = locked(&self.references);
             let rest = references.len().saturating_sub(most);
             let batch = references.drain(rest..).collect();
             if references.is_empty() {
@@ -73,6 +118,11 @@ impl Expired {
             batch
         };
         calls::give_back(py, batch);
+        let is_told = self.listener.as_ref().is_none_or(|listener| listener.tell(py));
+        if !is_told {
+            self.any.store(true, Ordering::Release);
+        }
+        is_told
     }
 
     /// Asks the main thread to give them back: it does so between two of its own steps, before Python 3.12 when it
@@ -94,15 +144,17 @@ impl Expired {
 
     /// Takes all that wait.
     pub(crate) fn take_all(&self) -> Vec<Py<PyAny>> {
-        let mut references = self.references.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut references = locked(&self.references);
         self.any.store(false, Ordering::Release);
-        std::mem::take(&mut references)
+        let told = self.listener.iter().flat_map(Listener::take_all);
+        std::mem::take(&mut *references).into_iter().chain(told).collect()
     }
 
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         // The sweeper is adding to it: then these are as good as referred to from elsewhere.
         let Ok(references) = self.references.try_lock() else { return Ok(()) };
-        references.iter().try_for_each(|reference| visit.call(reference))
+        references.iter().try_for_each(|reference| visit.call(reference))?;
+        self.listener.as_ref().map_or(Ok(()), |listener| listener.visit(visit))
     }
 }
 
@@ -112,8 +164,7 @@ extern "C" fn give_back_when_asked(expired: *mut c_void) -> c_int {
     expired.is_asked.store(false, Ordering::Release);
     // SAFETY: Python makes such calls attached, also when it has begun to end, when `attach` would panic.
     let py = unsafe { Python::assume_attached() };
-    expired.give_back(py, MANY);
-    if expired.has_any() {
+    if expired.give_back(py, MANY) && expired.has_any() {
         expired.ask_the_main_thread();
     }
     0

@@ -1,25 +1,18 @@
 //! Keys: hashed once, compared as a dict compares them.
 
+use std::{
+    ptr,
+    sync::atomic::{AtomicIsize, Ordering},
+};
+
 use evanesce::Pinned;
 use pyo3::{
+    ffi,
     prelude::*,
-    types::{PyBytes, PyInt, PyString},
+    types::{PyBool, PyBytes, PyFloat, PyInt, PyString},
 };
 
 use crate::{calls, cell::ObjectCell};
-
-/// References that are given back when the thread is not pinned any more. Mostly none, which costs nothing.
-#[derive(Default)]
-pub(crate) struct Kept(Option<Vec<Py<PyAny>>>);
-
-impl Drop for Kept {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(kept) = self.0.take() {
-            calls::give_back_nested(kept);
-        }
-    }
-}
 
 /// A key that is looked for.
 pub(crate) struct Wanted<'a, 'py> {
@@ -32,7 +25,16 @@ impl<'a, 'py> Wanted<'a, 'py> {
     /// # Errors
     ///
     /// `TypeError` if the object has no hash, and what its `__hash__` raises.
+    #[inline]
     pub(crate) fn new(object: &'a Bound<'py, PyAny>) -> PyResult<Self> {
+        match kept_hash(object) {
+            Some(hash) => Ok(Self { object, hash, is_plain: true }),
+            None => Self::ask(object),
+        }
+    }
+
+    #[inline(never)]
+    fn ask(object: &'a Bound<'py, PyAny>) -> PyResult<Self> {
         let is_plain = is_plain(object);
         let hash = if is_plain { object.hash() } else { calls::hash(object) }?;
         Ok(Self { object, hash, is_plain })
@@ -48,31 +50,60 @@ impl<'a, 'py> Wanted<'a, 'py> {
         mixed(self.hash)
     }
 
-    /// Whether `met` is this key: the same object, or an equal one of the same hash.
+    /// Tells whether a key that is met under `pin` is this one: the same object, or an equal one of the same hash.
     ///
-    /// `kept` takes the reference that a comparison was made with.
+    /// An object that Python's code found equal is not asked about again, by one call of the map. Such a comparison may
+    /// put a value over the entry that it is asked about, and the call comes back to that key: it would be asked for
+    /// ever.
     ///
     /// # Errors
     ///
     /// What an `__eq__` raises.
-    pub(crate) fn is(&self, met: &Key, kept: &mut Kept) -> PyResult<bool> {
-        if met.object.is(self.object) {
-            return Ok(true);
+    pub(crate) fn matches<'p>(
+        &'p self,
+        _pin: &'p Pin<'_>,
+    ) -> impl FnMut(&Key) -> PyResult<bool> + use<'p, 'py> {
+        // The pin keeps it alive, so its address is no other's.
+        let mut equal = ptr::null_mut();
+        move |met| {
+            if met.object.is(self.object) {
+                return Ok(true);
+            }
+            if met.hash != self.hash {
+                return Ok(false);
+            }
+            let object = met.object.borrow(self.object.py());
+            if self.is_plain && is_plain(&object) {
+                return object.eq(self.object);
+            }
+            if object.as_ptr() == equal {
+                return Ok(true);
+            }
+            // A counted reference, so that the collector of cycles leaves it alone meanwhile. It is not the last one
+            // when it goes: the cell has its own.
+            let object = object.to_owned();
+            let is_equal = calls::are_equal(&object, self.object)?;
+            if is_equal {
+                equal = object.as_ptr();
+            }
+            Ok(is_equal)
         }
-        if met.hash != self.hash {
-            return Ok(false);
-        }
-        // Empty: the entry is over.
-        let Some(object) = met.object.get(self.object.py()) else { return Ok(false) };
-        let object = object.into_bound(self.object.py());
-        if self.is_plain && is_plain(&object) {
-            return object.eq(self.object);
-        }
-        let is_equal = calls::are_equal(&object, self.object);
-        // Code of Python's has run, and this may be the last reference by now.
-        kept.0.get_or_insert_default().push(object.unbind());
-        is_equal
     }
+}
+
+/// The hash of a string that has been hashed before: Python keeps it in the string.
+#[inline]
+#[expect(unsafe_code, reason = "reads a field of an object of Python's")]
+fn kept_hash(object: &Bound<'_, PyAny>) -> Option<isize> {
+    if !object.is_exact_instance_of::<PyString>() {
+        return None;
+    }
+    let string: *mut ffi::PyASCIIObject = object.as_ptr().cast();
+    // SAFETY: it is a string, alive, and each begins so.
+    let place = unsafe { &raw mut (*string).hash };
+    // SAFETY: as above; the word is aligned, and other threads only access it whole.
+    let hash = unsafe { AtomicIsize::from_ptr(place) }.load(Ordering::Relaxed);
+    (hash != -1).then_some(hash)
 }
 
 /// The hash for the map. Python's own leaves integers as they are, and floats with zeros below: each bit of it is
@@ -92,6 +123,22 @@ pub(crate) fn is_plain(object: &Bound<'_, PyAny>) -> bool {
         || object.is_exact_instance_of::<PyBytes>()
 }
 
+/// Whether it shows at most in the use of memory when this object is let go: a small one that runs no code then.
+#[inline]
+pub(crate) fn is_quiet(object: &Bound<'_, PyAny>) -> bool {
+    const SMALL: usize = 4096;
+    if let Ok(text) = object.cast_exact::<PyString>() {
+        return text.len().is_ok_and(|len| len <= SMALL);
+    }
+    if let Ok(bytes) = object.cast_exact::<PyBytes>() {
+        return bytes.as_bytes().len() <= SMALL;
+    }
+    object.is_none()
+        || object.is_exact_instance_of::<PyFloat>()
+        || object.is_exact_instance_of::<PyBool>()
+        || object.is_exact_instance_of::<PyInt>()
+}
+
 /// A key that is held.
 pub(crate) struct Key {
     pub(crate) hash: isize,
@@ -101,6 +148,11 @@ pub(crate) struct Key {
 impl Key {
     pub(crate) fn new(wanted: &Wanted<'_, '_>) -> Self {
         Self { hash: wanted.hash, object: ObjectCell::new(wanted.object.clone().unbind()) }
+    }
+
+    /// Another one of the same object.
+    pub(crate) fn again(&self, py: Python<'_>) -> Self {
+        Self { hash: self.hash, object: ObjectCell::new(self.object.get(py).unbind()) }
     }
 
     /// The hash for the map.

@@ -11,7 +11,6 @@ use pyo3::{
 use crate::{
     base::{Store, key_error},
     calls,
-    clock::ManualClock,
     late::LateStore,
     options::{Given, Maybe},
 };
@@ -23,23 +22,14 @@ pub(crate) struct KeyValueStore;
 #[pymethods]
 impl KeyValueStore {
     #[new]
-    #[pyo3(
-        signature = (
-            *_args, default_duration = None, clock = None, timer = None, sweep_interval = Maybe::Missing, **_kwargs
-        ),
-        text_signature = "(*args, **kwargs)"
-    )]
+    #[pyo3(signature = (*_args, **keywords), text_signature = "(*args, **kwargs)")]
     fn new(
         py: Python<'_>,
         _args: &Bound<'_, PyTuple>,
-        default_duration: Option<Bound<'_, PyAny>>,
-        clock: Option<Py<ManualClock>>,
-        timer: Option<Bound<'_, PyAny>>,
-        sweep_interval: Maybe<'_>,
-        _kwargs: Option<&Bound<'_, PyDict>>,
+        keywords: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<PyClassInitializer<Self>> {
         // What else a subclass's constructor takes is for its `__init__`.
-        let given = Given { default_duration, clock, timer, sweep_interval };
+        let given = Given::new(keywords)?;
         let base = Store { store: LateStore::new(py, given)? };
         Ok(PyClassInitializer::from(base).add_subclass(Self))
     }

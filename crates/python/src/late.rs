@@ -8,7 +8,9 @@ use std::{
 use pyo3::{PyTraverseError, PyVisit, exceptions::PyRuntimeError, prelude::*, types::PyDict};
 
 use crate::{
+    calls,
     options::{Given, Options},
+    size::Maxsize,
     store::Store,
     sweeping::locked,
 };
@@ -36,16 +38,19 @@ impl LateStore {
     pub(crate) fn set_options(&self, py: Python<'_>, given: Given<'_>) -> PyResult<()> {
         let Some(name) = given.any() else { return Ok(()) };
         let options = Options::new(given)?;
-        if self.store.get().is_some() {
+        let replaced = {
+            let mut before = locked(&self.options);
+            if self.store.get().is_some() {
+                None
+            } else {
+                let options = options.or(&before, py)?;
+                Some(std::mem::replace(&mut *before, options))
+            }
+        };
+        if replaced.is_none() {
             let message = format!("{name} comes too late: it must be set before the first use");
             return Err(PyRuntimeError::new_err(message));
         }
-        let replaced = {
-            let mut before = locked(&self.options);
-            let options = options.or(&before, py)?;
-            std::mem::replace(&mut *before, options)
-        };
-        drop(replaced);
         Ok(())
     }
 
@@ -56,14 +61,23 @@ impl LateStore {
 
     /// The arguments of a constructor that makes the same.
     pub(crate) fn arguments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        match self.store.get() {
-            Some(store) => store.options.arguments(py),
-            None => locked(&self.options).arguments(py),
+        if let Some(store) = self.store.get() {
+            return store.options.arguments(py);
         }
+        // A copy: making a dict may run code of Python's.
+        let options = Options::default().or(&locked(&self.options), py)?;
+        options.arguments(py)
+    }
+
+    pub(crate) fn maxsize(&self) -> Option<Maxsize> {
+        self.store
+            .get()
+            .map_or_else(|| locked(&self.options).maxsize, |store| store.options.maxsize)
     }
 
     fn make(&self) -> &Store {
-        self.store.get_or_init(|| Store::new(std::mem::take(&mut *locked(&self.options))))
+        let mut options = locked(&self.options);
+        self.store.get_or_init(|| Store::new(std::mem::take(&mut options)))
     }
 
     /// Shows the collector of cycles what is held: see the head of `lib.rs`.
@@ -72,17 +86,23 @@ impl LateStore {
             return store.traverse(visit);
         }
         match self.options.try_lock() {
-            Ok(options) => options.visit(visit),
-            Err(TryLockError::Poisoned(options)) => options.into_inner().visit(visit),
+            Ok(options) => options.functions.visit(visit),
+            Err(TryLockError::Poisoned(options)) => options.into_inner().functions.visit(visit),
             Err(TryLockError::WouldBlock) => Ok(()),
         }
     }
 
-    /// Ends all entries, for the collector of cycles.
+    /// Ends all entries and lets its functions go, for the collector of cycles. Nobody is told.
     pub(crate) fn end(&self, py: Python<'_>) {
-        if let Some(store) = self.store.get() {
-            store.clear(py);
-        }
+        let functions = match self.store.get() {
+            Some(store) => {
+                let functions = store.options.functions.take();
+                store.clear(py);
+                functions
+            }
+            None => locked(&self.options).functions.take(),
+        };
+        calls::give_back(py, functions);
     }
 }
 

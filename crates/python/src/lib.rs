@@ -2,39 +2,75 @@
 //!
 //! # Who may do what
 //!
-//! An entry of the map holds two references to Python objects, its key's and its value's, each in a [cell] that is
-//! emptied once. The rules, in which *attached* means: holds the interpreter's lock.
+//! The rules are the same with the interpreter's lock and without it. *Attached* means: Python lets the thread touch
+//! its objects, which with the lock one thread may at a time, and without it any number. *Pinned* means: the map
+//! reclaims nothing that the thread may have met since its pin began.
 //!
-//! - **Only attached threads count references.** Whoever is attached may clone what a cell holds, since a reference
-//!   that is taken out meanwhile is given back by an attached thread, and so not before this one lets go.
-//! - **What is removed or overwritten** is taken out of its cell by the thread that does it, and given back once
-//!   it is not pinned any more: `__del__` may call the store. What the map reclaims later is an empty cell.
-//! - **What has expired** is ended by whoever sweeps: a write, or the sweeper's thread, which is never attached. The
-//!   map's listener moves its references to a [list](expired); attached threads give them back, in batches: those that
-//!   write to the store, and the main thread, which the sweeper asks to.
-//! - **A value is overwritten in place**, its deadline first. Between the two the thread stays attached, so that no
-//!   one sees one without the other; and once the deadline is put off, no sweep ends the entry.
-//! - **A comparison may do anything**: raise, let other threads run, call the store. So it is made with a reference of
-//!   its own to the key it meets, nothing is decided before it that is not looked at again after it, and its error
-//!   leaves the map as it is.
+//! **Why a reference is alive when it is counted.** An entry holds two references, to its key and its value, each in a
+//! [cell], until the map reclaims the entry. No call takes one out before. So a pinned thread may count another
+//! reference to what a cell holds, whatever others do to the entry meanwhile: the cell's own is there as long as the
+//! pin. That is all the protection a reader has, and all it needs: it asks nobody, and nobody waits for it. For the
+//! same reason a reference that is given back while pinned is not the last one, if it was counted from a cell under
+//! that pin.
 //!
-//! - **Who walks over many entries stays pinned, and detaches now and then.** It looks at a batch of entries while it
-//!   is attached, so none of them is emptied meanwhile but by the sweeper. `calls` counts these pins, for the case of a
-//!   fork.
+//! **When a reference is given back.** The map drops a cell a grace period after the entry has ended: when all pins are
+//! over that may have met it. It does so on the thread that happens to reclaim, in the midst of its own work, so the
+//! cell's reference goes to a list of that thread's. Whoever called the map empties the list when the call is over, and
+//! before code of Python's may run: an attached thread gives back what is in it, when it is not pinned, as `__del__`
+//! may call the store; the sweeper's thread, which is never attached, leaves it on the store's [list](expired), and
+//! asks the main thread. Attached threads give back some of that with each call, too.
+//!
+//! **When that is.** If a write displaces something of which it shows when it is let go (all but small strings, bytes
+//! and numbers), it has the map reclaim at once. Where no other thread is pinned the old value is gone when the call
+//! returns. Where one is, or the sweeper's thread, a later write of any thread does it, or the next collection of
+//! cycles; a walk over the store, which is pinned for long, does it at its end. What does not show waits for one write
+//! in 61 of a thread.
+//!
+//! **An overwrite** replaces the entry by one of the same key object: value and deadline change in one step. **A
+//! comparison may do anything**: raise, let other threads run, call the store. Nothing is decided before it that is not
+//! looked at again after it, and its error leaves the map as it is.
+//!
+//! **Who waits for a lock of ours** may be attached, as none is held over anything that needs Python, with one
+//! exception: the sweeper's thread is waited for detached. Else a sweep would hold up a thread that has to stop all
+//! others. [`forks`] says what a fork has to do with it.
+//!
+//! # What is one step
+//!
+//! A call about one key is, and an entry is seen with a value and a deadline that it had at one moment. These are not,
+//! even with the lock:
+//!
+//! - **Iteration, `copy`, `update` from a store, pickles.** A key that is there throughout comes once, with a value
+//!   that it has meanwhile; one that comes or goes meanwhile may come or not. The walk detaches now and then, pinned.
+//! - **`clear`** ends what is there when it begins; what is put meanwhile may go or stay.
+//! - **`len`** sweeps, and then counts: what others put and remove meanwhile is counted or not. Alone it is exact.
+//! - **`stats`** adds up figures that change meanwhile. Each lookup is counted once.
 //!
 //! # Collection of cycles
 //!
-//! `__traverse__` visits the list of what has expired, and then the cells of all entries that are linked, expired or
-//! not. Python's collector calls it twice, to see what is referred to from inside only, and what of that is reachable.
-//! Meanwhile no thread is attached but the one that collects, so cells are emptied by the sweeper's thread alone, of
-//! entries that have expired. A reference moves from cell to list; as the list comes first, it is met once at most. If
-//! it is met the first time and missed the second, Python takes for garbage what nobody can get at any more by the
-//! store; what is referred to from elsewhere it has counted there; and the list gives its reference back as ever. It
-//! cannot be alive again: an entry is renewed by an attached thread, which reads the clock after its last comparison
-//! and does not let go before it is done.
+//! Python's collector calls `__traverse__` twice, to see what is referred to from inside only, and what of that is
+//! reachable. Meanwhile no thread is attached but the one that collects (without the lock all others are stopped, which
+//! they are where they detach, or between two steps of Python's code). So entries are ended and references moved by the
+//! sweeper's thread alone, and what it ends has expired.
 //!
-//! Traversing pins the thread, which waits for nothing and runs no code of Python's; the first time on a thread it
-//! takes a little memory from the system's allocator, not from Python's.
+//! `__traverse__` has the map reclaim first, then visits the list, and then the cells of all entries that are linked,
+//! expired or not. What is in its grace period because of a pinned thread is not visited: it counts as referred to from
+//! elsewhere, and a later collection comes to it. A reference moves from cell to grace period to list; so it is met
+//! once at most. If it is met the first time and missed the second, Python takes for garbage what nobody can get at any
+//! more by the store; what is referred to from elsewhere it has counted there; and the reference is given back as ever.
+//! Nobody can get at it:
+//!
+//! - An entry is judged by the clock after the last comparison, and what it holds is counted before the thread detaches
+//!   or lets code of Python's run. So a thread that is stopped in a call either has counted its references, or will
+//!   find that the entry has expired. A walk takes references to a batch of entries before it does anything with one of
+//!   them.
+//! - It cannot be alive again: it is renewed by an attached thread in the same way.
+//! - A key that is being compared is counted for the comparison.
+//!
+//! A store that has held only strings, numbers and the like is not walked over. `clear` begins that anew, unless it
+//! leaves something in its grace period.
+//!
+//! Traversing pins the thread, which waits for nothing and runs no code of Python's; it takes a little memory from the
+//! system's allocator, not from Python's.
 
 mod base;
 #[allow(unsafe_code)] // calls Python by functions that may unwind
@@ -45,10 +81,15 @@ mod clock;
 mod duration;
 #[allow(unsafe_code)] // asks the main thread to call
 mod expired;
+mod forks;
+mod functions;
 mod key;
 mod key_value_store;
 mod late;
+mod listener;
+mod lookups;
 mod options;
+mod size;
 mod store;
 #[allow(unsafe_code)] // asks which interpreter this is
 mod sweeping;
@@ -58,16 +99,20 @@ mod ttl_map;
 use pyo3::prelude::*;
 
 /// The part of the package `evanesce` that is written in Rust.
-#[pymodule(gil_used = true)]
+#[pymodule(gil_used = false)]
 mod _core {
-    use super::{Bound, PyModule, PyResult, sweeping};
+    use super::{Bound, PyModule, PyModuleMethods, PyResult, sweeping};
 
     #[pymodule_export]
-    use super::{base::Store, clock::ManualClock, key_value_store::KeyValueStore, ttl_map::TtlMap};
+    use super::{
+        base::Store, clock::ManualClock, key_value_store::KeyValueStore, size::TooLargeError,
+        ttl_map::TtlMap,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         sweeping::refuse_subinterpreters()?;
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         sweeping::watch_the_process(module.py())
     }
 }

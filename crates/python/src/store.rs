@@ -1,26 +1,30 @@
 //! What both classes are made of: a map, its options, and each operation as a thread of Python's does it.
 
 use std::{
+    cell::Cell,
     convert::Infallible,
-    ptr,
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering, fence},
     },
     time::Duration,
 };
 
-use evanesce::{Budget, Clock, Deadline, EntryRef, MonotonicClock, RemovalCause, TtlMap};
+use evanesce::{Budget, Clock, Deadline, EntryRef, MonotonicClock, TtlMap};
 use pyo3::{ffi, prelude::*};
 
 use crate::{
     calls,
-    cell::ObjectCell,
+    cell::{self, ObjectCell},
     duration,
     expired::Expired,
-    key::{Kept, Key, Pin, Wanted, is_plain},
+    functions::Function,
+    key::{Key, Pin, Wanted, is_plain, is_quiet},
+    listener::Listener,
+    lookups::Lookups,
     options::Options,
-    sweeping::{Sweeping, locked},
+    size::{Maxsize, Putting},
+    sweeping::{self, Sweeping, locked},
     timer::Timer,
 };
 
@@ -28,16 +32,31 @@ mod whole;
 
 pub(crate) use whole::Timed;
 
-/// How many slots a write checks, as the map's own do.
-const SWEPT_BY_A_WRITE: usize = 4;
 /// The TTL of an entry that never expires.
 pub(crate) const FOR_EVER: Duration = Duration::MAX;
+
+/// Stands for the store's time to idle, which hits renew. (No duration that is given is as long as this, but FOR_EVER.)
+pub(crate) const IDLE: Duration = Duration::new(u64::MAX, 0);
+/// How often a prompt write asks the map to reclaim, while removed entries are left that a pinned thread may see.
+const PROMPT_TRIES: usize = 4;
+/// One write of a thread in so many has the map reclaim, although nobody can tell. A prime: a thread may write to
+/// several stores in turn.
+const WRITES_PER_RECLAIM: u32 = 61;
+
+thread_local! {
+    static WRITES: Cell<u32> = const { Cell::new(0) };
+    /// Whether an entry has ended by a write of this thread, beside what the write displaced itself, that is to go at
+    /// once.
+    static IS_PROMPT: Cell<bool> = const { Cell::new(false) };
+}
 
 pub(crate) struct Store {
     pub(crate) options: Options,
     /// What tells the time, if that is a function of Python's.
     timer: Option<Timer>,
     default_ttl: Duration,
+    /// Whether values have sizes: by a function of Python's, or since each is larger than a maximum of 0.
+    is_sized: bool,
     pub(crate) sweeping: Arc<Sweeping>,
     /// Whether an entry has come in that expires.
     has_deadlines: AtomicBool,
@@ -45,25 +64,39 @@ pub(crate) struct Store {
     pub(crate) has_containers: AtomicBool,
     /// Hashes of keys that were there, for `remove_any`.
     to_remove: Mutex<Vec<u64>>,
-    /// Lookups that found a value, and those that did not. Counted by attached threads.
-    hits: AtomicU64,
-    misses: AtomicU64,
+    /// Of [`Self::get`].
+    lookups: Lookups,
+    /// The last field: dropped when the map is gone.
+    _gives_back: GivesBack,
 }
 
 impl Store {
     pub(crate) fn new(options: Options) -> Self {
-        let expired = Arc::new(Expired::default());
-        let listening = Arc::clone(&expired);
-        let builder = TtlMap::builder().hasher(()).huge_pages(true).eviction_listener(
-            move |key: &Key, value: &ObjectCell, cause| {
-                // The other ends are those of `remove` and `clear`, which see to it themselves.
-                if cause == RemovalCause::Expired {
-                    listening.take(key, value);
-                }
-            },
-        );
-        let builder = builder.capacity(options.capacity);
-        let timer = options.timer.is_some().then(Timer::default);
+        let functions = &options.functions;
+        let is_zero = options.maxsize.is_some_and(Maxsize::is_zero);
+        let is_sized = is_zero || functions.has(Function::Getsizeof);
+        let has_listener = functions.has(Function::Listener);
+        let listener = has_listener.then(|| Listener::new(Arc::clone(functions)));
+        let expired = Arc::new(Expired::new(listener));
+        let builder = TtlMap::builder().hasher(()).huge_pages(true).capacity(options.capacity);
+        let builder = if has_listener || options.maxsize.is_some() {
+            let told = Arc::clone(&expired);
+            builder.eviction_listener(move |key: &Key, value: &ObjectCell, cause| {
+                told.note_end(key, value, cause);
+                note_prompt(key, value);
+            })
+        } else {
+            builder
+        };
+        let builder = match options.time_to_idle() {
+            Some(idle) => builder.time_to_idle(idle),
+            None => builder,
+        };
+        let builder = match options.maxsize {
+            Some(maxsize) => maxsize.bound(builder, is_sized),
+            None => builder,
+        };
+        let timer = functions.has(Function::Timer).then(Timer::default);
         let builder = match (&options.clock, &timer) {
             (Some(clock), _) => builder.clock(clock.get().0.clone()),
             (None, Some(timer)) => builder.clock(timer.clock()),
@@ -75,12 +108,13 @@ impl Store {
             default_ttl: options.default_ttl(),
             options,
             timer,
+            is_sized,
             sweeping,
             has_deadlines: AtomicBool::new(false),
             has_containers: AtomicBool::new(false),
             to_remove: Mutex::default(),
-            hits: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
+            lookups: Lookups::default(),
+            _gives_back: GivesBack,
         }
     }
 
@@ -95,10 +129,19 @@ impl Store {
     /// What a function of Python's raises that tells it.
     #[inline]
     pub(crate) fn read_time(&self, py: Python<'_>) -> PyResult<()> {
-        match (&self.timer, &self.options.timer) {
-            (Some(timer), Some(function)) => timer.read(py, function),
-            _ => Ok(()),
+        match &self.timer {
+            None => Ok(()),
+            Some(timer) => self.read_timer(py, timer),
         }
+    }
+
+    #[cold]
+    fn read_timer(&self, py: Python<'_>, timer: &Timer) -> PyResult<()> {
+        // The collector of cycles may have let it go.
+        let function = self.options.functions.get(py, Function::Timer);
+        let read = function.as_ref().map_or(Ok(()), |function| timer.read(py, function));
+        calls::give_back(py, function);
+        read
     }
 
     /// The TTL that a duration argument stands for; `None` is the default's.
@@ -110,46 +153,55 @@ impl Store {
     #[inline]
     pub(crate) fn get(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
         let value = self.peek(key)?;
-        let counter = if value.is_some() { &self.hits } else { &self.misses };
-        // Not a read-modify-write: who is attached is the only one to count.
-        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.lookups.count(value.is_some());
         Ok(value)
     }
 
     /// How many calls of [`Self::get`] found a value, and how many did not.
     pub(crate) fn lookups(&self) -> (u64, u64) {
-        (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
+        self.lookups.totals()
     }
 
     /// As [`Self::get`], and not counted.
     #[inline]
     pub(crate) fn peek(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
         self.read_time(key.py())?;
-        let wanted = Wanted::new(key)?;
-        let mut kept = Kept::default();
+        let (py, wanted) = (key.py(), Wanted::new(key)?);
         let value = {
             let pin = self.map().pin();
-            let found = pin.get_by(wanted.mixed(), |met| wanted.is(met, &mut kept))?;
-            // Empty if it has expired since.
-            found.and_then(|value| value.get(key.py()))
+            let found = pin.get_by(wanted.mixed(), wanted.matches(&pin));
+            // No code of Python's runs between the map's answer and this: see the head of `lib.rs`.
+            found.map(|value| value.map(|value| value.get(py).unbind()))
         };
-        self.sweeping.expired.give_back_some(key.py());
-        Ok(value)
+        self.sweeping.expired.give_back_some(py);
+        value
     }
 
-    /// The entry of a key, if it has not expired.
-    fn find<'p>(
-        pin: &'p Pin<'_>,
-        wanted: &Wanted<'_, '_>,
-        kept: &mut Kept,
-    ) -> PyResult<Option<EntryRef<'p, Key, ObjectCell>>> {
-        pin.get_entry_by(wanted.mixed(), |met| wanted.is(met, kept))
+    /// After a write: gives back what the map has dropped. The thread is not pinned by the write any more.
+    ///
+    /// `is_prompt`: something was displaced of which it shows when it is let go. So the map reclaims first, which is
+    /// vain while another thread is pinned; then a later write does it.
+    #[inline]
+    fn after_write(&self, py: Python<'_>, is_prompt: bool) {
+        let writes = WRITES.get().wrapping_add(1);
+        WRITES.set(writes);
+        if is_prompt | IS_PROMPT.take() || writes.is_multiple_of(WRITES_PER_RECLAIM) {
+            self.reclaim();
+        }
+        let dropped = cell::dropped();
+        if !dropped.references.is_empty() {
+            calls::give_back(py, self.sweeping.expired.take_ends(dropped));
+        }
+        self.sweeping.expired.give_back_some(py);
     }
 
-    /// Whether this key, which was found, is still there and lives for `ttl` from now. Compares nothing.
-    fn renew(pin: &Pin<'_>, wanted: &Wanted<'_, '_>, found: &Key, ttl: Duration) -> bool {
-        let Ok(renewed) = pin.set_ttl_by(wanted.mixed(), ttl, |met| is_same(met, found));
-        renewed
+    /// Has the map drop what it can, to the list of this thread.
+    fn reclaim(&self) {
+        for _ in 0..PROMPT_TRIES {
+            if self.map().sweep(Budget::entries(0)).pending_reclaim == 0 {
+                break;
+            }
+        }
     }
 
     /// Puts a value, to expire after `ttl`.
@@ -174,46 +226,46 @@ impl Store {
         value: &Bound<'_, PyAny>,
         ttl: Duration,
     ) -> PyResult<()> {
-        let key = wanted.object;
         self.note_deadlines(ttl);
-        let (mut kept, old);
-        kept = Kept::default();
-        {
-            let pin = self.map().pin();
-            old = loop {
-                if ttl == FOR_EVER && !self.has_deadlines() {
-                    match Self::insert(&pin, wanted, value, ttl, &mut kept)? {
-                        None => break None,
-                        // Looked at again, after the comparisons: the entry is not over, and no entry has a deadline.
-                        Some(held) if !held.is_empty() && !self.has_deadlines() => {
-                            break held.swap(value.clone().unbind());
-                        }
-                        Some(_) => {}
-                    }
-                }
-                if let Some(entry) = Self::find(&pin, wanted, &mut kept)? {
-                    let stays = ttl == FOR_EVER && entry.expires_at().is_none();
-                    if stays && self.has_deadlines() {
-                        // As the map's own writes do; this is none.
-                        self.map().sweep(Budget::entries(SWEPT_BY_A_WRITE));
-                    }
-                    if stays || Self::renew(&pin, wanted, entry.key(), ttl) {
-                        // Empty if it has expired since, after a time that short: then this goes as well.
-                        let held = entry.value();
-                        break held.swap(value.clone().unbind()).or_else(|| held.take());
-                    }
-                }
-                if Self::insert(&pin, wanted, value, ttl, &mut kept)?.is_none() {
-                    break None;
-                }
-            };
-        }
-        self.note_containers(key, value);
+        let put = {
+            let _putting = self.putting(value)?;
+            Self::upsert(&self.map().pin(), wanted, value, ttl)
+        };
+        self.note_containers(wanted.object, value);
         self.expect(ttl);
-        calls::give_back(key.py(), old);
-        drop(kept);
-        self.sweeping.expired.give_back_some(key.py());
-        Ok(())
+        self.after_write(value.py(), put.as_ref().is_ok_and(|is_prompt| *is_prompt));
+        put.map(|_| ())
+    }
+
+    /// Puts a value, with the key that is there if there is one. Returns whether what it displaced is to go at once.
+    fn upsert(
+        pin: &Pin<'_>,
+        wanted: &Wanted<'_, '_>,
+        value: &Bound<'_, PyAny>,
+        ttl: Duration,
+    ) -> PyResult<bool> {
+        let (py, hash, is_match) = (value.py(), wanted.mixed(), wanted.matches(pin));
+        let make_key =
+            |held: Option<&Key>| held.map_or_else(|| Key::new(wanted), |held| held.again(py));
+        let make = |_: Option<&ObjectCell>| ObjectCell::new(value.clone().unbind());
+        let replaced = match ttl {
+            IDLE => pin.upsert_by(hash, is_match, make_key, make),
+            ttl => pin.upsert_with_ttl_by(hash, ttl, is_match, make_key, make),
+        }?;
+        Ok(replaced.is_some_and(|old| !is_quiet(&old.borrow(py))))
+    }
+
+    /// Asks for the size of a value that is to be put, if values have sizes. Before the thread is pinned.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Maxsize::size_of`].
+    fn putting(&self, value: &Bound<'_, PyAny>) -> PyResult<Option<Putting>> {
+        let Some(maxsize) = self.options.maxsize.filter(|_| self.is_sized) else { return Ok(None) };
+        let getsizeof = self.options.functions.get(value.py(), Function::Getsizeof);
+        let size = maxsize.size_of(value, getsizeof.as_ref());
+        calls::give_back(value.py(), getsizeof);
+        size.map(|size| Some(Putting::new(size)))
     }
 
     /// Puts a value if the key is absent; returns the one that is there then.
@@ -226,45 +278,54 @@ impl Store {
         self.read_time(key.py())?;
         let wanted = Wanted::new(key)?;
         self.note_deadlines(ttl);
-        let mut kept = Kept::default();
         let stored = {
-            let pin = self.map().pin();
-            loop {
-                let found = pin.get_by(wanted.mixed(), |met| wanted.is(met, &mut kept))?;
-                if let Some(value) = found.and_then(|value| value.get(key.py())) {
-                    break value;
+            let _putting = if self.is_sized {
+                if let Some(value) = self.peek(key)? {
+                    return Ok(value);
                 }
-                if ttl.is_zero() || Self::insert(&pin, &wanted, value, ttl, &mut kept)?.is_none() {
-                    break value.clone().unbind();
-                }
-            }
+                self.putting(value)?
+            } else {
+                None
+            };
+            Self::get_or_insert(&self.map().pin(), &wanted, value, ttl)
         };
         self.note_containers(key, value);
         self.expect(ttl);
-        drop(kept);
-        self.sweeping.expired.give_back_some(key.py());
-        Ok(stored)
+        self.after_write(key.py(), false);
+        stored
     }
 
-    /// Inserts a key that is absent; if it is not, returns its value's cell.
-    fn insert<'p>(
-        pin: &'p Pin<'_>,
+    fn get_or_insert(
+        pin: &Pin<'_>,
         wanted: &Wanted<'_, '_>,
         value: &Bound<'_, PyAny>,
         ttl: Duration,
-        kept: &mut Kept,
-    ) -> PyResult<Option<&'p ObjectCell>> {
-        let (key, value) = (Key::new(wanted), ObjectCell::new(value.clone().unbind()));
-        let put = pin
-            .try_insert_with_ttl_by(wanted.mixed(), key, value, ttl, |met| wanted.is(met, kept))?;
-        Ok(put.err().map(|occupied| occupied.current))
+    ) -> PyResult<Py<PyAny>> {
+        let held = match pin.get_by(wanted.mixed(), wanted.matches(pin))? {
+            Some(held) => Some(held),
+            None if ttl.is_zero() => None,
+            None => {
+                let (key, cell) = (Key::new(wanted), ObjectCell::new(value.clone().unbind()));
+                let (hash, is_match) = (wanted.mixed(), wanted.matches(pin));
+                let put = match ttl {
+                    IDLE => pin.try_insert_by(hash, key, cell, is_match),
+                    ttl => pin.try_insert_with_ttl_by(hash, key, cell, ttl, is_match),
+                }?;
+                put.err().map(|occupied| occupied.current)
+            }
+        };
+        Ok(held.map_or_else(|| value.clone(), |held| held.get(value.py())).unbind())
     }
 
     /// After an entry has come in, and before this thread lets go, as the collector of cycles may then come.
     fn note_containers(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) {
-        if !self.has_containers.load(Ordering::Relaxed) && (may_contain(value) || may_contain(key))
-        {
-            self.has_containers.store(true, Ordering::Relaxed);
+        if may_contain(value) || may_contain(key) {
+            // Between the put and the look at the flag, as in `clear` between its step and its walk: so a thread that
+            // clears beside this one ends the entry, or this one sees that it has to set the flag again.
+            fence(Ordering::SeqCst);
+            if !self.has_containers.load(Ordering::Relaxed) {
+                self.has_containers.store(true, Ordering::Relaxed);
+            }
         }
     }
 
@@ -278,7 +339,8 @@ impl Store {
     /// After an entry has got a TTL.
     fn expect(&self, ttl: Duration) {
         if ttl != FOR_EVER {
-            self.sweeping.expect(ttl);
+            let idle = || self.options.time_to_idle().unwrap_or(FOR_EVER);
+            self.sweeping.expect(if ttl == IDLE { idle() } else { ttl });
         }
     }
 
@@ -289,16 +351,20 @@ impl Store {
     /// Removes a key that has not expired; returns the key that was held, and its value.
     pub(crate) fn remove(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<[Py<PyAny>; 2]>> {
         self.read_time(key.py())?;
-        let wanted = Wanted::new(key)?;
-        let mut kept = Kept::default();
+        let (py, wanted) = (key.py(), Wanted::new(key)?);
         let removed = {
             let pin = self.map().pin();
-            let is_wanted = |met: &Key| wanted.is(met, &mut kept);
-            pin.remove_entry_by(wanted.mixed(), is_wanted)?.and_then(taken)
+            let removed = pin.remove_entry_by(wanted.mixed(), wanted.matches(&pin));
+            removed.map(|entry| entry.map(|entry| held_by(entry, py)))
         };
-        drop(kept);
-        self.sweeping.expired.give_back_some(key.py());
-        Ok(removed)
+        self.after_removal(py, removed.as_ref().ok().and_then(Option::as_ref));
+        removed
+    }
+
+    /// As [`Self::after_write`], when references have been counted to what the entry held.
+    fn after_removal(&self, py: Python<'_>, removed: Option<&[Py<PyAny>; 2]>) {
+        let is_quiet = |object: &Py<PyAny>| is_quiet(object.bind(py));
+        self.after_write(py, removed.is_some_and(|held| !held.iter().all(is_quiet)));
     }
 
     /// Removes a key, and lets go of what it held; false if it was absent.
@@ -330,11 +396,11 @@ impl Store {
             let pin = self.map().pin();
             let Ok(removed) =
                 pin.remove_entry_by(hash, |met| Ok::<_, Infallible>(met.mixed() == hash));
-            if let Some(removed) = removed.and_then(taken) {
-                break Some(removed);
+            if let Some(removed) = removed {
+                break Some(held_by(removed, py));
             }
         };
-        self.sweeping.expired.give_back_some(py);
+        self.after_removal(py, removed.as_ref());
         Ok(removed)
     }
 
@@ -346,9 +412,8 @@ impl Store {
     ) -> PyResult<Option<R>> {
         self.read_time(key.py())?;
         let wanted = Wanted::new(key)?;
-        let mut kept = Kept::default();
         let pin = self.map().pin();
-        let entry = Self::find(&pin, &wanted, &mut kept)?;
+        let entry = pin.get_entry_by(wanted.mixed(), wanted.matches(&pin))?;
         Ok(entry.map(|entry| tell(&entry)))
     }
 
@@ -383,37 +448,53 @@ impl Store {
         self.read_time(key.py())?;
         self.note_deadlines(ttl);
         let wanted = Wanted::new(key)?;
-        let mut kept = Kept::default();
         let touched = {
             let pin = self.map().pin();
-            pin.set_ttl_by(wanted.mixed(), ttl, |met| wanted.is(met, &mut kept))?
+            match ttl {
+                IDLE => pin.reset_ttl_by(wanted.mixed(), wanted.matches(&pin)),
+                ttl => pin.set_ttl_by(wanted.mixed(), ttl, wanted.matches(&pin)),
+            }
         };
         self.expect(ttl);
-        drop(kept);
-        self.sweeping.expired.give_back_some(key.py());
-        Ok(touched)
+        self.after_write(key.py(), false);
+        touched
     }
 }
 
 impl Drop for Store {
-    /// Gives back all that it holds, attached, as every end of a Python object is.
+    /// Has all that it holds given back, attached, as every end of a Python object is: the map goes next, by itself, as
+    /// nobody else has it when the sweeper has let go; and then [`GivesBack`].
     fn drop(&mut self) {
         self.sweeping.stop();
-        let mut gone = self.take_all(|| ());
-        self.map().sweep(Budget::full_pass());
-        gone.extend(self.sweeping.expired.take_all());
-        calls::give_back_nested(gone);
+        cell::add_dropped(self.sweeping.expired.take_all());
     }
 }
 
-/// What an entry held that this thread has removed: nobody else takes it.
-fn taken((key, value): (&Key, &ObjectCell)) -> Option<[Py<PyAny>; 2]> {
-    Some([key.object.take()?, value.take()?])
+/// Gives back, when it is dropped, what cells held that were dropped before it.
+struct GivesBack;
+
+impl Drop for GivesBack {
+    fn drop(&mut self) {
+        calls::give_back_nested(cell::dropped().references);
+    }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "a comparison, which may fail")]
-fn is_same(met: &Key, found: &Key) -> Result<bool, Infallible> {
-    Ok(ptr::eq(met, found))
+/// After an entry has ended that is told of, by the thread that ended it.
+fn note_prompt(key: &Key, value: &ObjectCell) {
+    if sweeping::is_sweeper() {
+        return;
+    }
+    // SAFETY: all threads that call a map are attached, but for the sweeper's.
+    #[expect(unsafe_code, reason = "as said")]
+    let py = unsafe { Python::assume_attached() };
+    if !is_quiet(&key.object.borrow(py)) || !is_quiet(&value.borrow(py)) {
+        IS_PROMPT.set(true);
+    }
+}
+
+/// References of its own to what an entry holds. The thread is pinned.
+fn held_by((key, value): (&Key, &ObjectCell), py: Python<'_>) -> [Py<PyAny>; 2] {
+    [key.object.get(py).unbind(), value.get(py).unbind()]
 }
 
 /// Whether an object can be part of a cycle, for all that its type says.

@@ -4,6 +4,7 @@
 //! mostly by a look at one word, is [`Sweeping::expect`].
 
 use std::{
+    cell::Cell,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -19,7 +20,13 @@ use pyo3::{
     types::PyDict,
 };
 
-use crate::{calls, cell::ObjectCell, expired::Expired, key::Key};
+use crate::{
+    calls,
+    cell::{self, ObjectCell},
+    expired::Expired,
+    forks,
+    key::Key,
+};
 
 /// How long one sweep goes on: what a store that is dropped, or a fork, waits for, and the other stores.
 const BUDGET: Duration = Duration::from_millis(10);
@@ -60,6 +67,15 @@ struct Visits {
 
 pub(crate) fn is_ending() -> bool {
     IS_ENDING.load(Ordering::Acquire)
+}
+
+thread_local! {
+    static IS_SWEEPER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is the sweeper's thread, which alone is not attached when it calls a map.
+pub(crate) fn is_sweeper() -> bool {
+    IS_SWEEPER.get()
 }
 
 /// The interpreter is about to end: no thread is started any more.
@@ -143,11 +159,10 @@ impl Sweeping {
     /// On the thread, which is never attached: sweeps, and tells when to come again; or `None`: when there is
     /// something.
     fn visit(swept: &Weak<Self>) -> Option<Duration> {
+        IS_SWEEPER.set(true);
         let this = swept.upgrade()?;
         let swept = this.map.sweep(Budget::time(BUDGET));
-        if this.expired.has_any() {
-            this.expired.ask_the_main_thread();
-        }
+        this.hand_over();
         let interval = match this.pace {
             Pace::NoThread => return None,
             Pace::WhenDue(interval) => interval,
@@ -167,6 +182,7 @@ impl Sweeping {
             if this.map.is_empty() {
                 this.map.shrink_to_fit();
             }
+            this.hand_over();
         }
         let next = this.map.next_deadline().map(Deadline::as_nanos);
         let mut visits = locked(&this.visits);
@@ -181,18 +197,28 @@ impl Sweeping {
         next.map(|at| Duration::from_nanos(at - now))
     }
 
-    /// Takes it off the thread, and waits for the end of a sweep that goes on. The thread is never attached, so one
-    /// who is may wait for it.
+    /// On the thread: leaves what the map has dropped to threads that are attached.
+    fn hand_over(&self) {
+        self.expired.add(cell::dropped());
+        if self.expired.has_any() {
+            self.expired.ask_the_main_thread();
+        }
+    }
+
+    /// Takes it off the thread, and waits for the end of a sweep that goes on.
     pub(crate) fn stop(&self) {
         let sweeper = locked(&self.visits).sweeper.take();
-        drop(sweeper);
+        if let Some(sweeper) = sweeper {
+            forks::wait_for_the_sweeper(|| drop(sweeper));
+        }
     }
 }
 
 /// Before a fork: the child would not have the thread, but whatever it held at that moment.
 #[pyfunction]
 fn stop_sweeping() {
-    Sweeper::shared().stop();
+    forks::begin();
+    calls::detached(|| Sweeper::shared().stop());
 }
 
 /// After it, in the child.
@@ -212,13 +238,14 @@ fn go_on_in_child(py: Python<'_>) -> PyResult<()> {
 fn go_on() {
     // Where the system has no thread writes sweep all the same.
     let _ = Sweeper::shared().start();
+    forks::end();
 }
 
 /// At the interpreter's end.
 #[pyfunction]
 fn stop_for_ever() {
     IS_ENDING.store(true, Ordering::Release);
-    Sweeper::shared().stop();
+    forks::wait_for_the_sweeper(|| Sweeper::shared().stop());
 }
 
 /// Sweepers, and the calls that they ask the main thread for, are the process's and not an interpreter's.

@@ -1,11 +1,28 @@
 //! A function of Python's that tells a store the time.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use evanesce::{Clock, ManualClock};
+use evanesce::Clock;
 use pyo3::{exceptions::PyValueError, prelude::*};
 
 use crate::calls;
+
+/// A clock that shows the latest time it was told, in nanoseconds.
+#[derive(Clone, Default)]
+pub(crate) struct Told(Arc<AtomicU64>);
+
+impl Clock for Told {
+    fn now(&self) -> u64 {
+        // A read-modify-write, as `ManualClock`'s: readings are in one order.
+        self.0.fetch_add(0, Ordering::AcqRel)
+    }
+}
 
 /// The function is called once for each call of the store's, before it begins: in the midst of it no code of Python's
 /// may run. What it tells is put into a clock that stands still until then.
@@ -13,11 +30,11 @@ use crate::calls;
 pub(crate) struct Timer {
     /// What it told first, which is the clock's beginning.
     origin: OnceLock<f64>,
-    clock: ManualClock,
+    clock: Told,
 }
 
 impl Timer {
-    pub(crate) fn clock(&self) -> ManualClock {
+    pub(crate) fn clock(&self) -> Told {
         self.clock.clone()
     }
 
@@ -40,8 +57,9 @@ impl Timer {
         }
         let passed = told - self.origin.get_or_init(|| told);
         let now = Duration::try_from_secs_f64(passed.max(0.0)).unwrap_or(Duration::MAX);
-        // Attached: no other thread moves it meanwhile.
-        self.clock.advance(now.saturating_sub(Duration::from_nanos(self.clock.now())));
+        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        // Threads may come in another order than they were told.
+        self.clock.0.fetch_max(now, Ordering::AcqRel);
         Ok(())
     }
 }

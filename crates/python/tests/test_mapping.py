@@ -47,6 +47,28 @@ def test_get_pop_popitem_setdefault_update():
     assert m == {"x": 1, "y": 2, "z": 3} and {"x": 1, "y": 2, "z": 3} == m and m != {"x": 1}
 
 
+def test_a_subclass_may_have_a_missing():
+    class Doubles(TtlMap):
+        def __missing__(self, key):
+            if key == "none":
+                raise KeyError(key)
+            self[key] = 2 * key
+            return self[key]
+
+    class Triples(Doubles):
+        def __missing__(self, key):
+            return 3 * key
+
+    m = Doubles({1: 0})
+    assert (m[1], m[2], m["a"]) == (0, 4, "aa") and m == {1: 0, 2: 4, "a": "aa"}
+    assert m.get(5) is None and 5 not in m and m.pop(5, None) is None and Triples()[2] == 6
+    for absent in [lambda: m["none"], lambda: m.pop(5), lambda: m.__delitem__(5)]:
+        with pytest.raises(KeyError):
+            absent()
+    with pytest.raises(TypeError, match="unhashable"):
+        m[[]]
+
+
 def test_views():
     m = TtlMap({"a": 1, "b": 2})
     assert sorted(m.keys()) == ["a", "b"] and sorted(m.values()) == [1, 2]

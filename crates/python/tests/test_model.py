@@ -108,7 +108,65 @@ class MapModel(Model):
             self.held[key] = self.count, self.deadline(span)
 
 
-Model.TestCase.settings = MapModel.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=60, deadline=None
-)
-TestModel, TestMapModel = Model.TestCase, MapModel.TestCase
+class BoundedModel(RuleBasedStateMachine):
+    """With a maximum, sizes and a listener: each value that was put is there, or has been told of, once."""
+
+    @initialize(cls=st.sampled_from([KeyValueStore, TtlMap]), sized=st.booleans(), idle=st.booleans())
+    def begin(self, cls, sized, idle):
+        self.clock, self.count, self.held, self.ends, self.sized = ManualClock(), 0, {}, [], sized
+        options = {"getsizeof": lambda value: value % 5} if sized else {}
+        options.update({"time_to_idle": 4} if idle else {})
+        self.store = cls(maxsize=6, eviction_listener=self.told, clock=self.clock, **options)
+
+    def told(self, key, value, cause):
+        # What it raised would go to the unraisable hook.
+        self.ends.append((self.held.pop(value, ABSENT), key, cause))
+
+    @rule(key=KEYS, span=SPANS)
+    def put(self, key, span):
+        self.count += 1
+        if span != 0:
+            self.held[self.count] = key
+        self.store.put(key, self.count, span)
+        assert self.store.get(key, ABSENT) == (ABSENT if span == 0 else self.count)
+
+    @rule(key=KEYS)
+    def get(self, key):
+        value = self.store.get(key, ABSENT)
+        assert value is ABSENT or self.held[value] == key
+
+    @rule(key=KEYS)
+    def pop(self, key):
+        value = self.store.pop(key, ABSENT)
+        assert value not in self.held and key not in self.store
+
+    @rule(key=KEYS, span=SPANS)
+    def touch(self, key, span):
+        self.store.touch(key, span)
+
+    @rule(by=st.integers(0, 4))
+    def advance(self, by):
+        self.clock.advance(by)
+
+    @rule()
+    def sweep(self):
+        self.store.sweep()
+        assert dict(self.store.items()) == {key: value for value, key in self.held.items()}
+        assert self.store.currsize == (sum(value % 5 for value in self.held) if self.sized else len(self.held))
+
+    @rule()
+    def clear(self):
+        self.store.clear()
+        assert not self.held
+
+    @invariant()
+    def is_not_over_its_maximum_and_tells_once(self):
+        if hasattr(self, "store"):
+            assert self.store.currsize <= 6
+            assert all(put == key for put, key, _ in self.ends)
+            assert {cause for *_, cause in self.ends} <= {"expired", "explicit", "replaced", "size"}
+
+
+for model in [Model, MapModel, BoundedModel]:
+    model.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestModel, TestMapModel, TestBoundedModel = Model.TestCase, MapModel.TestCase, BoundedModel.TestCase

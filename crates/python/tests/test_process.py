@@ -78,7 +78,8 @@ def test_exit_from_a_daemon_thread_that_is_in_code_of_python_s_called_by_a_store
                     def __hash__(self): runs('__hash__'); return self.n % 7
                     def __eq__(self, other): runs('__eq__'); return self.n == other.n
                 class Value:
-                    def __del__(self): runs('__del__')
+                    # The module's names may be gone by then.
+                    def __del__(self, runs=runs): runs('__del__')
                 store, started = KeyValueStore(sweep_interval=0.1), threading.Barrier(5)
                 def make(key):
                     runs('factory')

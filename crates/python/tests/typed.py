@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Optional, Union
 
-from evanesce import KeyValueStore, ManualClock, TtlMap, acached, cached
+from evanesce import KeyValueStore, ManualClock, TooLargeError, TtlMap, acached, cached
 
 store: KeyValueStore[str, int] = KeyValueStore(default_duration=timedelta(seconds=1))
 number: int = store.get("a")
@@ -38,6 +38,25 @@ TtlMap({"a": 1}, colour=1)  # type: ignore[arg-type]  # pyright: ignore[reportAr
 from_keys: TtlMap[str, int] = TtlMap.fromkeys(["a"], 1)
 from_nothing: TtlMap[str, Optional[Any]] = TtlMap.fromkeys(["a"])
 TtlMap.fromkeys(["a"], 1)[1]  # type: ignore[index]  # pyright: ignore[reportArgumentType]
+
+
+def on_end(key: str, value: int, cause: str) -> None:
+    pass
+
+
+def on_end_of_others(key: int, value: int, cause: str) -> None:
+    pass
+
+
+bounded: TtlMap[str, int] = TtlMap(
+    {"a": 1}, maxsize=10, getsizeof=lambda value: value, time_to_idle=5, eviction_listener=on_end
+)
+most: Optional[float] = bounded.maxsize
+used: int = bounded.currsize
+bounded.maxsize = 5  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+KeyValueStore[str, int](maxsize="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+KeyValueStore[str, int](eviction_listener=on_end_of_others)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+too_large: type[ValueError] = TooLargeError
 
 
 class Named(KeyValueStore[str, int]):
@@ -74,7 +93,7 @@ def by_number(n: int) -> str:
     return str(n)
 
 
-@acached(ttl=lambda result: 5, key=by_number)
+@acached(ttl=lambda result: 5, maxsize=10, key=by_number)
 async def later(n: int) -> str:
     return str(n)
 

@@ -124,7 +124,7 @@ impl<T> Table<T> {
             expired_unswept: taken.filter(is_due).count(),
             swept_total: self.sweeping.removed.load(Ordering::Relaxed),
             evicted_total: stripes.evicted(),
-            weight: self.bound().map_or(0, Bound::used),
+            weight: self.weight(),
             max_lag: Duration::from_nanos(self.sweeping.max_lag_nanos.load(Ordering::Relaxed)),
             pending: stripes.pending(),
             slots: slab.blocks.slots() as usize,
@@ -132,6 +132,11 @@ impl<T> Table<T> {
             growths: lines.growths(),
             bytes: size_of::<Self>() + slab.bytes() + index_bytes + stripes.bytes(),
         }
+    }
+
+    /// The weight of all entries; zero if the map has no bound.
+    pub(crate) fn weight(&self) -> u64 {
+        self.bound().map_or(0, Bound::used)
     }
 
     /// Takes a free slot.

@@ -103,7 +103,7 @@ impl State {
 
     /// Whether hits put the deadline off. Not to be asked of a terminal state.
     #[inline]
-    pub(in crate::raw) fn is_sliding(self) -> bool {
+    pub(crate) fn is_sliding(self) -> bool {
         debug_assert!(!self.is_terminal());
         self.0 & Self::SLIDES != 0 && !self.is_never()
     }

@@ -2,7 +2,7 @@
 
 KeyValueStore has `get`, `put` and `delete`, and raises KeyError for what is not there. TtlMap is the same as a
 mapping, with what a dict has but for an order. The decorators cached and acached keep what a function returns.
-ManualClock is a clock for tests.
+ManualClock is a clock for tests. TooLargeError is what a put raises of a value that is larger than a store may be.
 
 >>> from evanesce import KeyValueStore
 >>> store = KeyValueStore()
@@ -27,8 +27,8 @@ KeyError: 'foo'
 """
 
 from ._cached import CacheInfo, acached, cached
-from ._core import ManualClock
+from ._core import ManualClock, TooLargeError, __version__
 from ._mapping import TtlMap
 from ._store import KeyValueStore
 
-__all__ = ["CacheInfo", "KeyValueStore", "ManualClock", "TtlMap", "acached", "cached"]
+__all__ = ["CacheInfo", "KeyValueStore", "ManualClock", "TooLargeError", "TtlMap", "__version__", "acached", "cached"]

@@ -44,7 +44,7 @@ class CacheInfo(NamedTuple):
 
     hits: int
     misses: int
-    maxsize: Optional[int]
+    maxsize: Optional[float]
     currsize: int
 
 
@@ -63,7 +63,7 @@ class Cached(Protocol[_P, _R_co]):
         """Returns the key under which the result for these arguments is kept."""
 
     def cache_info(self) -> CacheInfo:
-        """Returns how often a result was there and was not, and how many there are."""
+        """Returns how often a result was there and was not, how much there may be, and how much there is."""
 
     def cache_clear(self) -> None:
         """Forgets all results, those as well that are being made."""
@@ -90,8 +90,12 @@ class _Flight(Generic[_W]):
 class _Kept:
     """What a decorated function has beside it."""
 
-    def __init__(self, cache: Optional[_Cache], ttl: _Ttl, key: _KeyOf, typed: bool) -> None:
-        self.cache: _Cache = TtlMap() if cache is None else cache
+    def __init__(
+        self, cache: Optional[_Cache], maxsize: Optional[float], ttl: _Ttl, key: _KeyOf, typed: bool
+    ) -> None:
+        if cache is not None and maxsize is not None:
+            raise TypeError("maxsize and cache are given, but a cache has its own maxsize")
+        self.cache: _Cache = TtlMap(maxsize=maxsize) if cache is None else cache
         self.ttl, self.typed, self.key_of = ttl, typed, key
         #: Not held over a call of the function; of an __eq__ of a key, which may call it, it is.
         self.lock = threading.RLock()
@@ -113,7 +117,10 @@ class _Kept:
         duration = self.ttl(result) if callable(self.ttl) else self.ttl
         with self.lock:
             if self.flights.get(on) is flight:
-                self.cache.put(key, result, duration)
+                try:
+                    self.cache.put(key, result, duration)
+                except _core.TooLargeError:
+                    pass  # as cachetools has it: the result is returned, and not kept
 
     def end(self, on: Any, flight: _Flight[Any]) -> None:
         with self.lock:
@@ -131,7 +138,7 @@ class _Kept:
 
     def info(self) -> CacheInfo:
         (hits, misses), (hits_before, misses_before) = self.cache._lookups(), self.counted_before
-        return CacheInfo(hits - hits_before, misses - misses_before, None, len(self.cache))
+        return CacheInfo(hits - hits_before, misses - misses_before, self.cache.maxsize, self.cache.currsize)
 
     def clear(self) -> None:
         with self.lock:
@@ -140,7 +147,7 @@ class _Kept:
             self.counted_before = self.cache._lookups()
 
     def parameters(self) -> dict[str, Any]:
-        return {"maxsize": None, "typed": self.typed, "ttl": self.ttl}
+        return {"maxsize": self.cache.maxsize, "typed": self.typed, "ttl": self.ttl}
 
     def dress(self, wrapper: Any, function: Callable[..., Any]) -> Any:
         functools.update_wrapper(wrapper, function)
@@ -259,6 +266,7 @@ def cached(
     /,
     *,
     ttl: _Ttl = None,
+    maxsize: Optional[float] = None,
     key: _KeyOf = None,
     typed: bool = False,
     cache: Optional[_Cache] = None,
@@ -268,6 +276,7 @@ def cached(
     /,
     *,
     ttl: _Ttl = None,
+    maxsize: Optional[float] = None,
     key: _KeyOf = None,
     typed: bool = False,
     cache: Optional[_Cache] = None,
@@ -280,6 +289,8 @@ def cached(
     ttl
         How long a result is good: milliseconds, a timedelta, or a function of the result that returns one of them.
         None is the default of the cache, and that is for ever, unless it was given; 0 is not to be kept.
+    maxsize
+        How many results are kept at most. None: any number, or as many as the cache takes.
     key
         A function of the arguments that returns the key. None: as functools.lru_cache makes them.
     typed
@@ -305,7 +316,7 @@ def cached(
         # As inspect.iscoroutinefunction has it, of a function; importing inspect takes longer than all of this package.
         if getattr(getattr(function, "__code__", None), "co_flags", 0) & _IS_ASYNC:
             raise TypeError("cached is for what returns its result: acached is for an async function")
-        kept = _Kept(cache, ttl, key, typed)
+        kept = _Kept(cache, maxsize, ttl, key, typed)
         return kept.dress(_call_cached(kept, function), function)
 
     return decorate if function is None else decorate(function)
@@ -319,6 +330,7 @@ def acached(
     /,
     *,
     ttl: _Ttl = None,
+    maxsize: Optional[float] = None,
     key: _KeyOf = None,
     typed: bool = False,
     cache: Optional[_Cache] = None,
@@ -328,6 +340,7 @@ def acached(
     /,
     *,
     ttl: _Ttl = None,
+    maxsize: Optional[float] = None,
     key: _KeyOf = None,
     typed: bool = False,
     cache: Optional[_Cache] = None,
@@ -338,7 +351,7 @@ def acached(
     another one does. A call that would wait for itself calls the function, unless it is by a task that it waits for.
     """
     def decorate(function: Callable[..., Any]) -> Any:
-        kept = _Kept(cache, ttl, key, typed)
+        kept = _Kept(cache, maxsize, ttl, key, typed)
         return kept.dress(_await_cached(kept, function), function)
 
     return decorate if function is None else decorate(function)

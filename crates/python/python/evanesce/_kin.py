@@ -6,7 +6,7 @@ import copyreg
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from itertools import chain
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Optional, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, TypeVar, cast
 
 from . import _core
 
@@ -82,10 +82,20 @@ class Values(_Shown, ValuesView[_V]):
         return any(v is value or v == value for v in self)
 
 
+class _Own(NamedTuple):
+    """Stands for a method of the store itself among its options, so that a copy has its own."""
+
+    method: Any
+
+
 def _made(cls: type[Any], options: dict[str, Any]) -> Any:
     """An object of a class with these options, without its own __new__ and __init__, which may want arguments."""
     base = _core.TtlMap if issubclass(cls, _core.TtlMap) else _core.KeyValueStore
-    return base.__new__(cls, **options)
+    own = {name: option for name, option in options.items() if isinstance(option, _Own)}
+    made = base.__new__(cls, **{name: option for name, option in options.items() if name not in own})
+    if own:
+        made._set_options(**{name: option.method.__get__(made) for name, option in own.items()})
+    return made
 
 
 class Kin(_core.Store[_K, _V]):
@@ -93,18 +103,18 @@ class Kin(_core.Store[_K, _V]):
 
     __slots__ = ()
 
-    def _configure(
-        self,
-        default_duration: Optional[_core._Duration],
-        clock: Optional[_core.ManualClock],
-        timer: Optional[_core._Timer],
-        sweep_interval: Optional[_core._Duration],
-    ) -> None:
+    def _configure(self, sweep_interval: Optional[_core._Duration], **options: Any) -> None:
         """Takes options that __init__ was given: __new__ has them as well, unless a subclass passes others on."""
+        if type(self).getsizeof is not _core.Store.getsizeof and options["maxsize"] is not None:
+            options["getsizeof"] = options["getsizeof"] or self.getsizeof
+        given = {name: option for name, option in options.items() if option is not None}
         if sweep_interval is not UNSET:
-            self._set_options(default_duration, clock, timer, sweep_interval)
-        elif default_duration is not None or clock is not None or timer is not None:
-            self._set_options(default_duration, clock, timer)
+            given["sweep_interval"] = sweep_interval
+        if given:
+            self._set_options(**given)
+
+    def _shown_maxsize(self) -> str:
+        return "" if self.maxsize is None else f", maxsize={self.maxsize}"
 
     def __iter__(self) -> Iterator[_K]:
         """Iterates over the keys."""
@@ -139,9 +149,16 @@ class Kin(_core.Store[_K, _V]):
         for name, value in entries.items():
             cast("Any", self)[name] = value
 
+    def _options_for_another(self) -> dict[str, Any]:
+        return {
+            name: _Own(option.__func__) if getattr(option, "__self__", None) is self and hasattr(option, "__func__")
+            else option
+            for name, option in self._options().items()
+        }
+
     def _like(self) -> Self:
         """One of the same class with the same options and attributes, and no entries."""
-        made = cast("Self", _made(type(self), self._options()))
+        made = cast("Self", _made(type(self), self._options_for_another()))
         made._set_attributes(*self._attributes())
         return made
 
@@ -185,4 +202,4 @@ class Kin(_core.Store[_K, _V]):
             return getattr(copyreg, "__newobj_ex__"), (cls, *self.__getnewargs_ex__()), state
         if hasattr(self, "__getnewargs__"):
             return getattr(copyreg, "__newobj__"), (cls, *self.__getnewargs__()), state
-        return _made, (cls, self._options()), state
+        return _made, (cls, self._options_for_another()), state

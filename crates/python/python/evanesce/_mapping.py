@@ -17,12 +17,14 @@ _V = TypeVar("_V")
 _T = TypeVar("_T")
 _S = TypeVar("_S")
 
+_ABSENT: Any = object()
+
 
 class TtlMap(_core.TtlMap[_K, _V], Kin[_K, _V], MutableMapping[_K, _V]):
     """A mapping whose entries can expire; for many threads at once.
 
     It is made as a dict is, but that keywords are options: those of KeyValueStore. Iteration never raises RuntimeError.
-    It has no order. `len` clears away what has expired. `dict(m)` looks each key up anew, and raises KeyError if one
+    It has no order. A subclass may have a __missing__, as one of dict. `len` clears away what has expired. `dict(m)` looks each key up anew, and raises KeyError if one
     expires in between: use `dict(m.items())`.
 
     >>> from evanesce import ManualClock, TtlMap
@@ -45,6 +47,10 @@ class TtlMap(_core.TtlMap[_K, _V], Kin[_K, _V], MutableMapping[_K, _V]):
         /,
         *,
         default_duration: Optional[_core._Duration] = None,
+        time_to_idle: Optional[_core._Duration] = None,
+        maxsize: Optional[float] = None,
+        getsizeof: Optional[Callable[[_V], int]] = None,
+        eviction_listener: Optional[Callable[[_K, _V, _core._RemovalCause], object]] = None,
         clock: Optional[_core.ManualClock] = None,
         timer: Optional[_core._Timer] = None,
         sweep_interval: Optional[_core._Duration] = UNSET,
@@ -54,8 +60,23 @@ class TtlMap(_core.TtlMap[_K, _V], Kin[_K, _V], MutableMapping[_K, _V]):
             raise TypeError(
                 f"{type(self).__name__}() has no option {name!r}; entries are given as in TtlMap({{{name!r}: ...}})"
             )
-        self._configure(default_duration, clock, timer, sweep_interval)
+        self._configure(
+            sweep_interval,
+            default_duration=default_duration,
+            time_to_idle=time_to_idle,
+            maxsize=maxsize,
+            getsizeof=getsizeof,
+            eviction_listener=eviction_listener,
+            clock=clock,
+            timer=timer,
+        )
         self.update(data)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A subclass with a __missing__, as one of dict may have, pays for it, and others do not."""
+        super().__init_subclass__(**options)
+        if "__missing__" in cls.__dict__ and "__getitem__" not in cls.__dict__:
+            setattr(cls, "__getitem__", _get_or_miss)
 
     @overload
     @classmethod
@@ -94,6 +115,12 @@ class TtlMap(_core.TtlMap[_K, _V], Kin[_K, _V], MutableMapping[_K, _V]):
         return _shown(self)
 
 
+def _get_or_miss(self: Any, key: Any) -> Any:
+    """m[key] of a class with a __missing__, which returns the value of a key that is absent."""
+    value = _core.TtlMap.get(self, key, _ABSENT)
+    return value if value is not _ABSENT else self.__missing__(key)
+
+
 _shown: Callable[[TtlMap[Any, Any]], str] = recursive_repr("TtlMap({...})")(
-    lambda shown: f"{type(shown).__name__}({dict(shown.items())!r})"
+    lambda shown: f"{type(shown).__name__}({dict(shown.items())!r}{shown._shown_maxsize()})"
 )

@@ -18,10 +18,28 @@ class KeyValueStore(_core.KeyValueStore[_K, _V], Kin[_K, _V]):
     """A store of keys and values in memory, whose entries can expire; for many threads at once.
 
     A key is what a dict takes. An entry stays until it is deleted, or for so many milliseconds as it was put with;
-    then it is gone for every method. Threads never wait for each other but for the interpreter's own lock.
+    then it is gone for every method. Threads never wait for each other but for the interpreter's own lock, where it has one.
 
     default_duration
         How long entries stay that are put without a duration: milliseconds, or a timedelta. None: until deleted.
+    time_to_idle
+        How long such an entry stays after a lookup has found it, or after the put; in place of a default_duration. An
+        entry that is put with a duration keeps that. A lookup is get, [], in and get_or_put. One that comes within an
+        eighth of the time after the one before changes nothing, so an entry stays for 7/8 of the time at least.
+    maxsize
+        How many entries there may be, or how much the sizes of their values may be together: an int. A put that takes
+        the store past it ends others: those that have expired; that were not used since they came; that were not
+        used for longest. With 0 it raises TooLargeError. None, or math.inf: any number.
+    getsizeof
+        A function that returns the size of a value, an int from 0 to 2**32 - 1; called once when it is put. A value
+        larger than maxsize is refused with TooLargeError, which is a ValueError. One of size 0 never has to go. None:
+        entries are counted.
+    eviction_listener
+        A function of key, value and cause that is told of the end of each entry: "expired"; "explicit" by a call that
+        removes it; "replaced" by a put; "size" for the sake of maxsize. It is called behind the call that ended the entry,
+        and of what has expired by whoever lets it go, the main thread between two of its steps; so it may use the
+        store, but waits for nothing that the main thread may hold. What it raises goes to sys.unraisablehook. It is not
+        told of what is there when the store goes.
     clock
         A ManualClock, for tests. None: the system's clock, which no one can set.
     timer
@@ -53,11 +71,24 @@ class KeyValueStore(_core.KeyValueStore[_K, _V], Kin[_K, _V]):
         self,
         *,
         default_duration: Optional[_core._Duration] = None,
+        time_to_idle: Optional[_core._Duration] = None,
+        maxsize: Optional[float] = None,
+        getsizeof: Optional[Callable[[_V], int]] = None,
+        eviction_listener: Optional[Callable[[_K, _V, _core._RemovalCause], object]] = None,
         clock: Optional[_core.ManualClock] = None,
         timer: Optional[_core._Timer] = None,
         sweep_interval: Optional[_core._Duration] = UNSET,
     ) -> None:
-        self._configure(default_duration, clock, timer, sweep_interval)
+        self._configure(
+            sweep_interval,
+            default_duration=default_duration,
+            time_to_idle=time_to_idle,
+            maxsize=maxsize,
+            getsizeof=getsizeof,
+            eviction_listener=eviction_listener,
+            clock=clock,
+            timer=timer,
+        )
 
     async def aget_or_put(
         self, key: _K, factory: Callable[[_K], Awaitable[_V]], duration: Optional[_core._Duration] = None
@@ -73,4 +104,4 @@ class KeyValueStore(_core.KeyValueStore[_K, _V], Kin[_K, _V]):
         return self.put_if_absent(key, await factory(key), duration)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {len(self)} entries>"
+        return f"<{type(self).__name__} of {len(self)} entries{self._shown_maxsize()}>"
