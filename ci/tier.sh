@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# The near tier: its tests and its fault matrix on the servers that are there (ci/servers.sh), its models, its example,
+# and what is planted.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cargo clippy -p evanesce-tier --all-targets --all-features -- -D warnings
+cargo test -p evanesce-tier --all-features
+RUSTFLAGS="--cfg evanesce_shuttle" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/shuttle" \
+    cargo test --release -p evanesce-tier --lib
+cargo run -q --release -p evanesce-tier --example fleet
+crates/tier/planted.sh
