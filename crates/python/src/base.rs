@@ -12,12 +12,12 @@ use pyo3::{
 use crate::{
     calls,
     cell::ObjectCell,
-    duration,
+    duration::{self, FOR_EVER},
     functions::Function,
     key::{Key, Pin},
     late::LateStore,
     options::{Given, Maybe},
-    store::{FOR_EVER, Timed},
+    store::Timed,
 };
 
 /// `KeyError(key)`, as a dict raises it.

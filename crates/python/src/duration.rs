@@ -9,6 +9,12 @@ use pyo3::{
     types::{PyBool, PyFloat, PyInt, PyString},
 };
 
+/// The TTL of an entry that never expires.
+pub(crate) const FOR_EVER: Duration = Duration::MAX;
+
+/// Stands for the store's time to idle, which hits renew. (No duration that is given is as long as this, but FOR_EVER.)
+pub(crate) const IDLE: Duration = Duration::new(u64::MAX, 0);
+
 const NANOS_PER_MS: f64 = 1e6;
 
 /// A duration in milliseconds: an int, a float, or another number; or a timedelta, of datetime's or of numpy's. One

@@ -16,7 +16,7 @@ use crate::{
     cell::{Dropped, ObjectCell},
     key::Key,
     listener::Listener,
-    sweeping::{self, locked},
+    threads::{self, locked},
 };
 
 /// How many references a write gives back; each write sweeps fewer entries than half of it.
@@ -44,7 +44,7 @@ impl Expired {
     /// Notes that an entry has ended, if someone is to be told. By the thread that ended it, pinned.
     pub(crate) fn note_end(&self, key: &Key, value: &ObjectCell, cause: RemovalCause) {
         let Some(listener) = &self.listener else { return };
-        if sweeping::is_sweeper() {
+        if threads::is_sweeper() {
             // It may count no reference: the entry's own come with the end of the cells.
             return key.object.tell_when_dropped();
         }
@@ -128,7 +128,7 @@ impl Expired {
     /// Asks the main thread to give them back: it does so between two of its own steps, before Python 3.12 when it
     /// attaches the next time. From a thread that is not attached.
     pub(crate) fn ask_the_main_thread(self: &Arc<Self>) {
-        if sweeping::is_ending() || self.is_asked.swap(true, Ordering::AcqRel) {
+        if threads::is_ending() || self.is_asked.swap(true, Ordering::AcqRel) {
             return;
         }
         let this = Arc::into_raw(Arc::clone(self)).cast_mut().cast();

@@ -10,7 +10,7 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use crate::{calls, sweeping::locked};
+use crate::{calls, threads::locked};
 
 static WAITING: Mutex<()> = Mutex::new(());
 

@@ -4,7 +4,7 @@ use std::sync::{Mutex, TryLockError};
 
 use pyo3::{PyTraverseError, PyVisit, exceptions::PyTypeError, prelude::*};
 
-use crate::sweeping::locked;
+use crate::threads::locked;
 
 /// Which one.
 #[derive(Clone, Copy, PartialEq, Eq)]

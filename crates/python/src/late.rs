@@ -12,7 +12,7 @@ use crate::{
     options::{Given, Options},
     size::Maxsize,
     store::Store,
-    sweeping::locked,
+    threads::locked,
 };
 
 pub(crate) struct LateStore {

@@ -93,6 +93,7 @@ mod size;
 mod store;
 #[allow(unsafe_code)] // asks which interpreter this is
 mod sweeping;
+mod threads;
 mod timer;
 mod ttl_map;
 

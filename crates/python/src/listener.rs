@@ -12,7 +12,7 @@ use pyo3::{PyTraverseError, PyVisit, intern, prelude::*, types::PyString};
 use crate::{
     calls,
     functions::{Function, Functions},
-    sweeping::locked,
+    threads::locked,
 };
 
 /// An entry that has ended, and is to be told of.

@@ -10,10 +10,9 @@ use pyo3::{
 
 use crate::{
     clock::ManualClock,
-    duration,
+    duration::{self, FOR_EVER, IDLE},
     functions::{Function, Functions},
     size::Maxsize,
-    store::{FOR_EVER, IDLE},
     sweeping::Pace,
 };
 

@@ -16,7 +16,7 @@ use pyo3::{ffi, prelude::*};
 use crate::{
     calls,
     cell::{self, ObjectCell},
-    duration,
+    duration::{self, FOR_EVER, IDLE},
     expired::Expired,
     functions::Function,
     key::{Key, Pin, Wanted, is_plain, is_quiet},
@@ -24,7 +24,8 @@ use crate::{
     lookups::Lookups,
     options::Options,
     size::{Maxsize, Putting},
-    sweeping::{self, Sweeping, locked},
+    sweeping::Sweeping,
+    threads::{self, locked},
     timer::Timer,
 };
 
@@ -32,11 +33,6 @@ mod whole;
 
 pub(crate) use whole::Timed;
 
-/// The TTL of an entry that never expires.
-pub(crate) const FOR_EVER: Duration = Duration::MAX;
-
-/// Stands for the store's time to idle, which hits renew. (No duration that is given is as long as this, but FOR_EVER.)
-pub(crate) const IDLE: Duration = Duration::new(u64::MAX, 0);
 /// How often a prompt write asks the map to reclaim, while removed entries are left that a pinned thread may see.
 const PROMPT_TRIES: usize = 4;
 /// One write of a thread in so many has the map reclaim, although nobody can tell. A prime: a thread may write to
@@ -481,7 +477,7 @@ impl Drop for GivesBack {
 
 /// After an entry has ended that is told of, by the thread that ended it.
 fn note_prompt(key: &Key, value: &ObjectCell) {
-    if sweeping::is_sweeper() {
+    if threads::is_sweeper() {
         return;
     }
     // SAFETY: all threads that call a map are attached, but for the sweeper's.

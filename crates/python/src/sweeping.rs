@@ -4,10 +4,9 @@
 //! mostly by a look at one word, is [`Sweeping::expect`].
 
 use std::{
-    cell::Cell,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, Weak,
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -26,6 +25,7 @@ use crate::{
     expired::Expired,
     forks,
     key::Key,
+    threads::{self, locked},
 };
 
 /// How long one sweep goes on: what a store that is dropped, or a fork, waits for, and the other stores.
@@ -65,31 +65,11 @@ struct Visits {
     passes: u32,
 }
 
-pub(crate) fn is_ending() -> bool {
-    IS_ENDING.load(Ordering::Acquire)
-}
-
-thread_local! {
-    static IS_SWEEPER: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether this is the sweeper's thread, which alone is not attached when it calls a map.
-pub(crate) fn is_sweeper() -> bool {
-    IS_SWEEPER.get()
-}
-
-/// The interpreter is about to end: no thread is started any more.
-static IS_ENDING: AtomicBool = AtomicBool::new(false);
-
 /// See `Visits::passes`. Each comes after twice the time of the one before, so all of them within some seconds.
 const PASSES: u32 = 7;
 
 /// How long to go without a thread before asking again for one.
 const NO_THREAD_FOR: u64 = 1_000_000_000;
-
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Whole nanoseconds.
 fn nanos(duration: Duration) -> u64 {
@@ -159,7 +139,7 @@ impl Sweeping {
     /// On the thread, which is never attached: sweeps, and tells when to come again; or `None`: when there is
     /// something.
     fn visit(swept: &Weak<Self>) -> Option<Duration> {
-        IS_SWEEPER.set(true);
+        threads::note_sweeper();
         let this = swept.upgrade()?;
         let swept = this.map.sweep(Budget::time(BUDGET));
         this.hand_over();
@@ -244,7 +224,7 @@ fn go_on() {
 /// At the interpreter's end.
 #[pyfunction]
 fn stop_for_ever() {
-    IS_ENDING.store(true, Ordering::Release);
+    threads::note_ending();
     forks::wait_for_the_sweeper(|| Sweeper::shared().stop());
 }
 

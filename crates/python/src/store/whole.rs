@@ -15,11 +15,11 @@ use pyo3::{
     types::{PyDict, PyFloat},
 };
 
-use super::{FOR_EVER, IDLE, Store};
+use super::Store;
 use crate::{
     calls::{self, AT_ONCE, Pins},
     cell::{self, ObjectCell},
-    duration,
+    duration::{self, FOR_EVER, IDLE},
     key::{Key, Pin, Wanted},
 };
 
