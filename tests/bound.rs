@@ -692,6 +692,8 @@ fn what_others_put_while_a_write_looks_for_one_to_go_keeps_no_map_past_its_maxim
             let put_another = move || {
                 asked += 1;
                 if asked > first && asked <= first + times {
+                    // So that another goes, if there is one: what the write looks at.
+                    (0..4).for_each(|_| _ = same.get_cloned(&100));
                     same.insert_with_ttl(1000 + asked, 0, second);
                 }
             };
