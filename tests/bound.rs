@@ -665,7 +665,10 @@ fn weights_stay_exact_while_drafts_come_to_nothing() {
 
 /// A clock at which another thread does something each time that the thread which armed it asks.
 #[derive(Clone, Default)]
-struct Meanwhile(Arc<Mutex<Option<(thread::ThreadId, Box<dyn FnMut() + Send>)>>>);
+struct Meanwhile(Arc<Mutex<Option<Armed>>>);
+
+/// Which thread armed it, and what is done.
+type Armed = (thread::ThreadId, Box<dyn FnMut() + Send>);
 
 impl evanesce::Clock for Meanwhile {
     fn now(&self) -> u64 {
