@@ -662,3 +662,71 @@ fn weights_stay_exact_while_drafts_come_to_nothing() {
     map.clear();
     assert_eq!(map.stats().weight, 0);
 }
+
+/// A clock at which another thread does something each time that the thread which armed it asks.
+#[derive(Clone, Default)]
+struct Meanwhile(Arc<Mutex<Option<Armed>>>);
+
+/// Which thread armed it, and what is done.
+type Armed = (thread::ThreadId, Box<dyn FnMut() + Send>);
+
+impl evanesce::Clock for Meanwhile {
+    fn now(&self) -> u64 {
+        // None while it is done, so that this thread waits for nothing of its own.
+        let armed = self.0.lock().unwrap().take_if(|(thread, _)| *thread == thread::current().id());
+        if let Some((thread, mut other)) = armed {
+            thread::scope(|scope| scope.spawn(&mut other).join().unwrap());
+            *self.0.lock().unwrap() = Some((thread, other));
+        }
+        0
+    }
+}
+
+#[test]
+fn what_others_put_while_a_write_looks_for_one_to_go_keeps_no_map_past_its_maximum() {
+    for most in [1, 2, 10] {
+        for (first, times) in (0..4).flat_map(|first| (1..12).map(move |times| (first, times))) {
+            let clock = Meanwhile::default();
+            let options = TtlMap::<u64, u64>::builder().max_entries(most).clock(clock.clone());
+            let map = Arc::new(options.build().unwrap());
+            let second = Duration::from_secs(1);
+            (0..most as u64).for_each(|n| _ = map.insert_with_ttl(n, n, second));
+            let (same, mut asked) = (Arc::clone(&map), 0);
+            let put_another = move || {
+                asked += 1;
+                if asked > first && asked <= first + times {
+                    // So that another goes, if there is one: what the write looks at.
+                    (0..4).for_each(|_| _ = same.get_cloned(&100));
+                    same.insert_with_ttl(1000 + asked, 0, second);
+                }
+            };
+            *clock.0.lock().unwrap() = Some((thread::current().id(), Box::new(put_another)));
+            map.insert_with_ttl(100, 0, second);
+            *clock.0.lock().unwrap() = None;
+            assert_eq!(map.stats().weight, map.len() as u64);
+            assert_eq!(map.len(), most, "{times} times from {first}");
+        }
+    }
+}
+
+#[test]
+fn while_the_listener_is_told_of_a_heavy_entry_its_room_is_free() {
+    let place = Arc::new(std::sync::OnceLock::<Arc<TtlMap<u64, u32>>>::new());
+    let inside = Arc::clone(&place);
+    let map = TtlMap::<u64, u32>::builder()
+        .max_weight(100)
+        .weigher(|_, value| *value)
+        .eviction_listener(move |key, _, _| {
+            let map = inside.get().unwrap();
+            if *key == 1 {
+                assert_eq!(map.stats().weight, 15);
+                thread::scope(|scope| _ = scope.spawn(|| map.insert(4, 5)));
+            }
+        })
+        .build()
+        .unwrap();
+    let map = place.get_or_init(|| Arc::new(map));
+    [(1, 90), (2, 10), (3, 5)].into_iter().for_each(|(key, weight)| _ = map.insert(key, weight));
+    assert_eq!(map.stats().evicted_total, 1);
+    assert_eq!(map.stats().weight, 20);
+}

@@ -44,10 +44,8 @@ impl Hand {
             let order = Ordering::Relaxed;
             match self.0.compare_exchange_weak(at, claim.behind(), order, order) {
                 Ok(_) => return Some(claim),
-                Err(now) => {
-                    at = now;
-                    left = left.max(1);
-                }
+                // From where it is now it goes once round anew: what it has passed may be all that there is behind it.
+                Err(now) => (at, left) = (now, blocks + 1),
             }
         }
     }
@@ -103,6 +101,8 @@ impl Claim {
 
 #[cfg(all(test, not(any(evanesce_loom, evanesce_shuttle))))]
 mod tests {
+    use core::cell::Cell;
+
     use super::*;
 
     /// The slots that are claimed, one by one.
@@ -150,5 +150,20 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(claimed(&hand, |n| u64::from(n == 1), 2), Some(vec![slot(1, 0)]));
         }
+    }
+
+    #[test]
+    fn a_hand_that_another_moves_meanwhile_finds_what_is_there() {
+        let hand = Hand::new();
+        assert_eq!(claimed(&hand, |_| 1 << 20, 1), Some(vec![slot(0, 20)]));
+        // That one has left, and two stand before the hand: both come round to them, and the other is first.
+        let is_first = Cell::new(true);
+        let slots = |_| {
+            if is_first.take() {
+                assert_eq!(claimed(&hand, |_| 0b11, 1), Some(vec![slot(0, 0), slot(0, 1)]));
+            }
+            0b11
+        };
+        assert_eq!(claimed(&hand, slots, 1), Some(vec![slot(0, 0), slot(0, 1)]));
     }
 }

@@ -52,10 +52,14 @@ impl<'b> Owed<'b> {
     #[inline]
     pub(in crate::raw) fn end(&mut self, slot: SlotIndex, is_discounted: bool) {
         let taken = self.bound.take(slot);
+        self.count_off_probation(taken.off_probation());
         if !is_discounted && !planted!(ended_and_owed) {
             self.used -= i64::from(taken.weight);
         }
-        self.count_off_probation(taken.off_probation());
+        if self.used < 0 {
+            // At once, and not after the listener was told: there is room, and other writers are to see it.
+            self.pay();
+        }
     }
 
     /// Brings an entry off its probation if it was used enough. A line names it, and the caller's guard keeps its slot.

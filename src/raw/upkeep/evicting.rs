@@ -8,6 +8,7 @@ use crate::{
     raw::{
         bound::{Bound, Candidate, Owed, Queue},
         index::Located,
+        memory::blocks::Blocks,
         reclaim::{guard, stripe::Turn},
         table::Table,
         words::{
@@ -88,8 +89,13 @@ impl<T> Table<T> {
                 }
             }
             beside += u32::from(freed >= brought);
-            let Some(weight) = self.evict_one(bound, spared, owed, turn) else { return };
-            freed += u64::from(weight);
+            match self.evict_one(bound, spared, owed, turn) {
+                Some(weight) => freed += u64::from(weight),
+                // What it met was in others' hands, who knew nothing of what is owed. Once that is counted, who is still in
+                // the middle of a write makes way for it; and what those have put who are done is found now.
+                None if owed.is_owing() => owed.pay(),
+                None => return,
+            }
         }
     }
 
@@ -120,7 +126,7 @@ impl<T> Table<T> {
         owed: &mut Owed<'g>,
         turn: &mut Turn<'g>,
     ) -> Option<u32> {
-        let mut round = Round::new(self.index.slab.blocks.handed_out());
+        let mut round = Round::new(&self.index.slab.blocks);
         while let Some((candidate, queue)) = round.next(bound, owed, turn) {
             let slot = candidate.slot;
             // For the next write: what it is to find is on its way by then.
@@ -211,7 +217,9 @@ enum Evicted {
 }
 
 /// How far a look for one entry to go has come.
-struct Round {
+struct Round<'g> {
+    slab_blocks: &'g Blocks,
+    /// How many blocks it looks at: what there was when it began, or began anew.
     blocks: u32,
     /// How many entries it has spared for their uses.
     spared: u32,
@@ -231,13 +239,14 @@ struct Lap {
     is_over: bool,
 }
 
-impl Round {
-    fn new(blocks: u32) -> Self {
-        Self { blocks, spared: 0, again: ROUNDS_AGAIN, laps: [Lap::default(); 2] }
+impl<'g> Round<'g> {
+    fn new(slab_blocks: &'g Blocks) -> Self {
+        let (blocks, laps) = (slab_blocks.handed_out(), [Lap::default(); 2]);
+        Self { slab_blocks, blocks, spared: 0, again: ROUNDS_AGAIN, laps }
     }
 
     /// The next candidate: of the queue that is to give one, or, if its hand has gone round in vain, of the other.
-    fn next<'g>(
+    fn next(
         &mut self,
         bound: &Bound,
         owed: &Owed<'g>,
@@ -258,6 +267,8 @@ impl Round {
                 return None;
             }
             self.again -= 1;
+            // What was put meanwhile may be in a block that was handed out meanwhile.
+            self.blocks = self.slab_blocks.handed_out();
             self.laps = Default::default();
         }
     }
