@@ -64,9 +64,9 @@ pub(in crate::raw) struct Room {
 /// An entry that may have to go.
 pub(in crate::raw) struct Candidate {
     pub(in crate::raw) slot: SlotIndex,
-    /// Perhaps the one that comes then.
+    /// The next slot of the same claim, if there is one.
     pub(in crate::raw) then: Option<SlotIndex>,
-    /// Whether it was claimed for this question, with the slots that the hand stood before.
+    /// Whether it was claimed in this call.
     pub(in crate::raw) is_claimed_now: bool,
 }
 
@@ -148,9 +148,8 @@ impl Bound {
         // Acquire (O12): the entries that were counted, and their places in the queues. (SeqCst: `set_limit`.)
         let used = glance(&self.used, order!(excess_met, SeqCst)).wrapping_add_signed(owed);
         let limit = self.limit.load(order!(limit_met, SeqCst));
-        // Signed, since a sum may be below zero for a moment.
-        let limit = limit.min(i64::MAX.cast_unsigned()).cast_signed();
-        used.cast_signed().saturating_sub(limit).max(0).cast_unsigned()
+        // Signed, since a sum may be below zero for a moment. (A limit is at most 2^62.)
+        used.wrapping_sub(limit).cast_signed().max(0).cast_unsigned()
     }
 
     // What writers tell. An entry is entered before it is published, so whoever ends it finds it entered.

@@ -118,7 +118,7 @@ impl<T> Table<T> {
     }
 
     /// Ends one entry, but not the one in `spared`; returns its weight. `None` if the map is within its bound, or if both
-    /// hands went round and met none that can go: what they met is in others' hands.
+    /// hands went round, and where they met any thrice, and none could go: what they met is in others' hands.
     fn evict_one<'g>(
         &'g self,
         bound: &'g Bound,
