@@ -85,7 +85,7 @@ impl Link {
         });
         let open = link.open().await?;
         // The task has the link, not the link the task: `KeptOpen` ends it.
-        let task = tokio::spawn(Arc::clone(&link).keep(open));
+        let task = tokio::spawn(Keeper(Arc::clone(&link)).keep(open));
         Ok((link, KeptOpen(task.abort_handle())))
     }
 
@@ -221,19 +221,6 @@ impl Link {
         }
     }
 
-    /// Keeps the link connected, for ever.
-    async fn keep(self: Arc<Self>, mut open: Open) {
-        loop {
-            let words = self.watch(&open).await;
-            self.lose(open.id, &words);
-            // Whoever waits for an answer of it waits no more.
-            open.closed.send_replace(true);
-            self.publish(None);
-            drop(open);
-            open = self.reopen().await;
-        }
-    }
-
     /// Asks for signs of life until there is none, and says what was instead.
     async fn watch(&self, open: &Open) -> String {
         let mut is_closed = open.closed.subscribe();
@@ -283,6 +270,37 @@ impl Link {
             _ if error.is_io_error() => Error::Unreachable { server, words: said },
             _ => Error::Server { words: said },
         }
+    }
+}
+
+/// What keeps a link connected. Dropped, because its runtime has ended or by a panic, nobody hears the server any more:
+/// so nothing that is kept may be served.
+struct Keeper(Arc<Link>);
+
+impl Keeper {
+    /// Keeps the link connected, for ever.
+    async fn keep(self, mut open: Open) {
+        let link = &self.0;
+        loop {
+            let words = link.watch(&open).await;
+            link.lose(open.id, &words);
+            // Whoever waits for an answer of it waits no more.
+            open.closed.send_replace(true);
+            link.publish(None);
+            drop(open);
+            open = link.reopen().await;
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        let link = &self.0;
+        // No connection from before changes the word after this.
+        if link.gate.lose(link.gate.next_session()) {
+            link.told.lost();
+        }
+        link.publish(None);
     }
 }
 

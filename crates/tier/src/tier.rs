@@ -4,6 +4,7 @@ use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use evanesce::{RefreshToken, TtlMap};
 use futures_util::future::try_join_all;
+use tokio::{runtime::Handle, task::consume_budget};
 
 use crate::{
     builder::TierBuilder,
@@ -128,7 +129,8 @@ where
     /// Returns the value of `key`: the one that is kept, or else the server's, which is then kept. `None` if the server has none.
     ///
     /// Of all who ask for a key that is not kept, at a time, one asks the server. A hit needs no round trip, and is ready at
-    /// once.
+    /// once; but after many at a stretch it lets the other tasks of its thread go on, as all of tokio does. So a loop of hits does not
+    /// keep the server's words from being heard.
     ///
     /// # Errors
     ///
@@ -141,10 +143,15 @@ where
     /// If the key is not kept and this is no task of tokio.
     pub async fn get(&self, key: &K) -> Result<Option<Arc<V>>, Error> {
         let key = key.as_ref();
+        // A loop of hits would otherwise never let its thread read what the server says.
+        consume_budget().await;
         match self.inner.shared.near.look(self.gate(), key) {
             Look::Hit(value) => Ok(value),
             Look::Due(value, token) => {
-                tokio::spawn(refresh(Arc::clone(&self.inner), key.to_vec(), token));
+                // Without a runtime another caller refreshes it, or it ends.
+                if let Ok(runtime) = Handle::try_current() {
+                    runtime.spawn(refresh(Arc::clone(&self.inner), key.to_vec(), token));
+                }
                 Ok(value)
             }
             // Boxed: a hit does not pay for its size.
@@ -172,6 +179,9 @@ where
     }
 
     /// Returns the value of `key` that is kept. Never waits, and asks nobody. `None` if none is kept, or it may not be served, or the server is known to have none.
+    ///
+    /// Never waiting, it does not let the tasks of its thread go on either. Where the runtime of the tier has one thread, let a loop that
+    /// waits for a change await something, or use [`get`](Self::get).
     #[must_use]
     pub fn hit(&self, key: &K) -> Option<Arc<V>> {
         let read = |value: Option<&Arc<V>>| value.map(Arc::clone);
