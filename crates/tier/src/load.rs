@@ -43,8 +43,6 @@ impl Load {
 
 /// How often a value is loaded at most that a `delete` or the end of the lease overtakes.
 const MOST_LOADS: u32 = 3;
-/// No patience, and no time to live.
-const ONCE: evanesce::Load = evanesce::Load::new();
 /// Between two looks at a lease that another has, in milliseconds.
 const PAUSES: [u64; 6] = [2, 4, 8, 16, 32, 50];
 
@@ -58,7 +56,8 @@ where
     ///
     /// A value that somebody sets during the load stays, and is returned. What was loaded is kept by the next read, which asks the server once more.
     ///
-    /// A caller that goes while it loads hands over: one of those who wait goes on with its own loader.
+    /// A caller that goes while it loads hands over: one of those who wait goes on with its own loader. One that is held and not polled lets
+    /// the others of this process wait: until the end of its lease, or without one for as long as it is held. The loader has no other limit of time.
     ///
     /// # Errors
     ///
@@ -84,6 +83,10 @@ where
             check_ttl(time)?;
         }
         let shared = &self.inner.shared;
+        // What is loaded after the end of its lease is not stored: nobody waits for longer, as its caller may be held and not polled.
+        let once =
+            load.lease.map_or(evanesce::Load::new(), |time| evanesce::Load::new().patience(time));
+        let once = once.sleep(tokio::time::sleep);
         loop {
             let start = self.inner.link.gate.word();
             if let Some(value) = self.get(key).await? {
@@ -103,7 +106,7 @@ where
                 }
             };
             let whole = key.as_ref();
-            let outcome = Box::pin(shared.loads.try_get_or_load_with(whole, &ONCE, loading)).await;
+            let outcome = Box::pin(shared.loads.try_get_or_load_with(whole, &once, loading)).await;
             match outcome {
                 // Of a load from before this call's word: what was set since may be newer.
                 Ok(kept) if !led && kept.word < start.of_values() => {}

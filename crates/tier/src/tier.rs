@@ -66,7 +66,8 @@ impl<V: Send + Sync + 'static> Told for Shared<V> {
         let prefix = self.options.prefix.as_deref().unwrap_or_default();
         if let Some(key) = key.strip_prefix(prefix) {
             self.near.counts.pushes.add();
-            self.near.forget(key);
+            // A load as well: what it has stored may be over before those who led it go on.
+            self.forget(key);
         }
     }
 
@@ -281,17 +282,20 @@ impl<V: Send + Sync + 'static> Inner<V> {
     async fn read(&self, key: &[u8]) -> Result<Read<V>, Error> {
         let options = &self.shared.options;
         let full = options.full_key(key);
-        let Fetched { value, spent } = self.link.session()?.fetch(&full).await?;
+        let Fetched { value, asked } = self.link.session()?.fetch(&full).await?;
         let Some((bytes, left)) = value else {
-            let ttl = options.negative_ttl.saturating_sub(spent);
-            return Ok(Read { value: None, ttl, ends_near: true });
+            let ttl = options.negative_ttl.saturating_sub(asked.elapsed());
+            // Not read early: the time for that may be longer than this one.
+            return Ok(Read { value: None, ttl, ends_near: false });
         };
+        let value = Some(Arc::new(self.decode(&full, bytes)?));
+        // With what the codec took.
+        let spent = asked.elapsed();
         let (ttl, ends_near) = match left {
             Left::Forever => options.ttl(None, spent),
             Left::For(left) => options.ttl(Some(left), spent),
             Left::Over => (Duration::ZERO, false),
         };
-        let value = Some(Arc::new(self.decode(&full, bytes)?));
         Ok(Read { value, ttl, ends_near })
     }
 

@@ -22,6 +22,7 @@ rows! {
     "loader fails": fails, "loader panics while 20 wait": panics, "leader of a load cancelled while 20 wait": load_cancelled,
     "lease: 4 tiers of 50 callers": lease, "lease, delete during the load": deleted, "lease, put during the load": put,
     "lease, its holder dies": holder_dies, "lease too short": too_short,
+    "a load that was stored and deleted": stored_and_deleted, "lease, its holder is not polled": not_polled,
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -30,8 +31,8 @@ const LEASED: Load = Load::new().ttl(MINUTE).lease(MINUTE);
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Polls it once.
-async fn begin(future: &mut (impl Future + Unpin)) {
-    poll_fn(|cx| Poll::Ready(_ = pin!(&mut *future).poll(cx))).await;
+async fn begin<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Poll<T> {
+    poll_fn(|cx| Poll::Ready(pin!(&mut *future).poll(cx))).await
 }
 
 async fn one_fill(place: Arc<Place>) -> String {
@@ -53,7 +54,7 @@ async fn cancelled(place: Arc<Place>) -> String {
     for _ in 0..50 {
         tier.forget_local("a");
         let mut leader = Box::pin(read(&tier, "a"));
-        begin(&mut leader).await;
+        assert!(begin(&mut leader).await.is_pending());
         let waiting: Vec<_> = (0..20)
             .map(|_| {
                 let tier = tier.clone();
@@ -288,4 +289,60 @@ async fn too_short(place: Arc<Place>) -> String {
     assert!(matches!(lost, Err(Error::LeaseLost { loads: 3, .. })), "{lost:?}");
     assert!(!say::<bool>(&mut foreign, "EXISTS t:a").await);
     "an error, nothing stored".into()
+}
+
+async fn stored_and_deleted(place: Arc<Place>) -> String {
+    let tier = place.tier().await;
+    let mut foreign = place.foreign().await;
+    let loads = async |value: &'static str| {
+        let loader = async |_| Ok::<_, Failure>(value.to_owned());
+        tier.get_or_load("a", Load::new(), loader).await.unwrap()
+    };
+    // A caller whose value is in the server, and that does not know it yet: nobody polls it.
+    let first = 'first: loop {
+        say::<()>(&mut foreign, "DEL t:a").await;
+        let mut first = Box::pin(loads("first"));
+        while begin(&mut first).await.is_pending() {
+            catch_up(&tier).await;
+            if say::<bool>(&mut foreign, "EXISTS t:a").await {
+                break 'first first;
+            }
+        }
+    };
+    say::<()>(&mut foreign, "DEL t:a").await;
+    catch_up(&tier).await;
+    // This one came after the end of that value.
+    let mut second = Box::pin(loads("second"));
+    for _ in 0..100 {
+        if let Poll::Ready(value) = begin(&mut second).await {
+            assert_eq!(*value, "second");
+            return "loaded again".into();
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(*first.await, "first");
+    assert_eq!(*second.await, "second");
+    "loaded again".into()
+}
+
+async fn not_polled(place: Arc<Place>) -> String {
+    let tier = place.tier().await;
+    let mut foreign = place.foreign().await;
+    let calls = AtomicU32::new(0);
+    let load = Load::new().lease(Duration::from_millis(100));
+    let mut leader =
+        Box::pin(tier.get_or_load("a", load, async |_| {
+            std::future::pending::<Result<String, Failure>>().await
+        }));
+    until("the lease", async || {
+        assert!(begin(&mut leader).await.is_pending());
+        say::<bool>(&mut foreign, "EXISTS lease:{t:a}").await
+    })
+    .await;
+    // What it loads is for nothing by the end of its lease: nobody waits for longer.
+    let waiter = tier.get_or_load("a", load, async |_| counted(&calls));
+    let value = tokio::time::timeout(Duration::from_secs(20), waiter).await.expect("a hang");
+    assert_eq!(*value.unwrap(), "load 1");
+    drop(leader);
+    "loaded at the lease's end".into()
 }

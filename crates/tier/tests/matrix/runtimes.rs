@@ -18,12 +18,12 @@ rows! {
     "its runtime ends": ends, "a loop of hits on one thread": loops, "early refresh without a runtime": without,
 }
 
-fn one_thread() -> Runtime {
+pub(crate) fn one_thread() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 /// Lets another thread do it, with a runtime of its own.
-async fn elsewhere<R: Send + 'static>(act: impl FnOnce() -> R + Send + 'static) -> R {
+pub(crate) async fn elsewhere<R: Send + 'static>(act: impl FnOnce() -> R + Send + 'static) -> R {
     let thread = thread::spawn(act);
     until("the other thread", async || thread.is_finished()).await;
     thread.join().unwrap()
