@@ -336,12 +336,16 @@ fn address(url: &str) -> Result<(Client, String), Error> {
     Ok((client, server))
 }
 
-/// `redis://user:password@host` without the password.
+/// `redis://user:password@host` without the password, and without a query, which may have one.
 pub(crate) fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let Some((login, host)) = rest.rsplit_once('@') else { return url.to_owned() };
-    let user = login.split_once(':').map_or(login, |(user, _)| user);
-    if user.is_empty() { format!("{scheme}://{host}") } else { format!("{scheme}://{user}@{host}") }
+    // What is no address is shown as well: it may have no scheme.
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
+    let is_path = rest.starts_with('/');
+    let (login, place) = rest.rsplit_once('@').filter(|_| !is_path).unwrap_or(("", rest));
+    let user = login.split([':', '?']).next().unwrap_or_default();
+    let at = if user.is_empty() { "" } else { "@" };
+    let (place, query) = place.split_once('?').map_or((place, ""), |(place, _)| (place, "?.."));
+    format!("{scheme}{user}{at}{place}{query}")
 }
 
 #[cfg(all(test, not(shuttle)))]
@@ -353,6 +357,15 @@ mod tests {
         assert_eq!(without_password("redis://:secret@host:1/2"), "redis://host:1/2");
         assert_eq!(without_password("redis://ada:se@cret@host"), "redis://ada@host");
         assert_eq!(without_password("redis://host"), "redis://host");
+        assert_eq!(without_password("redis://host/1?protocol=resp3"), "redis://host/1?..");
+        let path = "redis+unix:///a@b/c.sock";
+        assert_eq!(without_password(path), path);
+        assert_eq!(
+            without_password(&format!("{path}?user=ada&pass=se@cret")),
+            format!("{path}?..")
+        );
+        assert_eq!(without_password("redis:ada:secret@host"), "redis@host");
+        assert_eq!(without_password("ada:secret@host"), "ada@host");
     }
 
     #[test]

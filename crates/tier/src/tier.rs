@@ -3,7 +3,7 @@
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use evanesce::{RefreshToken, TtlMap};
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::{runtime::Handle, task::consume_budget};
 
 use crate::{
@@ -48,6 +48,9 @@ pub(crate) struct Shared<V> {
     /// The server's address, for those who look at the figures.
     pub(crate) server: String,
 }
+
+/// How many keys `get_many` asks for at a time. A heartbeat waits behind them, and must not be late for that.
+const MOST_AT_ONCE: usize = 512;
 
 impl<V> Shared<V> {
     /// Forgets a key, and lets what is loaded for it be for those alone who wait for it now.
@@ -162,11 +165,11 @@ where
     }
 
     /// Returns the values of `keys`, in their order: each as [`get`](Self::get), those that are not kept by requests
-    /// that go out together.
+    /// that go out together, at most 512 at a time.
     ///
     /// # Errors
     ///
-    /// The first of [`get`](Self::get).
+    /// That of the first key, in their order, for which [`get`](Self::get) has one. Keys behind it are given up.
     ///
     /// # Panics
     ///
@@ -176,7 +179,10 @@ where
         I: IntoIterator<Item = &'k K>,
         K: 'k,
     {
-        try_join_all(keys.into_iter().map(|key| self.get(key))).await
+        stream::iter(keys.into_iter().map(|key| self.get(key)))
+            .buffered(MOST_AT_ONCE)
+            .try_collect()
+            .await
     }
 
     /// Returns the value of `key` that is kept. Never waits, and asks nobody. `None` if none is kept, or it may not be served, or the server is known to have none.

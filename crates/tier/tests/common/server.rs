@@ -137,6 +137,13 @@ impl Server {
         _ = self.child.wait();
     }
 
+    /// Lets it do nothing until this is taken back. Its connections stay.
+    pub fn freeze(&self, is_frozen: bool) {
+        let signal = if is_frozen { "-STOP" } else { "-CONT" };
+        let command = format!("kill {signal} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success());
+    }
+
     /// Starts it again on its port, empty.
     pub async fn start_again(&mut self) {
         self.stop();

@@ -15,10 +15,14 @@ use evanesce_tier::{Error, Load};
 use futures_util::future::join_all;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::{Place, Text, catch_up, common::until, read, rows, say};
+use crate::{
+    Place, Text, catch_up,
+    common::{server::Server, until},
+    read, rows, say,
+};
 
 rows! {
-    "one fill for 50 who ask": one_fill, "leader of a fill cancelled while 20 wait": cancelled, "a load, and its value for others": load,
+    "one fill for 50 who ask": one_fill, "many at once": many, "leader of a fill cancelled while 20 wait": cancelled, "a load, and its value for others": load,
     "loader fails": fails, "loader panics while 20 wait": panics, "leader of a load cancelled while 20 wait": load_cancelled,
     "lease: 4 tiers of 50 callers": lease, "lease, delete during the load": deleted, "lease, put during the load": put,
     "lease, its holder dies": holder_dies, "lease too short": too_short,
@@ -48,13 +52,42 @@ async fn one_fill(place: Arc<Place>) -> String {
     "1 fill".into()
 }
 
+async fn many(place: Arc<Place>) -> String {
+    const KEYS: u64 = 5_000;
+    let server = Server::start(place.kind, &[]).await;
+    let tier = place.options_at(&server.url()).connect().await.unwrap();
+    say::<()>(&mut server.foreign().await, "SET t:4321 1").await;
+    catch_up(&tier).await;
+    let fills = tier.stats().fills;
+    let keys: Vec<_> = (0..KEYS).map(|key| key.to_string()).collect();
+    // Nobody is answered: so all is asked that is asked at a time.
+    server.freeze(true);
+    let mut asking = Box::pin(tier.get_many(keys.iter().map(String::as_str)));
+    let (mut at_once, mut polls) = (0, 0);
+    while polls < 50 {
+        assert!(begin(&mut asking).await.is_pending());
+        tokio::task::yield_now().await;
+        polls = if tier.stats().fills > fills + at_once { 0 } else { polls + 1 };
+        at_once = tier.stats().fills - fills;
+    }
+    // A heartbeat waits behind them: they must not be so many that it is late.
+    assert!((100..=1_000).contains(&at_once), "{at_once} requests at once");
+    server.freeze(false);
+    let values = asking.await.unwrap();
+    let found: Vec<_> = (0..).zip(&values).filter(|(_, value)| value.is_some()).collect();
+    assert_eq!((values.len() as u64, tier.stats().fills - fills), (KEYS, KEYS));
+    assert!(matches!(found[..], [(4321, _)]));
+    format!("{at_once} at a time")
+}
+
 async fn cancelled(place: Arc<Place>) -> String {
     let tier = place.tier().await;
     say::<()>(&mut place.foreign().await, "SET t:a 1").await;
     for _ in 0..50 {
         tier.forget_local("a");
         let mut leader = Box::pin(read(&tier, "a"));
-        assert!(begin(&mut leader).await.is_pending());
+        // (Ready, if the answer is faster than this thread.)
+        _ = begin(&mut leader).await;
         let waiting: Vec<_> = (0..20)
             .map(|_| {
                 let tier = tier.clone();
