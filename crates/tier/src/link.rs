@@ -64,6 +64,10 @@ impl Drop for KeptOpen {
     }
 }
 
+/// As many requests as can wait to be sent. Each has a caller, so this is no limit of memory. With the library's 50, callers that have been
+/// given a place and are held and not polled would keep all others out, the heartbeat as well.
+const MOST_REQUESTS: usize = 1 << 20;
+
 /// Between two attempts to connect.
 const PAUSES: [u64; 7] = [5, 10, 20, 50, 100, 250, 500];
 
@@ -126,6 +130,7 @@ impl Link {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.options.request_timeout))
             .set_response_timeout(Some(self.options.request_timeout))
+            .set_pipeline_buffer_size(MOST_REQUESTS)
             .set_push_sender(self.listener(id, Arc::clone(&closed)));
         let connect = self.client.get_multiplexed_async_connection_with_config(&config);
         let mut connection = connect.await.map_err(|error| self.refusal(&error))?;

@@ -179,10 +179,9 @@ where
         I: IntoIterator<Item = &'k K>,
         K: 'k,
     {
-        stream::iter(keys.into_iter().map(|key| self.get(key)))
-            .buffered(MOST_AT_ONCE)
-            .try_collect()
-            .await
+        // Collected, as a task that is spawned cannot have any iterator over an `await`.
+        let reads: Vec<_> = keys.into_iter().map(|key| self.get(key)).collect();
+        stream::iter(reads).buffered(MOST_AT_ONCE).try_collect().await
     }
 
     /// Returns the value of `key` that is kept. Never waits, and asks nobody. `None` if none is kept, or it may not be served, or the server is known to have none.

@@ -10,12 +10,17 @@ use std::{
 };
 
 use evanesce_tier::{Error, State};
-use tokio::runtime::{Builder, Runtime};
+use futures_util::future::FutureExt;
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::Notify,
+};
 
 use crate::{Place, catch_up, common::until, read, rows, say};
 
 rows! {
     "its runtime ends": ends, "a loop of hits on one thread": loops, "early refresh without a runtime": without,
+    "requests that are held": held,
 }
 
 pub(crate) fn one_thread() -> Runtime {
@@ -86,9 +91,41 @@ async fn without(place: Arc<Place>) -> String {
     catch_up(&tier).await;
     read(&tier, "a").await;
     elsewhere(move || {
-        let value = futures_util::future::FutureExt::now_or_never(tier.get("a"));
+        let value = tier.get("a").now_or_never();
         assert_eq!(value.unwrap().unwrap().as_deref().map(String::as_str), Some("1"));
     })
     .await;
     "the value that is kept".into()
+}
+
+async fn held(place: Arc<Place>) -> String {
+    let options = place.options();
+    elsewhere(move || {
+        one_thread().block_on(async {
+            let tier = options.connect().await.unwrap();
+            let go_on = Arc::new(Notify::new());
+            // Callers who ask for many keys, and then for a while do not look.
+            let holders: Vec<_> = (0..8)
+                .map(|holder| {
+                    let (tier, go_on) = (tier.clone(), Arc::clone(&go_on));
+                    tokio::spawn(async move {
+                        let keys: Vec<_> = (0..200).map(|key| format!("{holder} {key}")).collect();
+                        let mut asking = Box::pin(tier.get_many(keys.iter().map(String::as_str)));
+                        assert!((&mut asking).now_or_never().is_none());
+                        go_on.notified().await;
+                        asking.await.unwrap().len()
+                    })
+                })
+                .collect();
+            tokio::task::yield_now().await;
+            let answer = tokio::time::timeout(Duration::from_secs(10), tier.get("a")).await;
+            assert_eq!(answer.expect("it waits for those").unwrap(), None);
+            go_on.notify_waiters();
+            for holder in holders {
+                assert_eq!(holder.await.unwrap(), 200);
+            }
+        });
+    })
+    .await;
+    "others are answered".into()
 }
