@@ -26,13 +26,13 @@ impl Load {
         Self { ttl: None, lease: None }
     }
 
-    /// Lets the value end in the server after `ttl`: 1 ms or more. Default: never.
+    /// Lets the value end in the server after `ttl`: 1 ms to 100 years, rounded up to whole milliseconds. Default: never.
     pub const fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
     }
 
-    /// For all who wait in the whole fleet one loads: the one with a lease in the server, for `time` at most. Choose it longer than the
+    /// For all who wait in the whole fleet one loads: the one with a lease in the server, for `time` at most, 1 ms to 100 years. Choose it longer than the
     /// loader takes, since what is loaded after its end is not stored; if a process dies while it loads, the others wait
     /// for that end. Default: one loads in each process.
     pub const fn lease(mut self, time: Duration) -> Self {
@@ -63,11 +63,11 @@ where
     ///
     /// Those of [`get`](Self::get) and [`put`](Self::put). [`Error::Load`] if the loader fails, for all who wait; nothing is set, and
     /// the next caller loads again. [`Error::LeaseLost`] if it was loaded three times, and each time a `delete` or the end of the lease
-    /// came first. [`Error::Option`] for a TTL or a lease of less than a millisecond.
+    /// came first. [`Error::Option`] for a TTL or a lease that is not 1 ms to 100 years.
     ///
     /// # Panics
     ///
-    /// If the loader does; then one of those who wait goes on. If it asks for `key` itself.
+    /// If the loader does; then one of those who wait goes on. If it asks for `key` itself. If this is no task of tokio and the key is not kept.
     pub async fn get_or_load<'k, F, Fut, E>(
         &self,
         key: &'k K,

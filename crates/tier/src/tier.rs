@@ -133,7 +133,7 @@ where
     /// Returns the value of `key`: the one that is kept, or else the server's, which is then kept. `None` if the server has none.
     ///
     /// Of all who ask for a key that is not kept, at a time, one asks the server. A hit needs no round trip, and is ready at
-    /// once; but after many at a stretch it lets the other tasks of its thread go on, as all of tokio does. So a loop of hits does not
+    /// once: but after many at a stretch it lets the other tasks of its thread go on, as all of tokio does. So a loop of hits does not
     /// keep the server's words from being heard.
     ///
     /// # Errors
@@ -145,6 +145,10 @@ where
     /// # Panics
     ///
     /// If the key is not kept and this is no task of tokio.
+    ///
+    /// # Cancel safety
+    ///
+    /// Its future may be dropped at any time: if it was the one that asks the server, one of those who wait for it asks again.
     pub async fn get(&self, key: &K) -> Result<Option<Arc<V>>, Error> {
         let key = key.as_ref();
         // A loop of hits would otherwise never let its thread read what the server says.
@@ -194,19 +198,27 @@ where
         self.inner.shared.near.view(self.gate(), key.as_ref(), read).flatten()
     }
 
-    /// Calls `read` with the value of `key` that is kept, and returns what it returns; otherwise as [`hit`](Self::hit).
+    /// Calls `read` with the value of `key` that is kept, and returns what it returns; `None` without calling it where [`hit`](Self::hit) returns
+    /// that. While `read` runs, the map frees no memory: let it be short.
     pub fn view<R>(&self, key: &K, read: impl FnOnce(&V) -> R) -> Option<R> {
         let read = |value: Option<&Arc<V>>| value.map(|value| read(value));
         self.inner.shared.near.view(self.gate(), key.as_ref(), read).flatten()
     }
 
-    /// Sets `key` in the server, to end after `ttl` or never. When it has returned, no read of this tier returns an older value.
+    /// Sets `key` in the server, to end after `ttl`, rounded up to whole milliseconds, or never. When it has returned, no read of this tier
+    /// returns an older value. The value is not kept: the next read asks the server.
+    ///
+    /// If its future is dropped before that, it may be set or not, and what was kept is served until the server says that it has changed.
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`], [`Error::TooLarge`] and [`Error::Option`] (a TTL of less than a millisecond), before anything is
+    /// [`Error::Encode`], [`Error::TooLarge`] and [`Error::Option`] (a TTL that is not 1 ms to 100 years), before anything is
     /// sent. [`Error::Lost`], [`Error::Interrupted`], [`Error::Timeout`]: after the last two it may be set or not, and what was kept is
     /// forgotten. [`Error::Server`].
+    ///
+    /// # Panics
+    ///
+    /// If this is no task of tokio.
     pub async fn put(
         &self,
         key: &K,
@@ -226,11 +238,17 @@ where
         done
     }
 
-    /// Deletes `key` in the server, and ends the lease of its load, so that a load that began before stores nothing. Returns whether it was there.
+    /// Deletes `key` in the server, and ends the lease of its load, so that a load that began before stores nothing. Returns whether it was there. When
+    /// it has returned, no read of this tier returns what was there; if its future is dropped before, as for [`put`](Self::put).
     ///
     /// # Errors
     ///
-    /// As [`put`](Self::put), but for those of the value.
+    /// As [`put`](Self::put), but for those of the value. [`Error::Server`] also if the user may not delete the lease: then `key` may be deleted
+    /// all the same.
+    ///
+    /// # Panics
+    ///
+    /// As [`put`](Self::put).
     pub async fn delete(&self, key: &K) -> Result<bool, Error> {
         let key = key.as_ref();
         let full = self.inner.shared.options.full_key(key);
@@ -240,11 +258,16 @@ where
         done
     }
 
-    /// Lets `key` end after `ttl` from now. Returns whether it was there.
+    /// Lets `key` end after `ttl` from now, rounded up to whole milliseconds. Returns whether it was there. When it has returned, the next read
+    /// asks the server; if its future is dropped before, as for [`put`](Self::put).
     ///
     /// # Errors
     ///
     /// As [`put`](Self::put), but for those of the value.
+    ///
+    /// # Panics
+    ///
+    /// As [`put`](Self::put).
     pub async fn touch(&self, key: &K, ttl: Duration) -> Result<bool, Error> {
         check_ttl(ttl)?;
         let key = key.as_ref();
