@@ -120,7 +120,6 @@ impl<K, V, C> TierBuilder<K, V, C>
 where
     K: AsRef<[u8]> + ?Sized,
     V: Send + Sync + 'static,
-    C: Codec<V>,
 {
     /// Returns the tier, connected.
     ///
@@ -132,7 +131,10 @@ where
     /// # Panics
     ///
     /// If this is no task of tokio, with time and I/O.
-    pub async fn connect(self) -> Result<Tier<K, V>, Error> {
+    pub async fn connect(self) -> Result<Tier<K, V>, Error>
+    where
+        C: Codec<V>, // here, so that who has chosen none is told to
+    {
         let Self { url, options, codec, of: _ } = self;
         options.check()?;
         let mut map = TtlMap::builder();

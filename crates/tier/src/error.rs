@@ -188,18 +188,6 @@ impl Error {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_shown_as_text_on_one_line() {
-        assert_eq!(shown(b"ada:\xff"), "ada:\\xff");
-        assert_eq!(shown("größe \u{1f600}".as_bytes()), "größe \u{1f600}");
-        assert_eq!(shown(b"a\r\nb\x1b[0m"), "a\\r\\nb\\u{1b}[0m");
-    }
-}
-
 /// A character, or its escape where it is none to be seen: keys may be a stranger's, and errors go to logs and terminals.
 fn on_one_line(text: char) -> impl Iterator<Item = char> {
     let (shown, escaped) =
@@ -217,4 +205,16 @@ pub(crate) fn shown(key: &[u8]) -> String {
             text.chain(escaped).collect::<Vec<_>>()
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_shown_as_text_on_one_line() {
+        assert_eq!(shown(b"ada:\xff"), "ada:\\xff");
+        assert_eq!(shown("größe \u{1f600}".as_bytes()), "größe \u{1f600}");
+        assert_eq!(shown(b"a\r\nb\x1b[0m"), "a\\r\\nb\\u{1b}[0m");
+    }
 }
