@@ -59,7 +59,7 @@ impl<K: ?Sized, V, C> TierBuilder<K, V, C> {
     }
 
     /// Sets how long it is kept that the server has no such key. Zero: not at all, the default; otherwise 1 ms to
-    /// 100 years.
+    /// 100 years. It is neither shortened at random nor read again early.
     pub fn negative_ttl(mut self, ttl: Duration) -> Self {
         self.options.negative_ttl = ttl;
         self
@@ -75,14 +75,15 @@ impl<K: ?Sized, V, C> TierBuilder<K, V, C> {
 
     /// Sets how often the server is asked for a sign of life, and how long its answer may take before the connection is given up: 1 ms to 100 years,
     /// each. Their sum is how long a connection may be dead before that is noticed. The answer waits behind those before it: choose
-    /// the time-out longer than the largest value takes to come. Default: 1 s and 1 s.
+    /// the time-out longer than the largest value takes to come, and than the answers to all that is asked for at once. Default: 1 s and 1 s.
     pub fn heartbeat(mut self, interval: Duration, timeout: Duration) -> Self {
         self.options.heartbeat = interval;
         self.options.heartbeat_timeout = timeout;
         self
     }
 
-    /// Sets how long what is kept is served while the connection is lost. Default: not at all; reads are errors then.
+    /// Sets how long what is kept is served while the connection is lost, from when that was noticed: any time. Default: not at all; reads are
+    /// errors then.
     pub fn max_stale(mut self, time: Duration) -> Self {
         self.options.max_stale = time;
         self
@@ -119,7 +120,6 @@ impl<K, V, C> TierBuilder<K, V, C>
 where
     K: AsRef<[u8]> + ?Sized,
     V: Send + Sync + 'static,
-    C: Codec<V>,
 {
     /// Returns the tier, connected.
     ///
@@ -131,7 +131,10 @@ where
     /// # Panics
     ///
     /// If this is no task of tokio, with time and I/O.
-    pub async fn connect(self) -> Result<Tier<K, V>, Error> {
+    pub async fn connect(self) -> Result<Tier<K, V>, Error>
+    where
+        C: Codec<V>, // here, so that who has chosen none is told to
+    {
         let Self { url, options, codec, of: _ } = self;
         options.check()?;
         let mut map = TtlMap::builder();

@@ -28,6 +28,10 @@ pub(crate) type Refusal = Box<dyn Error + Send + Sync>;
 /// assert_eq!(Number.decode(Number.encode(&7)?)?, 7);
 /// # Ok::<_, Box<dyn Error + Send + Sync>>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no codec for values of type `{V}`",
+    note = "`.codec(..)` chooses one, before `.connect()`: `Bytes`, `Json` and `Postcard` (for what serde knows), or one of your own"
+)]
 pub trait Codec<V>: Send + Sync + 'static {
     /// Returns the bytes of a value.
     ///

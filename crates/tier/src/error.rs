@@ -188,13 +188,33 @@ impl Error {
     }
 }
 
+/// A character, or its escape where it is none to be seen: keys may be a stranger's, and errors go to logs and terminals.
+fn on_one_line(text: char) -> impl Iterator<Item = char> {
+    let (shown, escaped) =
+        if text.is_control() { (None, Some(text.escape_default())) } else { (Some(text), None) };
+    shown.into_iter().chain(escaped.into_iter().flatten())
+}
+
 /// A key as it is shown.
 pub(crate) fn shown(key: &[u8]) -> String {
     key.utf8_chunks()
         .flat_map(|chunk| {
             let escaped =
                 chunk.invalid().iter().flat_map(|byte| byte.escape_ascii()).map(char::from);
-            chunk.valid().chars().chain(escaped).collect::<Vec<_>>()
+            let text = chunk.valid().chars().flat_map(on_one_line);
+            text.chain(escaped).collect::<Vec<_>>()
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_shown_as_text_on_one_line() {
+        assert_eq!(shown(b"ada:\xff"), "ada:\\xff");
+        assert_eq!(shown("größe \u{1f600}".as_bytes()), "größe \u{1f600}");
+        assert_eq!(shown(b"a\r\nb\x1b[0m"), "a\\r\\nb\\u{1b}[0m");
+    }
 }

@@ -9,7 +9,7 @@ use redis::{
     AsyncConnectionConfig, Client, ErrorKind, ProtocolVersion, PushInfo, PushKind, RedisError,
     ServerErrorKind, Value, aio::MultiplexedConnection, cmd,
 };
-use tokio::{sync::watch, task::AbortHandle, time::timeout};
+use tokio::{sync::watch, task::AbortHandle};
 
 use crate::{
     error::Error,
@@ -64,6 +64,10 @@ impl Drop for KeptOpen {
     }
 }
 
+/// As many requests as can wait to be sent. Each has a caller, so this is no limit of memory. With the library's 50, callers that have been
+/// given a place and are held and not polled would keep all others out, the heartbeat as well.
+const MOST_REQUESTS: usize = 1 << 20;
+
 /// Between two attempts to connect.
 const PAUSES: [u64; 7] = [5, 10, 20, 50, 100, 250, 500];
 
@@ -85,7 +89,7 @@ impl Link {
         });
         let open = link.open().await?;
         // The task has the link, not the link the task: `KeptOpen` ends it.
-        let task = tokio::spawn(Arc::clone(&link).keep(open));
+        let task = tokio::spawn(Keeper(Arc::clone(&link)).keep(open));
         Ok((link, KeptOpen(task.abort_handle())))
     }
 
@@ -126,6 +130,7 @@ impl Link {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.options.request_timeout))
             .set_response_timeout(Some(self.options.request_timeout))
+            .set_pipeline_buffer_size(MOST_REQUESTS)
             .set_push_sender(self.listener(id, Arc::clone(&closed)));
         let connect = self.client.get_multiplexed_async_connection_with_config(&config);
         let mut connection = connect.await.map_err(|error| self.refusal(&error))?;
@@ -221,19 +226,6 @@ impl Link {
         }
     }
 
-    /// Keeps the link connected, for ever.
-    async fn keep(self: Arc<Self>, mut open: Open) {
-        loop {
-            let words = self.watch(&open).await;
-            self.lose(open.id, &words);
-            // Whoever waits for an answer of it waits no more.
-            open.closed.send_replace(true);
-            self.publish(None);
-            drop(open);
-            open = self.reopen().await;
-        }
-    }
-
     /// Asks for signs of life until there is none, and says what was instead.
     async fn watch(&self, open: &Open) -> String {
         let mut is_closed = open.closed.subscribe();
@@ -243,12 +235,9 @@ impl Link {
                 () = tokio::time::sleep(self.options.heartbeat) => {}
             }
             let asked = Instant::now();
-            match timeout(self.options.heartbeat_timeout, open.session.ping()).await {
-                Ok(Ok(())) => self.told.heartbeat_took(asked.elapsed()),
-                Ok(Err(error)) => return error.to_string(),
-                Err(_) => {
-                    return format!("no heartbeat within {:?}", self.options.heartbeat_timeout);
-                }
+            match open.session.ping(self.options.heartbeat_timeout).await {
+                Ok(()) => self.told.heartbeat_took(asked.elapsed()),
+                Err(error) => return error.to_string(),
             }
         }
     }
@@ -283,6 +272,37 @@ impl Link {
             _ if error.is_io_error() => Error::Unreachable { server, words: said },
             _ => Error::Server { words: said },
         }
+    }
+}
+
+/// What keeps a link connected. Dropped, because its runtime has ended or by a panic, nobody hears the server any more:
+/// so nothing that is kept may be served.
+struct Keeper(Arc<Link>);
+
+impl Keeper {
+    /// Keeps the link connected, for ever.
+    async fn keep(self, mut open: Open) {
+        let link = &self.0;
+        loop {
+            let words = link.watch(&open).await;
+            link.lose(open.id, &words);
+            // Whoever waits for an answer of it waits no more.
+            open.closed.send_replace(true);
+            link.publish(None);
+            drop(open);
+            open = link.reopen().await;
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        let link = &self.0;
+        // No connection from before changes the word after this.
+        if link.gate.lose(link.gate.next_session()) {
+            link.told.lost();
+        }
+        link.publish(None);
     }
 }
 
@@ -321,12 +341,16 @@ fn address(url: &str) -> Result<(Client, String), Error> {
     Ok((client, server))
 }
 
-/// `redis://user:password@host` without the password.
+/// `redis://user:password@host` without the password, and without a query, which may have one.
 pub(crate) fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let Some((login, host)) = rest.rsplit_once('@') else { return url.to_owned() };
-    let user = login.split_once(':').map_or(login, |(user, _)| user);
-    if user.is_empty() { format!("{scheme}://{host}") } else { format!("{scheme}://{user}@{host}") }
+    // What is no address is shown as well: it may have no scheme.
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
+    let is_path = rest.starts_with('/');
+    let (login, place) = rest.rsplit_once('@').filter(|_| !is_path).unwrap_or(("", rest));
+    let user = login.split([':', '?']).next().unwrap_or_default();
+    let at = if user.is_empty() { "" } else { "@" };
+    let (place, query) = place.split_once('?').map_or((place, ""), |(place, _)| (place, "?.."));
+    format!("{scheme}{user}{at}{place}{query}")
 }
 
 #[cfg(all(test, not(evanesce_shuttle)))]
@@ -338,6 +362,15 @@ mod tests {
         assert_eq!(without_password("redis://:secret@host:1/2"), "redis://host:1/2");
         assert_eq!(without_password("redis://ada:se@cret@host"), "redis://ada@host");
         assert_eq!(without_password("redis://host"), "redis://host");
+        assert_eq!(without_password("redis://host/1?protocol=resp3"), "redis://host/1?..");
+        let path = "redis+unix:///a@b/c.sock";
+        assert_eq!(without_password(path), path);
+        assert_eq!(
+            without_password(&format!("{path}?user=ada&pass=se@cret")),
+            format!("{path}?..")
+        );
+        assert_eq!(without_password("redis:ada:secret@host"), "redis@host");
+        assert_eq!(without_password("ada:secret@host"), "ada@host");
     }
 
     #[test]

@@ -26,13 +26,13 @@ impl Load {
         Self { ttl: None, lease: None }
     }
 
-    /// Lets the value end in the server after `ttl`: 1 ms or more. Default: never.
+    /// Lets the value end in the server after `ttl`: 1 ms to 100 years, rounded up to whole milliseconds. Default: never.
     pub const fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
     }
 
-    /// For all who wait in the whole fleet one loads: the one with a lease in the server, for `time` at most. Choose it longer than the
+    /// For all who wait in the whole fleet one loads: the one with a lease in the server, for `time` at most, 1 ms to 100 years. Choose it longer than the
     /// loader takes, since what is loaded after its end is not stored; if a process dies while it loads, the others wait
     /// for that end. Default: one loads in each process.
     pub const fn lease(mut self, time: Duration) -> Self {
@@ -43,8 +43,6 @@ impl Load {
 
 /// How often a value is loaded at most that a `delete` or the end of the lease overtakes.
 const MOST_LOADS: u32 = 3;
-/// No patience, and no time to live.
-const ONCE: evanesce::Load = evanesce::Load::new();
 /// Between two looks at a lease that another has, in milliseconds.
 const PAUSES: [u64; 6] = [2, 4, 8, 16, 32, 50];
 
@@ -58,17 +56,18 @@ where
     ///
     /// A value that somebody sets during the load stays, and is returned. What was loaded is kept by the next read, which asks the server once more.
     ///
-    /// A caller that goes while it loads hands over: one of those who wait goes on with its own loader.
+    /// A caller that goes while it loads hands over: one of those who wait goes on with its own loader. One that is held and not polled lets
+    /// the others of this process wait: until the end of its lease, or without one for as long as it is held. The loader has no other limit of time.
     ///
     /// # Errors
     ///
     /// Those of [`get`](Self::get) and [`put`](Self::put). [`Error::Load`] if the loader fails, for all who wait; nothing is set, and
     /// the next caller loads again. [`Error::LeaseLost`] if it was loaded three times, and each time a `delete` or the end of the lease
-    /// came first. [`Error::Option`] for a TTL or a lease of less than a millisecond.
+    /// came first. [`Error::Option`] for a TTL or a lease that is not 1 ms to 100 years.
     ///
     /// # Panics
     ///
-    /// If the loader does; then one of those who wait goes on. If it asks for `key` itself.
+    /// If the loader does; then one of those who wait goes on. If it asks for `key` itself. If this is no task of tokio and the key is not kept.
     pub async fn get_or_load<'k, F, Fut, E>(
         &self,
         key: &'k K,
@@ -84,6 +83,10 @@ where
             check_ttl(time)?;
         }
         let shared = &self.inner.shared;
+        // What is loaded after the end of its lease is not stored: nobody waits for longer, as its caller may be held and not polled.
+        let once =
+            load.lease.map_or(evanesce::Load::new(), |time| evanesce::Load::new().patience(time));
+        let once = once.sleep(tokio::time::sleep);
         loop {
             let start = self.inner.link.gate.word();
             if let Some(value) = self.get(key).await? {
@@ -103,7 +106,7 @@ where
                 }
             };
             let whole = key.as_ref();
-            let outcome = Box::pin(shared.loads.try_get_or_load_with(whole, &ONCE, loading)).await;
+            let outcome = Box::pin(shared.loads.try_get_or_load_with(whole, &once, loading)).await;
             match outcome {
                 // Of a load from before this call's word: what was set since may be newer.
                 Ok(kept) if !led && kept.word < start.of_values() => {}

@@ -3,7 +3,8 @@
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use evanesce::{RefreshToken, TtlMap};
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use tokio::{runtime::Handle, task::consume_budget};
 
 use crate::{
     builder::TierBuilder,
@@ -48,6 +49,9 @@ pub(crate) struct Shared<V> {
     pub(crate) server: String,
 }
 
+/// How many keys `get_many` asks for at a time. A heartbeat waits behind them, and must not be late for that.
+const MOST_AT_ONCE: usize = 512;
+
 impl<V> Shared<V> {
     /// Forgets a key, and lets what is loaded for it be for those alone who wait for it now.
     pub(crate) fn forget(&self, key: &[u8]) {
@@ -65,7 +69,8 @@ impl<V: Send + Sync + 'static> Told for Shared<V> {
         let prefix = self.options.prefix.as_deref().unwrap_or_default();
         if let Some(key) = key.strip_prefix(prefix) {
             self.near.counts.pushes.add();
-            self.near.forget(key);
+            // A load as well: what it has stored may be over before those who led it go on.
+            self.forget(key);
         }
     }
 
@@ -128,7 +133,8 @@ where
     /// Returns the value of `key`: the one that is kept, or else the server's, which is then kept. `None` if the server has none.
     ///
     /// Of all who ask for a key that is not kept, at a time, one asks the server. A hit needs no round trip, and is ready at
-    /// once.
+    /// once: but after many at a stretch it lets the other tasks of its thread go on, as all of tokio does. So a loop of hits does not
+    /// keep the server's words from being heard.
     ///
     /// # Errors
     ///
@@ -139,12 +145,21 @@ where
     /// # Panics
     ///
     /// If the key is not kept and this is no task of tokio.
+    ///
+    /// # Cancel safety
+    ///
+    /// Its future may be dropped at any time: if it was the one that asks the server, one of those who wait for it asks again.
     pub async fn get(&self, key: &K) -> Result<Option<Arc<V>>, Error> {
         let key = key.as_ref();
+        // A loop of hits would otherwise never let its thread read what the server says.
+        consume_budget().await;
         match self.inner.shared.near.look(self.gate(), key) {
             Look::Hit(value) => Ok(value),
             Look::Due(value, token) => {
-                tokio::spawn(refresh(Arc::clone(&self.inner), key.to_vec(), token));
+                // Without a runtime another caller refreshes it, or it ends.
+                if let Ok(runtime) = Handle::try_current() {
+                    runtime.spawn(refresh(Arc::clone(&self.inner), key.to_vec(), token));
+                }
                 Ok(value)
             }
             // Boxed: a hit does not pay for its size.
@@ -154,11 +169,11 @@ where
     }
 
     /// Returns the values of `keys`, in their order: each as [`get`](Self::get), those that are not kept by requests
-    /// that go out together.
+    /// that go out together, at most 512 at a time.
     ///
     /// # Errors
     ///
-    /// The first of [`get`](Self::get).
+    /// That of the first key, in their order, for which [`get`](Self::get) has one. Keys behind it are given up.
     ///
     /// # Panics
     ///
@@ -168,29 +183,42 @@ where
         I: IntoIterator<Item = &'k K>,
         K: 'k,
     {
-        try_join_all(keys.into_iter().map(|key| self.get(key))).await
+        // Collected, as a task that is spawned cannot have any iterator over an `await`.
+        let reads: Vec<_> = keys.into_iter().map(|key| self.get(key)).collect();
+        stream::iter(reads).buffered(MOST_AT_ONCE).try_collect().await
     }
 
     /// Returns the value of `key` that is kept. Never waits, and asks nobody. `None` if none is kept, or it may not be served, or the server is known to have none.
+    ///
+    /// Never waiting, it does not let the tasks of its thread go on either. Where the runtime of the tier has one thread, let a loop that
+    /// waits for a change await something, or use [`get`](Self::get).
     #[must_use]
     pub fn hit(&self, key: &K) -> Option<Arc<V>> {
         let read = |value: Option<&Arc<V>>| value.map(Arc::clone);
         self.inner.shared.near.view(self.gate(), key.as_ref(), read).flatten()
     }
 
-    /// Calls `read` with the value of `key` that is kept, and returns what it returns; otherwise as [`hit`](Self::hit).
+    /// Calls `read` with the value of `key` that is kept, and returns what it returns; `None` without calling it where [`hit`](Self::hit) returns
+    /// that. While `read` runs, the map frees no memory: let it be short.
     pub fn view<R>(&self, key: &K, read: impl FnOnce(&V) -> R) -> Option<R> {
         let read = |value: Option<&Arc<V>>| value.map(|value| read(value));
         self.inner.shared.near.view(self.gate(), key.as_ref(), read).flatten()
     }
 
-    /// Sets `key` in the server, to end after `ttl` or never. When it has returned, no read of this tier returns an older value.
+    /// Sets `key` in the server, to end after `ttl`, rounded up to whole milliseconds, or never. When it has returned, no read of this tier
+    /// returns an older value. The value is not kept: the next read asks the server.
+    ///
+    /// If its future is dropped before that, it may be set or not, and what was kept is served until the server says that it has changed.
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`], [`Error::TooLarge`] and [`Error::Option`] (a TTL of less than a millisecond), before anything is
+    /// [`Error::Encode`], [`Error::TooLarge`] and [`Error::Option`] (a TTL that is not 1 ms to 100 years), before anything is
     /// sent. [`Error::Lost`], [`Error::Interrupted`], [`Error::Timeout`]: after the last two it may be set or not, and what was kept is
     /// forgotten. [`Error::Server`].
+    ///
+    /// # Panics
+    ///
+    /// If this is no task of tokio.
     pub async fn put(
         &self,
         key: &K,
@@ -210,11 +238,17 @@ where
         done
     }
 
-    /// Deletes `key` in the server, and ends the lease of its load, so that a load that began before stores nothing. Returns whether it was there.
+    /// Deletes `key` in the server, and ends the lease of its load, so that a load that began before stores nothing. Returns whether it was there. When
+    /// it has returned, no read of this tier returns what was there; if its future is dropped before, as for [`put`](Self::put).
     ///
     /// # Errors
     ///
-    /// As [`put`](Self::put), but for those of the value.
+    /// As [`put`](Self::put), but for those of the value. [`Error::Server`] also if the user may not delete the lease: then `key` may be deleted
+    /// all the same.
+    ///
+    /// # Panics
+    ///
+    /// As [`put`](Self::put).
     pub async fn delete(&self, key: &K) -> Result<bool, Error> {
         let key = key.as_ref();
         let full = self.inner.shared.options.full_key(key);
@@ -224,11 +258,16 @@ where
         done
     }
 
-    /// Lets `key` end after `ttl` from now. Returns whether it was there.
+    /// Lets `key` end after `ttl` from now, rounded up to whole milliseconds. Returns whether it was there. When it has returned, the next read
+    /// asks the server; if its future is dropped before, as for [`put`](Self::put).
     ///
     /// # Errors
     ///
     /// As [`put`](Self::put), but for those of the value.
+    ///
+    /// # Panics
+    ///
+    /// As [`put`](Self::put).
     pub async fn touch(&self, key: &K, ttl: Duration) -> Result<bool, Error> {
         check_ttl(ttl)?;
         let key = key.as_ref();
@@ -271,17 +310,20 @@ impl<V: Send + Sync + 'static> Inner<V> {
     async fn read(&self, key: &[u8]) -> Result<Read<V>, Error> {
         let options = &self.shared.options;
         let full = options.full_key(key);
-        let Fetched { value, spent } = self.link.session()?.fetch(&full).await?;
+        let Fetched { value, asked } = self.link.session()?.fetch(&full).await?;
         let Some((bytes, left)) = value else {
-            let ttl = options.negative_ttl.saturating_sub(spent);
-            return Ok(Read { value: None, ttl, ends_near: true });
+            let ttl = options.negative_ttl.saturating_sub(asked.elapsed());
+            // Not read early: the time for that may be longer than this one.
+            return Ok(Read { value: None, ttl, ends_near: false });
         };
+        let value = Some(Arc::new(self.decode(&full, bytes)?));
+        // With what the codec took.
+        let spent = asked.elapsed();
         let (ttl, ends_near) = match left {
             Left::Forever => options.ttl(None, spent),
             Left::For(left) => options.ttl(Some(left), spent),
             Left::Over => (Duration::ZERO, false),
         };
-        let value = Some(Arc::new(self.decode(&full, bytes)?));
         Ok(Read { value, ttl, ends_near })
     }
 

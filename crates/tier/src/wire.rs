@@ -23,8 +23,8 @@ pub(crate) struct Session {
 pub(crate) struct Fetched {
     /// The value, and the time it has left.
     pub(crate) value: Option<(Vec<u8>, Left)>,
-    /// How long ago the request left.
-    pub(crate) spent: Duration,
+    /// When the request left.
+    pub(crate) asked: Instant,
 }
 
 /// The time a value has left in the server.
@@ -106,14 +106,13 @@ impl Session {
         if let Some(tracked) = answers.pop() {
             answer(key, tracked)?;
         }
-        let spent = asked.elapsed();
         let value = bytes(key, value.unwrap_or(Value::Nil))?;
         let left = match answer(key, left.unwrap_or(Value::Nil))? {
             Value::Int(-1) => Left::Forever,
             Value::Int(left @ 1..) => Left::For(Duration::from_millis(left.unsigned_abs())),
             _ => Left::Over,
         };
-        Ok(Fetched { value: value.map(|value| (value, left)), spent })
+        Ok(Fetched { value: value.map(|value| (value, left)), asked })
     }
 
     /// Sets a key.
@@ -150,9 +149,11 @@ impl Session {
         Ok(touched == Value::Int(1))
     }
 
-    /// Asks for a sign of life.
-    pub(crate) async fn ping(&self) -> Result<(), Error> {
-        self.ask(b"", &cmd("PING")).await.map(drop)
+    /// Asks for a sign of life, and waits for it so long.
+    pub(crate) async fn ping(&self, timeout: Duration) -> Result<(), Error> {
+        let mut patient = Self { timeout, ..self.clone() };
+        patient.connection.set_response_timeout(timeout);
+        patient.ask(b"", &cmd("PING")).await.map(drop)
     }
 
     /// The value of a key, or else the right to load it: by the lease, if `holder` is not empty.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use redis::{Client, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, aio::MultiplexedConnection};
 use tempfile::TempDir;
 
 /// Which server.
@@ -111,7 +111,11 @@ impl Server {
     /// A connection that tracks nothing: another client.
     pub async fn foreign(&self) -> MultiplexedConnection {
         let client = Client::open(self.url()).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
+        // On a busy machine the library's half second is not long.
+        let patience = Some(Duration::from_secs(60));
+        let config = AsyncConnectionConfig::new().set_response_timeout(patience);
+        let config = config.set_connection_timeout(patience);
+        client.get_multiplexed_async_connection_with_config(&config).await.unwrap()
     }
 
     /// Whether it answers, in the end. False if its process has ended.
@@ -135,6 +139,13 @@ impl Server {
     pub fn stop(&mut self) {
         _ = self.child.kill();
         _ = self.child.wait();
+    }
+
+    /// Lets it do nothing until this is taken back. Its connections stay.
+    pub fn freeze(&self, is_frozen: bool) {
+        let signal = if is_frozen { "-STOP" } else { "-CONT" };
+        let command = format!("kill {signal} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success());
     }
 
     /// Starts it again on its port, empty.

@@ -20,7 +20,7 @@ use crate::{
 rows! {
     "wrong type": wrong_type, "garbage for the codec": garbage, "value too large": too_large, "big values": big_values,
     "wrong password": wrong_password, "no RESP3": no_resp3, "unreachable": unreachable, "options out of range": options,
-    "a server that refuses a write": refused_write,
+    "a server that refuses a write": refused_write, "a user with few rights": few_rights,
 }
 
 async fn wrong_type(place: Arc<Place>) -> String {
@@ -188,4 +188,28 @@ async fn refused_write(place: Arc<Place>) -> String {
     until("a connection", async || tier.state() == State::Connected).await;
     assert_eq!(read(&tier, "a").await.as_deref(), Some("1"));
     "an error, the old value".into()
+}
+
+/// Those that the README names are enough.
+async fn few_rights(place: Arc<Place>) -> String {
+    let server = Server::start(place.kind, &[]).await;
+    let mut foreign = server.foreign().await;
+    let commands = "+hello +client +ping +get +pttl +set +del +pexpire +eval";
+    let user = format!("ACL SETUSER ada on >secret ~t:* ~lease:*t:* -@all {commands}");
+    say::<()>(&mut foreign, &user).await;
+    let url = format!("redis://ada:secret@127.0.0.1:{}/", server.port());
+    let tier = place.options_at(&url).heartbeat(Duration::from_millis(1), Duration::from_secs(30));
+    let tier = tier.connect().await.unwrap();
+    let load = Load::new().lease(Duration::from_secs(30));
+    for key in ["a", "{b}c", "d}{e"] {
+        tier.put(key, &"1".into(), Duration::from_secs(9)).await.unwrap();
+        assert_eq!(read(&tier, key).await.as_deref(), Some("1"));
+        assert!(tier.touch(key, Duration::from_secs(99)).await.unwrap());
+        assert!(tier.delete(key).await.unwrap());
+        let loaded = tier.get_or_load(key, load, async |_| Ok::<_, Error>("2".to_owned())).await;
+        assert_eq!(*loaded.unwrap(), "2");
+    }
+    until("a heartbeat", async || tier.stats().push_lag.is_some()).await;
+    assert_eq!(tier.stats().losses, 0);
+    "enough".into()
 }

@@ -20,6 +20,7 @@ rows! {
     "all connections killed, 40 times under load": killed, "restart": restart, "half-open": half_open,
     "server down with max_stale": max_stale, "server down without": no_max_stale, "replica promoted": promoted,
     "the last handle dropped": dropped,
+    "requests more impatient than the heartbeat": impatient,
 }
 
 async fn connected(tier: &Text) {
@@ -214,4 +215,16 @@ async fn dropped(place: Arc<Place>) -> String {
     drop(another);
     until("the end of the connection", async || clients(&mut foreign).await == 1).await;
     "closed".into()
+}
+
+async fn impatient(place: Arc<Place>) -> String {
+    let options = place.options().heartbeat(Duration::from_millis(10), Duration::from_secs(60));
+    let tier = options.request_timeout(Duration::from_millis(100)).connect().await.unwrap();
+    let mut foreign = place.foreign().await;
+    // Nobody has an answer for longer than a request waits, and each is heard in the end.
+    say::<()>(&mut foreign, "CLIENT PAUSE 1000 ALL").await;
+    assert!(matches!(tier.get("a").await, Err(Error::Timeout { .. })));
+    until("the end of the pause", async || tier.get("a").await.is_ok()).await;
+    assert_eq!(tier.stats().losses, 0);
+    "the connection stays".into()
 }

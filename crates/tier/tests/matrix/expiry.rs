@@ -1,12 +1,15 @@
 //! Time: what ends in the server ends here.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, thread, time::Duration};
 
-use crate::{Place, catch_up, common::until, read, rows, say};
+use evanesce_tier::{Codec, Tier};
+
+use crate::{Place, catch_up, common::until, read, rows, runtimes, say};
 
 rows! {
     "expiry": expiry, "PEXPIRE shortened": shortened, "near TTL": near_ttl, "early refresh": early, "refresh and a push": early_and_push,
     "maxmemory": maxmemory, "a tracking table of 50 keys": small_table, "max_entries": max_entries,
+    "a codec slower than the time left": slow_codec, "early refresh and an absence": early_absence,
 }
 
 async fn expiry(place: Arc<Place>) -> String {
@@ -161,4 +164,51 @@ async fn max_entries(place: Arc<Place>) -> String {
     let entries = tier.stats().entries;
     assert!(entries <= 101, "{entries} entries");
     "at most 100".into()
+}
+
+/// Text that takes until its key has ended in the server to be read.
+struct Slow(String);
+
+impl Codec<String> for Slow {
+    fn encode(&self, value: &String) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+        Ok(value.clone().into_bytes())
+    }
+
+    fn decode(&self, bytes: Vec<u8>) -> Result<String, Box<dyn Error + Send + Sync>> {
+        let mut foreign = redis::Client::open(&*self.0)?.get_connection()?;
+        while redis::cmd("PTTL").arg("t:a").query::<i64>(&mut foreign)? != -2 {
+            thread::yield_now();
+        }
+        Ok(String::from_utf8(bytes)?)
+    }
+}
+
+async fn slow_codec(place: Arc<Place>) -> String {
+    let (url, tracking) = (place.server.url(), place.tracking.clone());
+    let mut foreign = place.foreign().await;
+    say::<()>(&mut foreign, "SET t:a 1 PX 2000").await;
+    // On one thread, so that no push comes between the codec and the look.
+    runtimes::elsewhere(move || {
+        runtimes::one_thread().block_on(async {
+            let options = Tier::<str, String>::builder(&*url).codec(Slow(url.clone()));
+            let tier = options.prefix("t:").tracking(tracking).connect().await.unwrap();
+            assert_eq!(tier.get("a").await.unwrap().as_deref().map(String::as_str), Some("1"));
+            assert!(tier.hit("a").is_none(), "kept beyond its end in the server");
+        });
+    })
+    .await;
+    "not kept".into()
+}
+
+async fn early_absence(place: Arc<Place>) -> String {
+    let (absent, early) = (Duration::from_secs(50), Duration::from_secs(60));
+    let options = place.options().negative_ttl(absent).refresh_early(early);
+    let tier = options.connect().await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(read(&tier, "none").await, None);
+        // The fill of another key, behind what the read may have begun.
+        assert_eq!(read(&tier, &fastrand::u64(..).to_string()).await, None);
+    }
+    assert_eq!(tier.stats().fills, 21);
+    "not read again".into()
 }

@@ -15,13 +15,18 @@ use evanesce_tier::{Error, Load};
 use futures_util::future::join_all;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::{Place, Text, catch_up, common::until, read, rows, say};
+use crate::{
+    Place, Text, catch_up,
+    common::{server::Server, until},
+    read, rows, say,
+};
 
 rows! {
-    "one fill for 50 who ask": one_fill, "leader of a fill cancelled while 20 wait": cancelled, "a load, and its value for others": load,
+    "one fill for 50 who ask": one_fill, "many at once": many, "leader of a fill cancelled while 20 wait": cancelled, "a load, and its value for others": load,
     "loader fails": fails, "loader panics while 20 wait": panics, "leader of a load cancelled while 20 wait": load_cancelled,
     "lease: 4 tiers of 50 callers": lease, "lease, delete during the load": deleted, "lease, put during the load": put,
     "lease, its holder dies": holder_dies, "lease too short": too_short,
+    "a load that was stored and deleted": stored_and_deleted, "lease, its holder is not polled": not_polled,
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -30,8 +35,8 @@ const LEASED: Load = Load::new().ttl(MINUTE).lease(MINUTE);
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Polls it once.
-async fn begin(future: &mut (impl Future + Unpin)) {
-    poll_fn(|cx| Poll::Ready(_ = pin!(&mut *future).poll(cx))).await;
+async fn begin<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Poll<T> {
+    poll_fn(|cx| Poll::Ready(pin!(&mut *future).poll(cx))).await
 }
 
 async fn one_fill(place: Arc<Place>) -> String {
@@ -47,13 +52,42 @@ async fn one_fill(place: Arc<Place>) -> String {
     "1 fill".into()
 }
 
+async fn many(place: Arc<Place>) -> String {
+    const KEYS: u64 = 5_000;
+    let server = Server::start(place.kind, &[]).await;
+    let tier = place.options_at(&server.url()).connect().await.unwrap();
+    say::<()>(&mut server.foreign().await, "SET t:4321 1").await;
+    catch_up(&tier).await;
+    let fills = tier.stats().fills;
+    let keys: Vec<_> = (0..KEYS).map(|key| key.to_string()).collect();
+    // Nobody is answered: so all is asked that is asked at a time.
+    server.freeze(true);
+    let mut asking = Box::pin(tier.get_many(keys.iter().map(String::as_str)));
+    let (mut at_once, mut polls) = (0, 0);
+    while polls < 50 {
+        assert!(begin(&mut asking).await.is_pending());
+        tokio::task::yield_now().await;
+        polls = if tier.stats().fills > fills + at_once { 0 } else { polls + 1 };
+        at_once = tier.stats().fills - fills;
+    }
+    // A heartbeat waits behind them: they must not be so many that it is late.
+    assert!((100..=1_000).contains(&at_once), "{at_once} requests at once");
+    server.freeze(false);
+    let values = asking.await.unwrap();
+    let found: Vec<_> = (0..).zip(&values).filter(|(_, value)| value.is_some()).collect();
+    assert_eq!((values.len() as u64, tier.stats().fills - fills), (KEYS, KEYS));
+    assert!(matches!(found[..], [(4321, _)]));
+    format!("{at_once} at a time")
+}
+
 async fn cancelled(place: Arc<Place>) -> String {
     let tier = place.tier().await;
     say::<()>(&mut place.foreign().await, "SET t:a 1").await;
     for _ in 0..50 {
         tier.forget_local("a");
         let mut leader = Box::pin(read(&tier, "a"));
-        begin(&mut leader).await;
+        // (Ready, if the answer is faster than this thread.)
+        _ = begin(&mut leader).await;
         let waiting: Vec<_> = (0..20)
             .map(|_| {
                 let tier = tier.clone();
@@ -288,4 +322,60 @@ async fn too_short(place: Arc<Place>) -> String {
     assert!(matches!(lost, Err(Error::LeaseLost { loads: 3, .. })), "{lost:?}");
     assert!(!say::<bool>(&mut foreign, "EXISTS t:a").await);
     "an error, nothing stored".into()
+}
+
+async fn stored_and_deleted(place: Arc<Place>) -> String {
+    let tier = place.tier().await;
+    let mut foreign = place.foreign().await;
+    let loads = async |value: &'static str| {
+        let loader = async |_| Ok::<_, Failure>(value.to_owned());
+        tier.get_or_load("a", Load::new(), loader).await.unwrap()
+    };
+    // A caller whose value is in the server, and that does not know it yet: nobody polls it.
+    let first = 'first: loop {
+        say::<()>(&mut foreign, "DEL t:a").await;
+        let mut first = Box::pin(loads("first"));
+        while begin(&mut first).await.is_pending() {
+            catch_up(&tier).await;
+            if say::<bool>(&mut foreign, "EXISTS t:a").await {
+                break 'first first;
+            }
+        }
+    };
+    say::<()>(&mut foreign, "DEL t:a").await;
+    catch_up(&tier).await;
+    // This one came after the end of that value.
+    let mut second = Box::pin(loads("second"));
+    for _ in 0..100 {
+        if let Poll::Ready(value) = begin(&mut second).await {
+            assert_eq!(*value, "second");
+            return "loaded again".into();
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(*first.await, "first");
+    assert_eq!(*second.await, "second");
+    "loaded again".into()
+}
+
+async fn not_polled(place: Arc<Place>) -> String {
+    let tier = place.tier().await;
+    let mut foreign = place.foreign().await;
+    let calls = AtomicU32::new(0);
+    let load = Load::new().lease(Duration::from_millis(100));
+    let mut leader =
+        Box::pin(tier.get_or_load("a", load, async |_| {
+            std::future::pending::<Result<String, Failure>>().await
+        }));
+    until("the lease", async || {
+        assert!(begin(&mut leader).await.is_pending());
+        say::<bool>(&mut foreign, "EXISTS lease:{t:a}").await
+    })
+    .await;
+    // What it loads is for nothing by the end of its lease: nobody waits for longer.
+    let waiter = tier.get_or_load("a", load, async |_| counted(&calls));
+    let value = tokio::time::timeout(Duration::from_secs(20), waiter).await.expect("a hang");
+    assert_eq!(*value.unwrap(), "load 1");
+    drop(leader);
+    "loaded at the lease's end".into()
 }

@@ -9,6 +9,7 @@ mod expiry;
 mod loads;
 mod race;
 mod report;
+mod runtimes;
 mod writes;
 
 use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
@@ -87,8 +88,15 @@ pub(crate) use rows;
 fn main() -> ExitCode {
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let is_wanted = |name: &str| filter.as_deref().is_none_or(|filter| name.contains(filter));
-    let rows =
-        [race::ROWS, writes::ROWS, expiry::ROWS, connection::ROWS, loads::ROWS, bad_input::ROWS];
+    let rows = [
+        race::ROWS,
+        writes::ROWS,
+        expiry::ROWS,
+        connection::ROWS,
+        runtimes::ROWS,
+        loads::ROWS,
+        bad_input::ROWS,
+    ];
     let rows: Vec<_> = rows.concat().into_iter().filter(|(name, _)| is_wanted(name)).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)

@@ -1,0 +1,131 @@
+//! Runtimes that end, that have one thread, or that are not there.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use evanesce_tier::{Error, State};
+use futures_util::future::FutureExt;
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::Notify,
+};
+
+use crate::{Place, catch_up, common::until, read, rows, say};
+
+rows! {
+    "its runtime ends": ends, "a loop of hits on one thread": loops, "early refresh without a runtime": without,
+    "requests that are held": held,
+}
+
+pub(crate) fn one_thread() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Lets another thread do it, with a runtime of its own.
+pub(crate) async fn elsewhere<R: Send + 'static>(act: impl FnOnce() -> R + Send + 'static) -> R {
+    let thread = thread::spawn(act);
+    until("the other thread", async || thread.is_finished()).await;
+    thread.join().unwrap()
+}
+
+async fn ends(place: Arc<Place>) -> String {
+    let mut foreign = place.foreign().await;
+    say::<()>(&mut foreign, "SET t:a 1").await;
+    let options = place.options();
+    let tier = elsewhere(move || {
+        let runtime = one_thread();
+        runtime.block_on(async {
+            let tier = options.connect().await.unwrap();
+            catch_up(&tier).await;
+            assert_eq!(read(&tier, "a").await.as_deref(), Some("1"));
+            assert!(tier.hit("a").is_some());
+            tier
+        })
+        // The runtime ends here, and with it all that hears the server.
+    })
+    .await;
+    say::<()>(&mut foreign, "SET t:a 2").await;
+    assert!(matches!(tier.state(), State::Lost { .. }));
+    assert!(tier.hit("a").is_none());
+    assert!(matches!(tier.get("a").await, Err(Error::Lost { .. })));
+    "an error at once".into()
+}
+
+async fn loops(place: Arc<Place>) -> String {
+    let mut foreign = place.foreign().await;
+    say::<()>(&mut foreign, "SET t:a 1").await;
+    let options = place.options();
+    let has_read = Arc::new(AtomicBool::new(false));
+    let has_read_too = Arc::clone(&has_read);
+    let reader = thread::spawn(move || {
+        one_thread().block_on(async {
+            let tier = options.connect().await.unwrap();
+            catch_up(&tier).await;
+            let start = Instant::now();
+            // Each is a hit, so that nothing here waits.
+            while read(&tier, "a").await.as_deref() == Some("1") {
+                has_read_too.store(true, Ordering::SeqCst);
+                assert!(start.elapsed() < Duration::from_secs(10), "stale for ever");
+            }
+        });
+    });
+    until("a first read", async || has_read.load(Ordering::SeqCst)).await;
+    say::<()>(&mut foreign, "SET t:a 2").await;
+    until("the reader", async || reader.is_finished()).await;
+    reader.join().unwrap();
+    "the push comes through".into()
+}
+
+async fn without(place: Arc<Place>) -> String {
+    say::<()>(&mut place.foreign().await, "SET t:a 1").await;
+    // Due from the first moment on, all but.
+    let (near, early) = (Duration::from_secs(100), Duration::from_nanos(99_999_999_999));
+    let options = place.options().near_ttl(near).jitter(0.0).refresh_early(early);
+    let tier = options.connect().await.unwrap();
+    catch_up(&tier).await;
+    read(&tier, "a").await;
+    elsewhere(move || {
+        let value = tier.get("a").now_or_never();
+        assert_eq!(value.unwrap().unwrap().as_deref().map(String::as_str), Some("1"));
+    })
+    .await;
+    "the value that is kept".into()
+}
+
+async fn held(place: Arc<Place>) -> String {
+    let options = place.options();
+    elsewhere(move || {
+        one_thread().block_on(async {
+            let tier = options.connect().await.unwrap();
+            let go_on = Arc::new(Notify::new());
+            // Callers who ask for many keys, and then for a while do not look.
+            let holders: Vec<_> = (0..8)
+                .map(|holder| {
+                    let (tier, go_on) = (tier.clone(), Arc::clone(&go_on));
+                    tokio::spawn(async move {
+                        let keys: Vec<_> = (0..200).map(|key| format!("{holder} {key}")).collect();
+                        let mut asking = Box::pin(tier.get_many(keys.iter().map(String::as_str)));
+                        assert!((&mut asking).now_or_never().is_none());
+                        go_on.notified().await;
+                        asking.await.unwrap().len()
+                    })
+                })
+                .collect();
+            tokio::task::yield_now().await;
+            let answer = tokio::time::timeout(Duration::from_secs(10), tier.get("a")).await;
+            assert_eq!(answer.expect("it waits for those").unwrap(), None);
+            go_on.notify_waiters();
+            for holder in holders {
+                assert_eq!(holder.await.unwrap(), 200);
+            }
+        });
+    })
+    .await;
+    "others are answered".into()
+}
