@@ -4,6 +4,7 @@
 #[macro_use]
 mod planted;
 mod builder;
+mod cluster;
 mod codec;
 mod error;
 mod gate;
@@ -13,9 +14,13 @@ mod load;
 mod near;
 mod observe;
 mod options;
+mod servers;
+mod slots;
 mod stats;
 mod sync;
 mod tier;
+mod topology;
+mod view;
 mod wire;
 
 #[cfg(all(test, shuttle))]

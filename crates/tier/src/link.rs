@@ -16,6 +16,7 @@ use crate::{
     gate::{Gate, SessionId},
     observe,
     options::{Options, Tracking},
+    view::{Address, View},
     wire::Session,
 };
 
@@ -41,17 +42,27 @@ pub(crate) trait Told: Send + Sync + 'static {
     fn lost(&self);
     /// A heartbeat was answered.
     fn heartbeat_took(&self, time: Duration);
+    /// The node says this of its cluster.
+    fn view(&self, view: View);
+    /// The cluster is not as it was; the words say so already.
+    fn topology_changed(&self);
 }
 
 /// The connection, and the word of what was read over it.
 pub(crate) struct Link {
-    pub(crate) gate: Gate,
+    pub(crate) gate: Arc<Gate>,
     /// The connection that the word speaks of, or a later one.
     session: Mutex<Option<Session>>,
     client: Client,
     server: String,
+    /// Where it is, if it is a node of a cluster.
+    node: Option<Address>,
     options: Options,
     told: Arc<dyn Told>,
+    /// What the last attempt to connect came to, since the last loss.
+    tried: watch::Sender<Option<Result<(), Error>>>,
+    /// Held from when a view is asked for until it is told, so that views are told in their order.
+    viewing: tokio::sync::Mutex<()>,
 }
 
 /// Ends the task that keeps a link connected when it is dropped.
@@ -68,29 +79,52 @@ impl Drop for KeptOpen {
 const PAUSES: [u64; 7] = [5, 10, 20, 50, 100, 250, 500];
 
 impl Link {
-    /// A link to the server at this address, connected.
-    pub(crate) async fn connect(
-        url: &str,
+    /// A link that is not connected yet.
+    pub(crate) fn new(
+        (client, server): (Client, String),
+        node: Option<Address>,
+        gate: Gate,
         options: Options,
         told: Arc<dyn Told>,
-    ) -> Result<(Arc<Self>, KeptOpen), Error> {
-        let (client, server) = address(url)?;
-        let link = Arc::new(Self {
-            gate: Gate::new(),
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            gate: Arc::new(gate),
             session: Mutex::new(None),
             client,
             server,
+            node,
             options,
             told,
-        });
-        let open = link.open().await?;
-        // The task has the link, not the link the task: `KeptOpen` ends it.
-        let task = tokio::spawn(Arc::clone(&link).keep(open));
-        Ok((link, KeptOpen(task.abort_handle())))
+            tried: watch::Sender::new(None),
+            viewing: tokio::sync::Mutex::new(()),
+        })
     }
 
-    pub(crate) fn server(&self) -> &str {
-        &self.server
+    /// Connects it, and keeps it so.
+    pub(crate) async fn connect(self: &Arc<Self>) -> Result<KeptOpen, Error> {
+        let open = self.open().await?;
+        // The task has the link, not the link the task: `KeptOpen` ends it.
+        let task = tokio::spawn(Arc::clone(self).keep(open));
+        Ok(KeptOpen(task.abort_handle()))
+    }
+
+    /// Keeps it connected, as soon as it can be.
+    pub(crate) fn connect_later(self: &Arc<Self>) -> KeptOpen {
+        let link = Arc::clone(self);
+        let task = tokio::spawn(async move {
+            let open = link.reopen().await;
+            link.keep(open).await;
+        });
+        KeptOpen(task.abort_handle())
+    }
+
+    /// Waits for a connection, or the next attempt to make one that fails.
+    pub(crate) async fn connected(&self) -> Result<(), Error> {
+        let mut tried = self.tried.subscribe();
+        match timeout(self.options.request_timeout, tried.wait_for(Option::is_some)).await {
+            Ok(Ok(tried)) => tried.clone().unwrap_or(Ok(())),
+            _ => Err(Error::Timeout { limit: self.options.request_timeout }),
+        }
     }
 
     /// How it stands.
@@ -133,9 +167,19 @@ impl Link {
         let opts_in = self.options.tracking == Tracking::OptIn;
         let timeout = self.options.request_timeout;
         let session = Session::new(connection, is_closed, opts_in, timeout);
+        let _viewing = self.viewing.lock().await;
+        let view = match &self.node {
+            Some(at) => Some(session.view(at).await.map_err(|error| self.no_cluster(error))?),
+            None => None,
+        };
         // First the connection, then the word: who reads the word finds this connection or a later one.
         self.publish(Some(session.clone()));
         self.gate.connected(id);
+        // Only now, as keys may be sent here by it.
+        if let Some(view) = view {
+            self.told.view(view);
+        }
+        self.tried.send_replace(Some(Ok(())));
         observe::connected(&self.server);
         Ok(Open { id, session, closed })
     }
@@ -229,6 +273,7 @@ impl Link {
             // Whoever waits for an answer of it waits no more.
             open.closed.send_replace(true);
             self.publish(None);
+            self.tried.send_replace(None);
             drop(open);
             open = self.reopen().await;
         }
@@ -243,7 +288,7 @@ impl Link {
                 () = tokio::time::sleep(self.options.heartbeat) => {}
             }
             let asked = Instant::now();
-            match timeout(self.options.heartbeat_timeout, open.session.ping()).await {
+            match timeout(self.options.heartbeat_timeout, self.sign(&open.session)).await {
                 Ok(Ok(())) => self.told.heartbeat_took(asked.elapsed()),
                 Ok(Err(error)) => return error.to_string(),
                 Err(_) => {
@@ -253,18 +298,44 @@ impl Link {
         }
     }
 
+    /// A sign of life: of a node, what it knows of its cluster.
+    async fn sign(&self, session: &Session) -> Result<(), Error> {
+        let Some(at) = &self.node else { return session.ping().await };
+        let _viewing = self.viewing.lock().await;
+        self.told.view(session.view(at).await?);
+        Ok(())
+    }
+
+    /// Asks a node what it knows of its cluster.
+    pub(crate) async fn refresh_view(&self) -> Result<(), Error> {
+        self.sign(&self.session()?).await
+    }
+
     async fn reopen(self: &Arc<Self>) -> Open {
         let mut pauses = PAUSES.into_iter();
         let mut longest = 0;
         loop {
             match self.open().await {
                 Ok(open) => return open,
-                Err(error) => observe::cannot_connect(&self.server, &error),
+                Err(error) => {
+                    observe::cannot_connect(&self.server, &error);
+                    self.tried.send_replace(Some(Err(error)));
+                }
             }
             longest = pauses.next().unwrap_or(longest);
             // Of many processes not all at one instant.
             let pause = fastrand::u64(longest / 2..=longest);
             tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    /// Why it does not say what it knows of its cluster.
+    fn no_cluster(&self, error: Error) -> Error {
+        match error {
+            Error::Server { words } if words.contains("cluster") => {
+                Error::NoCluster { server: self.server.clone(), words }
+            }
+            error => error,
         }
     }
 
@@ -311,7 +382,7 @@ fn words(code: &str, details: Option<&str>) -> String {
 }
 
 /// The client of an address, with RESP3, and the address without its password.
-fn address(url: &str) -> Result<(Client, String), Error> {
+pub(crate) fn address(url: &str) -> Result<(Client, String), Error> {
     let server = without_password(url);
     let no =
         |error: &RedisError| Error::Address { server: server.clone(), words: error.to_string() };

@@ -51,6 +51,7 @@ pub(crate) fn figures(server: &str, prefix: &str, stats: &Stats) {
             ("evanesce_tier_pushes_total", stats.pushes),
             ("evanesce_tier_flushes_total", stats.flushes),
             ("evanesce_tier_losses_total", stats.losses),
+            ("evanesce_tier_topology_changes_total", stats.topology_changes),
             ("evanesce_tier_loads_total", stats.loads),
             ("evanesce_tier_lease_waits_total", stats.lease_waits),
         ] {

@@ -9,13 +9,14 @@ use crate::{
     builder::TierBuilder,
     codec::Codec,
     error::{Error, shown},
-    gate::Gate,
     lease,
-    link::{KeptOpen, Link, State, Told},
+    link::{State, Told},
     near::{Kept, Look, Near, Read},
     observe,
     options::{Options, is_time},
+    servers::{At, Servers},
     stats::Stats,
+    view::View,
     wire::{Fetched, Left},
 };
 
@@ -33,9 +34,8 @@ pub struct Tier<K: ?Sized, V> {
 /// What the handles of a tier share.
 pub(crate) struct Inner<V> {
     pub(crate) shared: Arc<Shared<V>>,
-    pub(crate) link: Arc<Link>,
+    pub(crate) servers: Servers,
     pub(crate) codec: Box<dyn Codec<V>>,
-    _open: KeptOpen,
 }
 
 /// What the connection has of a tier as well.
@@ -82,6 +82,13 @@ impl<V: Send + Sync + 'static> Told for Shared<V> {
         let prefix = shown(self.options.prefix.as_deref().unwrap_or_default());
         observe::figures(&self.server, &prefix, &self.stats());
     }
+
+    // Those of a cluster come by way of it.
+    fn view(&self, _: View) {}
+
+    fn topology_changed(&self) {
+        self.near.counts.topology_changes.add();
+    }
 }
 
 impl<K: ?Sized, V> Clone for Tier<K, V> {
@@ -93,8 +100,8 @@ impl<K: ?Sized, V> Clone for Tier<K, V> {
 impl<K: ?Sized, V> fmt::Debug for Tier<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tier")
-            .field("server", &self.inner.link.server())
-            .field("state", &self.inner.link.state())
+            .field("server", &self.inner.shared.server)
+            .field("state", &self.inner.servers.state())
             .finish_non_exhaustive()
     }
 }
@@ -103,7 +110,13 @@ impl<K: ?Sized, V> Tier<K, V> {
     /// Returns the options of a tier in front of the server at `url`: `redis://[user:password@]host[:port][/database]`, or
     /// `redis+unix:///path`.
     pub fn builder(url: impl Into<String>) -> TierBuilder<K, V> {
-        TierBuilder::new(url.into())
+        TierBuilder::new(vec![url.into()], false)
+    }
+
+    /// Returns the options of a tier in front of a cluster. Each of `nodes` is an address as [`builder`](Self::builder) takes it, with a host; the first
+    /// that answers says which others there are. All have the user and the password of the first one.
+    pub fn cluster(nodes: impl IntoIterator<Item = impl Into<String>>) -> TierBuilder<K, V> {
+        TierBuilder::new(nodes.into_iter().map(Into::into).collect(), true)
     }
 }
 
@@ -112,17 +125,8 @@ where
     K: AsRef<[u8]> + ?Sized,
     V: Send + Sync + 'static,
 {
-    pub(crate) fn of(
-        shared: Arc<Shared<V>>,
-        link: Arc<Link>,
-        codec: Box<dyn Codec<V>>,
-        open: KeptOpen,
-    ) -> Self {
-        Self { inner: Arc::new(Inner { shared, link, codec, _open: open }), keys: PhantomData }
-    }
-
-    fn gate(&self) -> &Gate {
-        &self.inner.link.gate
+    pub(crate) fn of(shared: Arc<Shared<V>>, servers: Servers, codec: Box<dyn Codec<V>>) -> Self {
+        Self { inner: Arc::new(Inner { shared, servers, codec }), keys: PhantomData }
     }
 
     /// Returns the value of `key`: the one that is kept, or else the server's, which is then kept. `None` if the server has none.
@@ -141,7 +145,7 @@ where
     /// If the key is not kept and this is no task of tokio.
     pub async fn get(&self, key: &K) -> Result<Option<Arc<V>>, Error> {
         let key = key.as_ref();
-        match self.inner.shared.near.look(self.gate(), key) {
+        match self.inner.shared.near.look(key) {
             Look::Hit(value) => Ok(value),
             Look::Due(value, token) => {
                 tokio::spawn(refresh(Arc::clone(&self.inner), key.to_vec(), token));
@@ -175,13 +179,13 @@ where
     #[must_use]
     pub fn hit(&self, key: &K) -> Option<Arc<V>> {
         let read = |value: Option<&Arc<V>>| value.map(Arc::clone);
-        self.inner.shared.near.view(self.gate(), key.as_ref(), read).flatten()
+        self.inner.shared.near.view(key.as_ref(), read).flatten()
     }
 
     /// Calls `read` with the value of `key` that is kept, and returns what it returns; otherwise as [`hit`](Self::hit).
     pub fn view<R>(&self, key: &K, read: impl FnOnce(&V) -> R) -> Option<R> {
         let read = |value: Option<&Arc<V>>| value.map(|value| read(value));
-        self.inner.shared.near.view(self.gate(), key.as_ref(), read).flatten()
+        self.inner.shared.near.view(key.as_ref(), read).flatten()
     }
 
     /// Sets `key` in the server, to end after `ttl` or never. When it has returned, no read of this tier returns an older value.
@@ -203,8 +207,9 @@ where
             check_ttl(ttl)?;
         }
         let bytes = self.inner.encode(&full, value)?;
-        let session = self.inner.link.session()?;
-        let done = session.set(&full, &bytes, ttl).await;
+        let (at, bytes) = (&full, &bytes);
+        let set = |to: At| async move { to.session.set(at, bytes, ttl).await };
+        let done = self.inner.servers.at(at, set).await;
         // Also after an error: the server may have done it.
         self.inner.shared.forget(key);
         done
@@ -218,8 +223,7 @@ where
     pub async fn delete(&self, key: &K) -> Result<bool, Error> {
         let key = key.as_ref();
         let full = self.inner.shared.options.full_key(key);
-        let session = self.inner.link.session()?;
-        let done = session.delete(&full, &lease::name(&full)).await;
+        let done = self.inner.delete(&full, &lease::name(&full)).await;
         self.inner.shared.forget(key);
         done
     }
@@ -233,7 +237,9 @@ where
         check_ttl(ttl)?;
         let key = key.as_ref();
         let full = self.inner.shared.options.full_key(key);
-        let done = self.inner.link.session()?.touch(&full, ttl).await;
+        let at = &full;
+        let touch = |to: At| async move { to.session.touch(at, ttl).await };
+        let done = self.inner.servers.at(at, touch).await;
         self.inner.shared.near.forget(key);
         done
     }
@@ -245,13 +251,14 @@ where
 
     /// Forgets all that is kept, by one store. Its memory goes as it is asked for, evicted, or at the end of its near TTL.
     pub fn forget_all_local(&self) {
-        self.gate().forget_all();
+        self.inner.servers.forget_all();
     }
 
-    /// Returns how the tier stands with its server.
+    /// Returns how the tier stands with its server. Of a cluster: connected, if it is so with each node that has slots; otherwise lost since
+    /// the first loss.
     #[must_use]
     pub fn state(&self) -> State {
-        self.inner.link.state()
+        self.inner.servers.state()
     }
 
     /// Returns what the tier did so far.
@@ -264,25 +271,42 @@ where
 impl<V: Send + Sync + 'static> Inner<V> {
     /// Reads a key and keeps it, or waits for who does.
     pub(crate) async fn fill(&self, key: &[u8]) -> Result<Kept<V>, Error> {
-        let near = &self.shared.near;
-        near.fill(&self.link.gate, key, || self.read(key)).await
+        let gate = self.servers.gate(&self.shared.options.full_key(key))?;
+        self.shared.near.fill(&gate, key, || self.read(key)).await
     }
 
     async fn read(&self, key: &[u8]) -> Result<Read<V>, Error> {
         let options = &self.shared.options;
         let full = options.full_key(key);
-        let Fetched { value, spent } = self.link.session()?.fetch(&full).await?;
-        let Some((bytes, left)) = value else {
-            let ttl = options.negative_ttl.saturating_sub(spent);
-            return Ok(Read { value: None, ttl, ends_near: true });
+        let at = &full;
+        let fetch =
+            |to: At| async move { Ok((to.session.fetch(at).await?, to.origin, to.may_keep)) };
+        let (Fetched { value, spent }, origin, may_keep) = self.servers.at(at, fetch).await?;
+        let (value, ttl, ends_near) = match value {
+            None => (None, options.negative_ttl.saturating_sub(spent), true),
+            Some((bytes, left)) => {
+                let (ttl, ends_near) = match left {
+                    Left::Forever => options.ttl(None, spent),
+                    Left::For(left) => options.ttl(Some(left), spent),
+                    Left::Over => (Duration::ZERO, false),
+                };
+                (Some(Arc::new(self.decode(&full, bytes)?)), ttl, ends_near)
+            }
         };
-        let (ttl, ends_near) = match left {
-            Left::Forever => options.ttl(None, spent),
-            Left::For(left) => options.ttl(Some(left), spent),
-            Left::Over => (Duration::ZERO, false),
-        };
-        let value = Some(Arc::new(self.decode(&full, bytes)?));
-        Ok(Read { value, ttl, ends_near })
+        let ttl = if may_keep { ttl } else { Duration::ZERO };
+        Ok(Read { origin, value, ttl, ends_near })
+    }
+
+    /// Ends a lease, then deletes its key. Whether it was there.
+    async fn delete(&self, full: &[u8], lease: &[u8]) -> Result<bool, Error> {
+        match self.servers.route(full)?.session.delete_both(full, lease).await {
+            Err(Error::Redirected { .. }) => {}
+            done => return done,
+        }
+        // One by one, as each may be at another node while their slot moves. The lease first, so that no load stores in between.
+        let delete = |key| move |to: At| async move { to.session.delete(key).await };
+        self.servers.at(lease, delete(lease)).await?;
+        self.servers.at(full, delete(full)).await
     }
 
     /// The value of these bytes of the key `full`.
@@ -319,10 +343,8 @@ async fn refresh<V: Send + Sync + 'static>(
 ) {
     let near = &inner.shared.near;
     near.counts.fills.add();
-    // Before the request leaves.
-    let word = inner.link.gate.word();
     match inner.read(&key).await {
-        Ok(read) => _ = near.refresh(token, &key, word, read),
+        Ok(read) => _ = near.refresh(token, &key, read),
         Err(error) => observe::refresh_failed(&error),
     }
 }
