@@ -24,6 +24,10 @@ matrix noloop own write, cancelled
 matrix generation_not_compared all connections killed
 matrix generation_not_compared forget
 matrix push_beside push before a later answer
+matrix topology_not_compared cluster: empty slot moved
+matrix absences_kept cluster: empty slot moved
+matrix word_of_another_node cluster: FLUSHALL
+matrix kept_while_moving cluster: a slot half moved
 model naive_fill racy_fill_vs_push
 model naive_fill racy_fill_vs_own_write
 model generation_not_compared racy_fill_vs_flush

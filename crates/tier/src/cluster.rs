@@ -242,7 +242,8 @@ impl Cluster {
         for attempt in 0.. {
             let mut at = self.request(&node, slot)?;
             if is_asking {
-                (at.session, at.may_keep) = (at.session.asking(), false);
+                at.session = at.session.asking();
+                at.may_keep = planted!(kept_while_moving);
             }
             let error = match ask(at).await {
                 Err(error) if is_to_be_tried_again(&error) => error,

@@ -39,7 +39,7 @@ impl<V> Kept<V> {
 
     /// It says that there is no such key, and who would know that may be another now.
     fn is_of_another_topology(&self) -> bool {
-        self.value.is_none() && !self.origin.has_topology_of_now()
+        !planted!(absences_kept) && self.value.is_none() && !self.origin.has_topology_of_now()
     }
 }
 

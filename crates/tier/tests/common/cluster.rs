@@ -59,6 +59,18 @@ impl Node {
         self.say::<()>(&format!("CLUSTER MEET 127.0.0.1 {} {}", other.port, other.bus)).await;
     }
 
+    /// Waits until it knows three primaries to be there, and to have all slots.
+    pub async fn knows_all(&self) {
+        let mut foreign = self.foreign().await;
+        until("an agreement", async || {
+            let info = say::<String>(&mut foreign, "CLUSTER INFO").await;
+            ["cluster_state:ok", "cluster_slots_ok:16384", "cluster_size:3"]
+                .iter()
+                .all(|line| info.contains(line))
+        })
+        .await;
+    }
+
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
     }
@@ -86,14 +98,7 @@ impl Cluster {
     /// Waits until all know all slots' owners to be there.
     pub async fn agreed(&self) {
         for node in &self.nodes {
-            let mut foreign = node.foreign().await;
-            until("an agreement", async || {
-                let info = say::<String>(&mut foreign, "CLUSTER INFO").await;
-                ["cluster_state:ok", "cluster_slots_ok:16384", "cluster_size:3"]
-                    .iter()
-                    .all(|line| info.contains(line))
-            })
-            .await;
+            node.knows_all().await;
         }
     }
 

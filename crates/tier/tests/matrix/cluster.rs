@@ -298,11 +298,7 @@ async fn promoted(place: Arc<Place>) -> String {
     let replica = Node::start(place.kind).await;
     cluster.nodes[0].meet(&replica).await;
     let mut to_replica = replica.foreign().await;
-    until("the replica knows the others", async || {
-        let known = say::<String>(&mut to_replica, "CLUSTER NODES").await;
-        cluster.nodes.iter().all(|node| known.contains(&node.id))
-    })
-    .await;
+    replica.knows_all().await;
     say::<()>(&mut to_replica, &format!("CLUSTER REPLICATE {}", cluster.nodes[0].id)).await;
     let is_synced = async || {
         say::<String>(&mut to_replica, "INFO replication").await.contains("link_status:up")
