@@ -33,5 +33,7 @@ model naive_fill racy_fill_vs_own_write
 model generation_not_compared racy_fill_vs_flush
 model generation_not_compared racy_fill_vs_loss
 model word_read_late racy_fill_vs_flush
+model topology_not_compared racy_absence_vs_move
+model word_of_another_node racy_fill_vs_flush_of_its_node
 LIST
 exit $status

@@ -157,7 +157,7 @@ where
             Servers::Cluster(Cluster::connect(&urls, options, told).await?)
         } else {
             let server = address(urls.first().map_or("", String::as_str))?;
-            let link = Link::new(server, None, Gate::new(), options, told);
+            let link = Link::new(server, None, Arc::new(Gate::new()), options, told);
             let open = link.connect().await?;
             Servers::One { link, _open: open }
         };

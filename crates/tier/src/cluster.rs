@@ -12,12 +12,13 @@ use redis::{Client, ConnectionAddr, ConnectionInfo};
 
 use crate::{
     error::Error,
-    gate::{Changes, Gate, Origin},
+    gate::Gate,
     link::{self, KeptOpen, Link, State, Told},
     options::Options,
+    routes::Routes,
     servers::At,
     slots::{Slot, slot},
-    topology::{Change, NodeId, Topology},
+    topology::NodeId,
     view::{Address, View},
 };
 
@@ -26,17 +27,15 @@ pub(crate) struct Cluster {
     me: Weak<Self>,
     /// User, password and settings for all nodes.
     login: ConnectionInfo,
+    /// Where it was first found.
+    seeds: Vec<Address>,
     options: Options,
     told: Arc<dyn Told>,
-    changes: Arc<Changes>,
+    routes: Routes,
     nodes: Mutex<Nodes>,
 }
 
-struct Nodes {
-    topology: Topology,
-    known: BTreeMap<NodeId, Known>,
-    next: u32,
-}
+type Nodes = BTreeMap<NodeId, Known>;
 
 struct Known {
     node: Arc<Node>,
@@ -44,6 +43,12 @@ struct Known {
     aliases: Vec<Address>,
     /// What it said last.
     view: Option<View>,
+}
+
+impl Known {
+    fn is_at(&self, address: &Address) -> bool {
+        self.node.address == *address || self.aliases.contains(address)
+    }
 }
 
 struct Node {
@@ -71,14 +76,15 @@ impl Cluster {
         let cluster = Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             login,
+            seeds: seeds.iter().map(|(_, address)| address.clone()).collect(),
             options,
             told,
-            changes: Arc::default(),
-            nodes: Mutex::new(Nodes { topology: Topology::new(), known: BTreeMap::new(), next: 0 }),
+            routes: Routes::new(),
+            nodes: Mutex::default(),
         });
         let mut failed = None;
-        for (_, address) in seeds {
-            let seed = cluster.node_at(&address)?;
+        for address in &cluster.seeds {
+            let seed = cluster.node_at(address)?;
             match seed.link.connected().await {
                 Ok(()) => {
                     cluster.others_connected().await?;
@@ -86,14 +92,14 @@ impl Cluster {
                 }
                 Err(error) => _ = failed.get_or_insert(error),
             }
-            cluster.forget(seed.id);
+            cluster.forget(&mut cluster.nodes(), seed.id);
         }
         Err(failed.unwrap_or_else(|| unreachable!("there is one address or more")))
     }
 
     /// Waits until there is a connection to each node, or that is known to be impossible for now.
     async fn others_connected(&self) -> Result<(), Error> {
-        let nodes: Vec<_> = self.nodes().known.values().map(|of| Arc::clone(&of.node)).collect();
+        let nodes: Vec<_> = self.nodes().values().map(|of| Arc::clone(&of.node)).collect();
         for node in nodes {
             match node.link.connected().await {
                 // It is down, and may come again. Whoever refuses us will go on to do so.
@@ -114,115 +120,80 @@ impl Cluster {
     }
 
     fn known_or_new(&self, nodes: &mut Nodes, address: &Address) -> Result<Arc<Node>, Error> {
-        let is_it = |of: &&Known| of.node.address == *address || of.aliases.contains(address);
-        if let Some(known) = nodes.known.values().find(is_it) {
+        if let Some(known) = nodes.values().find(|of| of.is_at(address)) {
             return Ok(Arc::clone(&known.node));
         }
-        let id = NodeId(nodes.next);
-        nodes.next += 1;
         let at = ConnectionAddr::Tcp(address.host.clone(), address.port);
         let client = Client::open(self.login.clone().set_addr(at)).map_err(|error| {
             Error::Address { server: address.to_string(), words: error.to_string() }
         })?;
+        let (id, gate) = self.routes.add();
         let told = Arc::new(ToldBy {
             node: id,
             cluster: Weak::clone(&self.me),
             told: Arc::clone(&self.told),
         });
         let server = (client, format!("redis://{address}"));
-        let gate = Gate::of(&self.changes);
         let link = Link::new(server, Some(address.clone()), gate, self.options.clone(), told);
         let open = link.connect_later();
         let node = Arc::new(Node { id, address: address.clone(), link, _open: open });
         let known = Known { node: Arc::clone(&node), aliases: Vec::new(), view: None };
-        nodes.known.insert(id, known);
+        nodes.insert(id, known);
         Ok(node)
     }
 
-    fn forget(&self, node: NodeId) {
-        let nodes = &mut *self.nodes();
-        let change = nodes.topology.forget(node);
-        self.apply(nodes, &change);
-        nodes.known.remove(&node);
-    }
-
-    /// What a change means for what is kept. Under the lock: whoever asks for a slot's node sees all of it or nothing.
-    fn apply(&self, nodes: &Nodes, change: &Change) {
-        if planted!(topology_not_compared) {
-            return;
-        }
-        for loser in change.losers.iter().filter_map(|loser| nodes.known.get(loser)) {
-            loser.node.link.gate.forget_all();
-        }
-        if change.is_any {
-            self.changes.add();
-            self.told.topology_changed();
-        }
+    fn forget(&self, nodes: &mut Nodes, node: NodeId) {
+        self.routes.forget(node);
+        nodes.remove(&node);
     }
 
     /// A node says this of the cluster.
-    fn heard(&self, from: NodeId, view: View) {
+    fn heard(&self, from: NodeId, view: &View) {
         let nodes = &mut *self.nodes();
-        let (Some(known), Some(own)) = (nodes.known.get_mut(&from), view.own()) else { return };
-        if known.view.as_ref() == Some(&view) {
+        let (Some(known), Some(own)) = (nodes.get_mut(&from), view.own()) else { return };
+        if known.view.as_ref() == Some(view) {
             return;
         }
-        known.aliases =
-            [Some(own.address.clone()), own.alias.clone()].into_iter().flatten().collect();
+        known.aliases = own.addresses().cloned().collect();
         known.view = Some(view.clone());
-        let mut change = nodes.topology.claims(from, own.claim.clone());
-        change.is_any = true;
-        self.apply(nodes, &change);
-        for line in &view.0 {
-            let addresses = [Some(&line.address), line.alias.as_ref()];
-            let is_it = |of: &&Known| {
-                line.is_speaker && of.node.id == from
-                    || addresses
-                        .iter()
-                        .flatten()
-                        .any(|address| of.node.address == **address || of.aliases.contains(address))
-            };
-            let known = nodes.known.values().find(is_it).map(|of| of.node.id);
-            match known {
-                // An address that is none: the servers' business.
+        if self.routes.claims(from, own.claim.clone(), true) {
+            self.told.topology_changed();
+        }
+        for line in view.0.iter().filter(|line| !line.is_speaker) {
+            let is_it = |of: &&Known| line.addresses().any(|address| of.is_at(address));
+            match nodes.values().find(is_it).map(|of| of.node.id) {
+                // An address that is none is the servers' business.
                 None if line.is_primary => _ = self.known_or_new(nodes, &line.address),
                 // A replica, or dead and replaced.
-                Some(node) if !line.is_primary && !nodes.topology.has_slots(node) => {
-                    nodes.topology.forget(node);
-                    nodes.known.remove(&node);
+                Some(node) if !line.is_primary && !self.routes.has_slots(node) => {
+                    self.forget(nodes, node);
                 }
                 _ => {}
             }
+        }
+        if !own.is_primary && !self.routes.has_slots(from) {
+            self.forget(nodes, from);
         }
     }
 
     /// The node that has a slot; or, as nobody says that it has, another, which will say where it is.
     fn owner(&self, slot: Slot) -> Result<Arc<Node>, Error> {
-        let nodes = self.nodes();
-        let owner = nodes.topology.owner(slot).and_then(|owner| nodes.known.get(&owner));
-        let is_connected = |of: &&Known| of.node.link.state() == State::Connected;
-        let node = owner.or_else(|| nodes.known.values().find(is_connected));
-        node.map(|of| Arc::clone(&of.node)).ok_or(Error::Lost { ago: Duration::ZERO })
-    }
-
-    fn has(&self, node: &Node, slot: Slot) -> bool {
-        self.nodes().topology.owner(slot) == Some(node.id)
+        let nodes = &mut *self.nodes();
+        let connected = nodes.values().find(|of| of.node.link.state() == State::Connected);
+        let owner = self.routes.owner(slot).and_then(|owner| nodes.get(&owner));
+        let node = owner.or(connected).map(|of| Arc::clone(&of.node));
+        if connected.is_none() {
+            // All may be elsewhere by now.
+            for seed in &self.seeds {
+                self.known_or_new(nodes, seed)?;
+            }
+        }
+        node.ok_or(Error::Lost { ago: Duration::ZERO })
     }
 
     /// A request for a slot at this node.
     fn request(&self, node: &Node, slot: Slot) -> Result<At, Error> {
-        let gate = if planted!(word_of_another_node) {
-            self.nodes()
-                .known
-                .values()
-                .find(|of| of.node.id != node.id)
-                .map(|of| Arc::clone(&of.node.link.gate))
-        } else {
-            None
-        };
-        let origin = Origin::now(gate.as_ref().unwrap_or(&node.link.gate));
-        // After the word was read: if the slot is lost later, that changes the word.
-        let may_keep = self.has(node, slot);
+        let (origin, may_keep) = self.routes.origin(node.id, &node.link.gate, slot);
         Ok(At { session: node.link.session()?, origin, may_keep })
     }
 
@@ -278,19 +249,15 @@ impl Cluster {
 
     /// A node says that it has not this slot, but that one.
     async fn moved(&self, by: &Node, slot: Slot, to: &str) -> Result<Arc<Node>, Error> {
-        {
-            let nodes = &mut *self.nodes();
-            let change = nodes.topology.disclaims(by.id, slot);
-            self.apply(nodes, &change);
+        if self.routes.disclaims(by.id, slot) {
+            self.told.topology_changed();
             // What it says next counts, also if that is what it said before.
-            if let Some(known) = nodes.known.get_mut(&by.id).filter(|_| change.is_any) {
+            if let Some(known) = self.nodes().get_mut(&by.id) {
                 known.view = None;
             }
         }
         let node = self.redirected(by, to).await?;
-        if !self.has(&node, slot) {
-            node.link.refresh_view().await?;
-        }
+        node.link.refresh_view(|| self.routes.owner(slot) != Some(node.id)).await?;
         Ok(node)
     }
 
@@ -308,7 +275,7 @@ impl Cluster {
     /// Connected, if all are that have slots.
     pub(crate) fn state(&self) -> State {
         let nodes = self.nodes();
-        let with_slots = nodes.known.values().filter(|of| nodes.topology.has_slots(of.node.id));
+        let with_slots = nodes.values().filter(|of| self.routes.has_slots(of.node.id));
         let lost = with_slots.filter_map(|of| match of.node.link.state() {
             State::Connected => None,
             State::Lost { since } => Some(since),
@@ -317,9 +284,7 @@ impl Cluster {
     }
 
     pub(crate) fn forget_all(&self) {
-        for known in self.nodes().known.values() {
-            known.node.link.gate.forget_all();
-        }
+        self.routes.forget_all();
     }
 }
 
@@ -371,7 +336,7 @@ impl Told for ToldBy {
         self.told.heartbeat_took(time);
     }
 
-    fn view(&self, view: View) {
+    fn view(&self, view: &View) {
         if let Some(cluster) = self.cluster.upgrade() {
             cluster.heard(self.node, view);
         }

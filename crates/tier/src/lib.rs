@@ -14,6 +14,7 @@ mod load;
 mod near;
 mod observe;
 mod options;
+mod routes;
 mod servers;
 mod slots;
 mod stats;
@@ -25,6 +26,8 @@ mod wire;
 
 #[cfg(all(test, shuttle))]
 mod model;
+#[cfg(all(test, shuttle))]
+mod model_cluster;
 
 pub use builder::TierBuilder;
 #[cfg(feature = "json")]

@@ -43,7 +43,7 @@ pub(crate) trait Told: Send + Sync + 'static {
     /// A heartbeat was answered.
     fn heartbeat_took(&self, time: Duration);
     /// The node says this of its cluster.
-    fn view(&self, view: View);
+    fn view(&self, view: &View);
     /// The cluster is not as it was; the words say so already.
     fn topology_changed(&self);
 }
@@ -83,12 +83,12 @@ impl Link {
     pub(crate) fn new(
         (client, server): (Client, String),
         node: Option<Address>,
-        gate: Gate,
+        gate: Arc<Gate>,
         options: Options,
         told: Arc<dyn Told>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            gate: Arc::new(gate),
+            gate,
             session: Mutex::new(None),
             client,
             server,
@@ -177,7 +177,7 @@ impl Link {
         self.gate.connected(id);
         // Only now, as keys may be sent here by it.
         if let Some(view) = view {
-            self.told.view(view);
+            self.told.view(&view);
         }
         self.tried.send_replace(Some(Ok(())));
         observe::connected(&self.server);
@@ -300,15 +300,29 @@ impl Link {
 
     /// A sign of life: of a node, what it knows of its cluster.
     async fn sign(&self, session: &Session) -> Result<(), Error> {
-        let Some(at) = &self.node else { return session.ping().await };
-        let _viewing = self.viewing.lock().await;
-        self.told.view(session.view(at).await?);
-        Ok(())
+        match &self.node {
+            None => session.ping().await,
+            Some(at) => self.view(session, at, || true).await,
+        }
     }
 
-    /// Asks a node what it knows of its cluster.
-    pub(crate) async fn refresh_view(&self) -> Result<(), Error> {
-        self.sign(&self.session()?).await
+    /// Asks a node what it knows of its cluster, if that is needed still when it is this request's turn.
+    pub(crate) async fn refresh_view(&self, is_needed: impl Fn() -> bool) -> Result<(), Error> {
+        let Some(at) = &self.node else { return Ok(()) };
+        self.view(&self.session()?, at, is_needed).await
+    }
+
+    async fn view(
+        &self,
+        session: &Session,
+        at: &Address,
+        is_needed: impl Fn() -> bool,
+    ) -> Result<(), Error> {
+        let _viewing = self.viewing.lock().await;
+        if is_needed() {
+            self.told.view(&session.view(at).await?);
+        }
+        Ok(())
     }
 
     async fn reopen(self: &Arc<Self>) -> Open {
@@ -332,7 +346,9 @@ impl Link {
     /// Why it does not say what it knows of its cluster.
     fn no_cluster(&self, error: Error) -> Error {
         match error {
-            Error::Server { words } if words.contains("cluster") => {
+            Error::Server { words }
+                if ["cluster support", "unknown"].iter().any(|no| words.contains(no)) =>
+            {
                 Error::NoCluster { server: self.server.clone(), words }
             }
             error => error,

@@ -21,7 +21,7 @@ const KEY: &[u8] = b"a";
 
 /// Runs `program` under `EVANESCE_SCHEDULES` schedules, a failing one of which is printed: half of them random, half by priorities
 /// with few changes, without which a writer of few steps is done before a fill of many has begun.
-fn explore(program: impl Fn() + Send + Sync + 'static) {
+pub(crate) fn explore(program: impl Fn() + Send + Sync + 'static) {
     let schedules = std::env::var("EVANESCE_SCHEDULES")
         .map_or(2_000, |text| text.parse().expect("EVANESCE_SCHEDULES is a number"));
     let mut config = Config::new();

@@ -84,7 +84,7 @@ impl<V: Send + Sync + 'static> Told for Shared<V> {
     }
 
     // Those of a cluster come by way of it.
-    fn view(&self, _: View) {}
+    fn view(&self, _: &View) {}
 
     fn topology_changed(&self) {
         self.near.counts.topology_changes.add();

@@ -46,6 +46,12 @@ pub(crate) struct Line {
     pub(crate) claim: Claim,
 }
 
+impl Line {
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &Address> {
+        std::iter::once(&self.address).chain(&self.alias)
+    }
+}
+
 /// All of it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct View(pub(crate) Vec<Line>);
@@ -53,9 +59,7 @@ pub(crate) struct View(pub(crate) Vec<Line>);
 impl View {
     /// What the node at `at` says. `None` if that is something else.
     pub(crate) fn parse(text: &str, at: &Address) -> Option<Self> {
-        let lines: Option<Vec<_>> = text.lines().map(|line| parse_line(line, at)).collect();
-        // Lines of nodes without an address are none of ours.
-        let lines: Vec<_> = lines?.into_iter().flatten().collect();
+        let lines = text.lines().map(|line| parse_line(line, at)).collect::<Option<Vec<_>>>()?;
         lines.iter().any(|line| line.is_speaker).then_some(Self(lines))
     }
 
@@ -65,8 +69,8 @@ impl View {
     }
 }
 
-/// `None` if it is no line; an empty one if its node has no address.
-fn parse_line(line: &str, at: &Address) -> Option<Option<Line>> {
+/// `None` if it is no line.
+fn parse_line(line: &str, at: &Address) -> Option<Line> {
     let mut words = line.split(' ');
     let (_id, address, flags) = (words.next()?, words.next()?, words.next()?);
     let (_primary, _ping, _pong) = (words.next()?, words.next()?, words.next()?);
@@ -77,9 +81,7 @@ fn parse_line(line: &str, at: &Address) -> Option<Option<Line>> {
     // `ip:port@busport,hostname`, and more fields after that.
     let (address, names) = address.split_once(',').unwrap_or((address, ""));
     let address = address.split_once('@').map_or(address, |(address, _)| address);
-    let Some(address) = Address::parse(address, at) else {
-        return if is_speaker { None } else { Some(None) };
-    };
+    let address = Address::parse(address, at)?;
     let host = names.split(',').next().filter(|name| !name.is_empty() && !name.contains('='));
     let alias = host.map(|host| Address { host: host.to_owned(), port: address.port });
     let mut slots = Slots::new();
@@ -91,7 +93,7 @@ fn parse_line(line: &str, at: &Address) -> Option<Option<Line>> {
     if !has("master") {
         slots = Slots::new();
     }
-    Some(Some(Line { address, alias, is_speaker, is_primary, claim: Claim { epoch, slots } }))
+    Some(Line { address, alias, is_speaker, is_primary, claim: Claim { epoch, slots } })
 }
 
 #[cfg(all(test, not(shuttle)))]

@@ -25,7 +25,7 @@ rows! {
     "cluster: slot moved with keys, 20 times under load": moved, "cluster: a slot half moved (ASK)": half_moved,
     "cluster: MOVED alone tells of a move": told_by_moved, "cluster: empty slot moved, absence": empty_moved,
     "cluster: node killed and back": killed, "cluster: replica promoted": promoted,
-    "cluster: lease": lease, "cluster: bad input": bad_input,
+    "cluster: lease": lease, "cluster: the last handle dropped": dropped, "cluster: bad input": bad_input,
 }
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -354,6 +354,27 @@ async fn lease(place: Arc<Place>) -> String {
         assert!(one.delete(&key).await.unwrap());
     }
     "1 load each".into()
+}
+
+async fn dropped(place: Arc<Place>) -> String {
+    let (tier, cluster) = connected(&place).await;
+    // Those of other rows end when they end, and so do those by which commands are given here.
+    let name = "CLIENT LIST TYPE normal";
+    let count = async |node: &Node| {
+        let clients = node.say::<String>(name).await;
+        clients.lines().filter(|client| client.contains("flags=t")).count()
+    };
+    for node in &cluster.nodes {
+        until("one that tracks", async || count(node).await == 1).await;
+    }
+    let another = tier.clone();
+    drop(tier);
+    read(&another, &cluster.tag(0, 6).await).await;
+    drop(another);
+    for node in &cluster.nodes {
+        until("the end of the connection", async || count(node).await == 0).await;
+    }
+    "closed".into()
 }
 
 async fn bad_input(place: Arc<Place>) -> String {
