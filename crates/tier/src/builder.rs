@@ -5,11 +5,12 @@ use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 use evanesce::TtlMap;
 
 use crate::{
+    address::{client, without_password},
     cluster::Cluster,
     codec::Codec,
     error::Error,
     gate::Gate,
-    link::{Link, Told, address, without_password},
+    link::{Link, Told},
     near::Near,
     options::{Options, Tracking},
     servers::Servers,
@@ -156,7 +157,7 @@ where
         let servers = if is_cluster {
             Servers::Cluster(Cluster::connect(&urls, options, told).await?)
         } else {
-            let server = address(urls.first().map_or("", String::as_str))?;
+            let server = client(urls.first().map_or("", String::as_str))?;
             let link = Link::new(server, None, Arc::new(Gate::new()), options, told);
             let open = link.connect().await?;
             Servers::One { link, _open: open }

@@ -11,9 +11,10 @@ use std::{
 use redis::{Client, ConnectionAddr, ConnectionInfo};
 
 use crate::{
+    address::client,
     error::Error,
     gate::Gate,
-    link::{self, KeptOpen, Link, State, Told},
+    link::{KeptOpen, Link, State, Told},
     options::Options,
     routes::Routes,
     servers::At,
@@ -300,7 +301,7 @@ fn is_to_be_tried_again(error: &Error) -> bool {
 
 /// How to speak to a node, and where it is.
 fn seed(url: &str) -> Result<(ConnectionInfo, Address), Error> {
-    let (client, server) = link::address(url)?;
+    let (client, server) = client(url)?;
     let info = client.get_connection_info().clone();
     let no = |words: &str| Error::Address { server: server.clone(), words: words.to_owned() };
     if info.redis_settings().db() != 0 {

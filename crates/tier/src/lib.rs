@@ -3,6 +3,7 @@
 // From the bottom up: a module uses those above it.
 #[macro_use]
 mod planted;
+mod address;
 mod builder;
 mod cluster;
 mod codec;

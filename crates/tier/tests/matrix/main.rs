@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod cluster;
+mod cluster_moves;
 #[path = "../common/mod.rs"]
 mod common;
 mod connection;
@@ -98,6 +99,7 @@ fn main() -> ExitCode {
         loads::ROWS,
         bad_input::ROWS,
         cluster::ROWS,
+        cluster_moves::ROWS,
     ];
     let rows: Vec<_> = rows.concat().into_iter().filter(|(name, _)| is_wanted(name)).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread()
