@@ -23,7 +23,7 @@ use crate::{
 rows! {
     "cluster: slot moved with keys, 20 times under load": moved, "cluster: a slot half moved (ASK)": half_moved,
     "cluster: MOVED alone tells of a move": told_by_moved, "cluster: empty slot moved, absence": empty_moved,
-    "cluster: replica promoted": promoted,
+    "cluster: slot moved at once (MIGRATESLOTS)": moved_at_once, "cluster: replica promoted": promoted,
 }
 
 const KEYS: usize = 20;
@@ -176,6 +176,45 @@ async fn empty_moved(place: Arc<Place>) -> String {
     "0 stale from the next heartbeat on".into()
 }
 
+/// Valkey 9 and later hand a slot with all of its keys over at one instant.
+async fn moved_at_once(place: Arc<Place>) -> String {
+    let (options, cluster) = options(&place).await;
+    let deaf = options.heartbeat(HOUR, HOUR).connect().await.unwrap();
+    let tier = connected(&place).await.0;
+    let tag = cluster.tag(0, 5).await;
+    let slot = cluster.slot(&tag).await;
+    let (value, none) = (format!("{tag}value"), format!("{tag}none"));
+    deaf.put(&value, &"1".into(), None).await.unwrap();
+    catch_up(&tier, cluster).await;
+    for tier in [&tier, &deaf] {
+        assert_eq!(read(tier, &value).await.as_deref(), Some("1"));
+        assert_eq!(read(tier, &none).await, None);
+    }
+    let mut source = cluster.nodes[0].foreign().await;
+    let mut moving = redis::cmd("CLUSTER");
+    moving.arg("MIGRATESLOTS").arg("SLOTSRANGE").arg(slot).arg(slot).arg("NODE");
+    let moving = moving.arg(&cluster.nodes[1].id).query_async::<String>(&mut source).await;
+    if let Err(error) = moving {
+        assert!(error.to_string().to_lowercase().contains("unknown"), "{error}");
+        return "there is no such command".into();
+    }
+    let mut target = cluster.nodes[1].foreign().await;
+    until("the new node has the slot", async || {
+        let set = redis::cmd("SET").arg(format!("t:{value}")).arg("2").to_owned();
+        set.query_async::<()>(&mut target).await.is_ok()
+    })
+    .await;
+    say::<()>(&mut target, &format!("SET t:{none} 3")).await;
+    for (key, new) in [(&value, "2"), (&none, "3")] {
+        until("the new value", async || read(&tier, key).await.as_deref() == Some(new)).await;
+    }
+    catch_up(&deaf, cluster).await;
+    let told = if deaf.hit(&value).is_none() { "announced" } else { "not announced" };
+    cluster.agreed().await;
+    cluster.move_slot(slot, 1, 0).await;
+    format!("0 stale from the next heartbeat on; the keys' move is {told}")
+}
+
 async fn promoted(place: Arc<Place>) -> String {
     // One of its own, as it is another cluster afterwards.
     let cluster = Cluster::start(place.kind).await;
@@ -195,6 +234,9 @@ async fn promoted(place: Arc<Place>) -> String {
     tier.put(&key, &"1".into(), None).await.unwrap();
     assert_eq!(read(&tier, &key).await.as_deref(), Some("1"));
     assert_eq!(read(&tier, &none).await, None);
+    // A replica says who the primaries are, too.
+    let by_replica = place.with_options(Tier::cluster([replica.url()])).connect().await.unwrap();
+    assert_eq!(read(&by_replica, &key).await.as_deref(), Some("1"));
     cluster.nodes[0].server.lock().await.stop();
     say::<()>(&mut to_replica, "CLUSTER FAILOVER TAKEOVER").await;
     say::<()>(&mut to_replica, &format!("SET t:{key} 2")).await;
