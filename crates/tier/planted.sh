@@ -34,6 +34,7 @@ model generation_not_compared racy_fill_vs_flush
 model generation_not_compared racy_fill_vs_loss
 model word_read_late racy_fill_vs_flush
 model topology_not_compared racy_absence_vs_move
+model owner_not_checked racy_fill_vs_move_there_and_back
 model word_of_another_node racy_fill_vs_flush_of_its_node
 LIST
 exit $status

@@ -86,13 +86,12 @@ where
             check_ttl(time)?;
         }
         let shared = &self.inner.shared;
-        let full = shared.options.full_key(key.as_ref());
         loop {
-            let gate = self.inner.servers.gate(&full)?;
-            let start = Origin::now(&gate);
             if let Some(value) = self.get(key).await? {
                 return Ok(value);
             }
+            let gate = self.inner.servers.gate(&shared.options.full_key(key.as_ref()))?;
+            let start = Origin::now(&gate);
             let mut led = false;
             let (leads, loader) = (&mut led, &mut loader);
             let loading = move || {
@@ -109,7 +108,7 @@ where
             let whole = key.as_ref();
             let outcome = Box::pin(shared.loads.try_get_or_load_with(whole, &ONCE, loading)).await;
             match outcome {
-                // Of a load from before this call's word: what was set since may be newer.
+                // Of a load from before this word: what was set since may be newer.
                 Ok(kept) if !led && !kept.is_for(&start) => {}
                 Err(error) if !led && error.is_connection() => {}
                 Ok(Kept { value: Some(value), .. }) => return Ok(value),
