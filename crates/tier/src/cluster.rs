@@ -148,18 +148,16 @@ impl Cluster {
         nodes.remove(&node);
     }
 
-    /// A node says this of the cluster.
-    fn heard(&self, from: NodeId, view: &View) {
+    /// A node says this of the cluster. Returns whether that is not as it was.
+    fn heard(&self, from: NodeId, view: &View) -> bool {
         let nodes = &mut *self.nodes();
-        let (Some(known), Some(own)) = (nodes.get_mut(&from), view.own()) else { return };
+        let (Some(known), Some(own)) = (nodes.get_mut(&from), view.own()) else { return false };
         if known.view.as_ref() == Some(view) {
-            return;
+            return false;
         }
         known.aliases = own.addresses().cloned().collect();
         known.view = Some(view.clone());
-        if self.routes.claims(from, own.claim.clone(), true) {
-            self.told.topology_changed();
-        }
+        let is_changed = self.routes.claims(from, own.claim.clone(), true);
         for line in view.0.iter().filter(|line| !line.is_speaker) {
             let is_it = |of: &&Known| line.addresses().any(|address| of.is_at(address));
             match nodes.values().find(is_it).map(|of| of.node.id) {
@@ -175,6 +173,7 @@ impl Cluster {
         if !own.is_primary && !self.routes.has_slots(from) {
             self.forget(nodes, from);
         }
+        is_changed
     }
 
     /// The node that has a slot; or, as nobody says that it has, another, which will say where it is.
@@ -338,8 +337,8 @@ impl Told for ToldBy {
     }
 
     fn view(&self, view: &View) {
-        if let Some(cluster) = self.cluster.upgrade() {
-            cluster.heard(self.node, view);
+        if self.cluster.upgrade().is_some_and(|cluster| cluster.heard(self.node, view)) {
+            self.told.topology_changed();
         }
     }
 

@@ -30,6 +30,13 @@ pub(crate) fn flushed(server: &str) {
     _ = server;
 }
 
+/// A node of the cluster says that it is not as it was.
+pub(crate) fn topology_changed(server: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(server, "near tier hears of another topology");
+    _ = server;
+}
+
 /// An early refresh failed, and the value that is kept goes on.
 pub(crate) fn refresh_failed(error: &Error) {
     #[cfg(feature = "tracing")]

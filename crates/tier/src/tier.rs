@@ -88,6 +88,7 @@ impl<V: Send + Sync + 'static> Told for Shared<V> {
 
     fn topology_changed(&self) {
         self.near.counts.topology_changes.add();
+        observe::topology_changed(&self.server);
     }
 }
 
