@@ -23,7 +23,7 @@ use crate::{
 rows! {
     "cluster: writes at three nodes": writes, "cluster: FLUSHALL at one node": flushall,
     "cluster: node killed and back": killed,
-    "cluster: lease": lease, "cluster: the last handle dropped": dropped, "cluster: bad input": bad_input,
+    "cluster: user and password for all nodes": login, "cluster: lease": lease, "cluster: the last handle dropped": dropped, "cluster: bad input": bad_input,
 }
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
@@ -182,6 +182,29 @@ async fn dropped(place: Arc<Place>) -> String {
         until("the end of the connection", async || count(node).await == 0).await;
     }
     "closed".into()
+}
+
+async fn login(place: Arc<Place>) -> String {
+    let (_, cluster) = options(&place).await;
+    for node in &cluster.nodes {
+        node.say::<()>("ACL SETUSER ada on >secret ~* &* +@all").await;
+    }
+    let url = |login| format!("redis://{login}@127.0.0.1:{}/", cluster.nodes[0].port);
+    let tier = place.with_options(Tier::cluster([url("ada:secret")])).connect().await.unwrap();
+    for node in &cluster.nodes {
+        let clients: String = node.say("CLIENT LIST TYPE normal").await;
+        let is_hers = |client: &str| client.contains("flags=t") && client.contains("user=ada");
+        assert!(clients.lines().any(is_hers), "{clients}");
+    }
+    assert_eq!(tier.state(), State::Connected);
+    // It is right at the first node alone.
+    cluster.nodes[1].say::<()>("ACL SETUSER ada >other <secret").await;
+    for login in ["ada:wrong", "ada:secret"] {
+        let error = place.with_options(Tier::cluster([url(login)])).connect().await.unwrap_err();
+        assert!(matches!(error, Error::Refused { .. }), "{error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+    "used, or refused".into()
 }
 
 async fn bad_input(place: Arc<Place>) -> String {
