@@ -51,6 +51,7 @@ impl World {
         }
         let nodes: [Mutex<Node>; 2] = Default::default();
         *nodes[0].lock().unwrap() = Node { has_slot: true, epoch: 1, value: None };
+        nodes[1].lock().unwrap().epoch = 2;
         let viewing = Default::default();
         let world = Arc::new(Self { near, routes, gates, nodes, viewing, asks_for_views });
         world.tell(0);
@@ -112,7 +113,7 @@ impl World {
         }
     }
 
-    /// The slot goes from one to the other, without a key.
+    /// The slot goes from one to the other, without a key. The other gets a new epoch, unless it has the greatest already.
     fn move_slot(&self, from: usize) {
         let epoch = {
             let mut old = self.nodes[from].lock().unwrap();
@@ -121,7 +122,7 @@ impl World {
         };
         thread::yield_now();
         let mut new = self.nodes[1 - from].lock().unwrap();
-        (new.has_slot, new.epoch) = (true, epoch + 1);
+        (new.has_slot, new.epoch) = (true, new.epoch.max(epoch + 1));
     }
 }
 
