@@ -24,10 +24,17 @@ matrix noloop own write, cancelled
 matrix generation_not_compared all connections killed
 matrix generation_not_compared forget
 matrix push_beside push before a later answer
+matrix topology_not_compared cluster: empty slot moved
+matrix absences_kept cluster: empty slot moved
+matrix word_of_another_node cluster: FLUSHALL
+matrix kept_while_moving cluster: a slot half moved
 model naive_fill racy_fill_vs_push
 model naive_fill racy_fill_vs_own_write
 model generation_not_compared racy_fill_vs_flush
 model generation_not_compared racy_fill_vs_loss
 model word_read_late racy_fill_vs_flush
+model topology_not_compared racy_absence_vs_move
+model owner_not_checked racy_fill_vs_move_there_and_back
+model word_of_another_node racy_fill_vs_flush_of_its_node
 LIST
 exit $status

@@ -5,11 +5,15 @@ use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 use evanesce::TtlMap;
 
 use crate::{
+    address::{client, without_password},
+    cluster::Cluster,
     codec::Codec,
     error::Error,
+    gate::Gate,
     link::{Link, Told},
     near::Near,
     options::{Options, Tracking},
+    servers::Servers,
     tier::{Shared, Tier},
 };
 
@@ -18,15 +22,16 @@ use crate::{
 /// What is out of range is said by [`connect`](Self::connect), with the option's name and what it may be.
 #[must_use = "a builder does nothing before `connect`"]
 pub struct TierBuilder<K: ?Sized, V, C = ()> {
-    url: String,
+    urls: Vec<String>,
+    is_cluster: bool,
     options: Options,
     codec: C,
     of: PhantomData<fn(&K, &V)>,
 }
 
 impl<K: ?Sized, V> TierBuilder<K, V> {
-    pub(crate) fn new(url: String) -> Self {
-        Self { url, options: Options::default(), codec: (), of: PhantomData }
+    pub(crate) fn new(urls: Vec<String>, is_cluster: bool) -> Self {
+        Self { urls, is_cluster, options: Options::default(), codec: (), of: PhantomData }
     }
 }
 
@@ -34,8 +39,8 @@ impl<K: ?Sized, V, C> TierBuilder<K, V, C> {
     /// Sets how values are written in the server: [`Bytes`](crate::Bytes), [`Json`](crate::Json), [`Postcard`](crate::Postcard), or one of
     /// your own. There is no default.
     pub fn codec<D: Codec<V>>(self, codec: D) -> TierBuilder<K, V, D> {
-        let Self { url, options, codec: _, of } = self;
-        TierBuilder { url, options, codec, of }
+        let Self { urls, is_cluster, options, codec: _, of } = self;
+        TierBuilder { urls, is_cluster, options, codec, of }
     }
 
     /// Sets what all keys of the tier begin with in the server; not empty. Default: nothing.
@@ -126,7 +131,7 @@ where
     /// # Errors
     ///
     /// [`Error::Option`] for an option out of range, before anything is sent; [`Error::Address`]; [`Error::Unreachable`], [`Error::Refused`],
-    /// [`Error::NoResp3`], [`Error::NoTracking`]; [`Error::Server`].
+    /// [`Error::NoResp3`], [`Error::NoTracking`], [`Error::NoCluster`]; [`Error::Server`].
     ///
     /// # Panics
     ///
@@ -135,7 +140,7 @@ where
     where
         C: Codec<V>, // here, so that who has chosen none is told to
     {
-        let Self { url, options, codec, of: _ } = self;
+        let Self { urls, is_cluster, options, codec, of: _ } = self;
         options.check()?;
         let mut map = TtlMap::builder();
         if let Some(entries) = options.max_entries {
@@ -148,12 +153,19 @@ where
         })?;
         let near =
             Near::new(map, options.max_stale, options.refresh_early, options.request_timeout);
-        let server = crate::link::without_password(&url);
+        let server = urls.first().map(|url| without_password(url)).unwrap_or_default();
         let shared =
             Arc::new(Shared { near, loads: TtlMap::new(), options: options.clone(), server });
         let told = Arc::clone(&shared) as Arc<dyn Told>;
-        let (link, open) = Link::connect(&url, options, told).await?;
-        Ok(Tier::of(shared, link, Box::new(codec), open))
+        let servers = if is_cluster {
+            Servers::Cluster(Cluster::connect(&urls, options, told).await?)
+        } else {
+            let server = client(urls.first().map_or("", String::as_str))?;
+            let link = Link::new(server, None, Arc::new(Gate::new()), options, told);
+            let open = link.connect().await?;
+            Servers::One { link, _open: open }
+        };
+        Ok(Tier::of(shared, servers, Box::new(codec)))
     }
 }
 

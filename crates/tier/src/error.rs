@@ -112,6 +112,23 @@ pub enum Error {
         /// How many times it was loaded.
         loads: u32,
     },
+    /// The server is none of a cluster.
+    NoCluster {
+        /// The address.
+        server: String,
+        /// The server's words.
+        words: String,
+    },
+    /// Another node of a cluster has the key. From a tier of one server: [`Tier::cluster`](crate::Tier::cluster) makes one of all. From that one: the
+    /// nodes did not agree on who has it, for as long as a request may take.
+    Redirected {
+        /// The key's hash slot.
+        slot: u16,
+        /// Where the server says that it is.
+        to: String,
+        /// Whether the slot is being moved there, and is not there yet (`ASK`).
+        is_moving: bool,
+    },
     /// The server refused, for another reason.
     Server {
         /// The server's words.
@@ -158,6 +175,13 @@ impl fmt::Display for Error {
                 f,
                 "`{key}` was loaded {loads} times, and each time it was deleted or its lease ended meanwhile"
             ),
+            Self::NoCluster { server, words } => {
+                write!(f, "{server} is no node of a cluster: {words}")
+            }
+            Self::Redirected { slot, to, is_moving } => {
+                let moves = if *is_moving { "is being moved to" } else { "is at" };
+                write!(f, "hash slot {slot} {moves} {to}: `Tier::cluster` asks all nodes")
+            }
             Self::Server { words } => write!(f, "the server refused: {words}"),
         }
     }

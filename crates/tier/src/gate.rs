@@ -1,7 +1,7 @@
 //! The word of a connection: which values that were read over it may be served (DESIGN.md, "The word").
 
 use std::{
-    sync::PoisonError,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -29,9 +29,57 @@ impl Word {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SessionId(u64);
 
+/// How often it has changed who has what in a cluster: one count for all of its nodes. Of a single server it never does.
+#[derive(Debug, Default)]
+pub(crate) struct Changes(AtomicU64);
+
+impl Changes {
+    pub(crate) fn add(&self) {
+        // Release: who has what now. Pairs with the load in `Origin::now`.
+        self.0.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// Under what something was read: of which server, in which of its generations, and by whose topology.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) word: Word,
+    changes: u64,
+}
+
+impl Origin {
+    /// What is read from now on. To be called before the request leaves.
+    pub(crate) fn now(gate: &Arc<Gate>) -> Self {
+        let changes = gate.changes.0.load(Ordering::Acquire);
+        Self { gate: Arc::clone(gate), word: gate.word(), changes }
+    }
+
+    /// Whether what was read under it is known to be outdated when something began under `start`.
+    pub(crate) fn is_before(&self, start: &Self) -> bool {
+        if Arc::ptr_eq(&self.gate, &start.gate) {
+            self.word.of_values() < start.word.of_values()
+        } else {
+            // Of another node: by what that one's word is by now.
+            self.word.of_values() != self.gate.word().of_values()
+        }
+    }
+
+    /// Whether it was of the topology that `start` is of, or of a later one.
+    pub(crate) fn has_topology_of(&self, start: &Self) -> bool {
+        self.changes >= start.changes
+    }
+
+    /// Whether the topology is still the same.
+    pub(crate) fn has_topology_of_now(&self) -> bool {
+        self.changes == self.gate.changes.0.load(Ordering::Acquire)
+    }
+}
+
 /// The word, and what changes it.
 #[derive(Debug)]
 pub(crate) struct Gate {
+    changes: Arc<Changes>,
     word: AtomicU64,
     /// When the connection was lost, in nanoseconds from `start`.
     lost_at: AtomicU64,
@@ -43,7 +91,13 @@ pub(crate) struct Gate {
 impl Gate {
     /// Not connected yet.
     pub(crate) fn new() -> Self {
+        Self::of(&Arc::default())
+    }
+
+    /// That of a node of a cluster, not connected yet.
+    pub(crate) fn of(changes: &Arc<Changes>) -> Self {
         Self {
+            changes: Arc::clone(changes),
             word: AtomicU64::new(LOST),
             lost_at: AtomicU64::new(0),
             start: Instant::now(),

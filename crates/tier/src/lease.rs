@@ -2,21 +2,24 @@
 
 use tokio::runtime::Handle;
 
-use crate::wire::Session;
+use crate::{
+    slots::{slot, tag},
+    wire::Session,
+};
 
-/// The name of the lease of a key: in a cluster on the key's own node, by its hash tag.
-///
-/// (There is no such name for a key without a tag that has a `}`. Outside of a cluster that does not matter.)
+/// The name of the lease of a key: in a cluster it has the key's own slot, by the same hash tag.
 pub(crate) fn name(key: &[u8]) -> Vec<u8> {
-    if has_tag(key) { [b"lease:", key].concat() } else { [b"lease:{", key, b"}"].concat() }
-}
-
-/// Whether a part of the key in braces says where it is.
-fn has_tag(key: &[u8]) -> bool {
-    let open = key.iter().position(|byte| *byte == b'{');
-    open.is_some_and(|open| {
-        key[open + 1..].iter().position(|byte| *byte == b'}').is_some_and(|length| length > 0)
-    })
+    if tag(key).is_some() {
+        return [b"lease:", key].concat();
+    }
+    let name = [b"lease:{", key, b"}"].concat();
+    if slot(&name) == slot(key) {
+        return name;
+    }
+    // A key with a `}`, or an empty one, cannot be a tag: the first number that has its slot is one, and stands before it.
+    let numbers =
+        (0_u32..).map(|number| [b"lease:{", number.to_string().as_bytes(), b"}:", key].concat());
+    numbers.into_iter().find(|name| slot(name) == slot(key)).unwrap_or(name)
 }
 
 /// A name for a holder that no other has.
@@ -60,7 +63,14 @@ mod tests {
     fn a_lease_has_the_tag_of_its_key() {
         assert_eq!(name(b"a"), b"lease:{a}");
         assert_eq!(name(b"user:{7}:name"), b"lease:user:{7}:name");
-        assert_eq!(name(b"{}a"), b"lease:{{}a}");
+    }
+
+    #[test]
+    fn a_lease_has_the_slot_of_its_key() {
+        for key in [&b"a"[..], b"user:{7}:name", b"{}a", b"a}b", b"", b"}"] {
+            assert_eq!(slot(&name(key)), slot(key), "{}", key.escape_ascii());
+        }
+        assert_ne!(name(b"{}a"), name(b"{}b"));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 // From the bottom up: a module uses those above it.
 #[macro_use]
 mod planted;
+mod address;
 mod builder;
+mod cluster;
 mod codec;
 mod error;
 mod gate;
@@ -13,13 +15,20 @@ mod load;
 mod near;
 mod observe;
 mod options;
+mod routes;
+mod servers;
+mod slots;
 mod stats;
 mod sync;
 mod tier;
+mod topology;
+mod view;
 mod wire;
 
 #[cfg(all(test, evanesce_shuttle))]
 mod model;
+#[cfg(all(test, evanesce_shuttle))]
+mod model_cluster;
 
 pub use builder::TierBuilder;
 #[cfg(feature = "json")]

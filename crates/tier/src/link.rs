@@ -6,16 +6,17 @@ use std::{
 };
 
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, ProtocolVersion, PushInfo, PushKind, RedisError,
-    ServerErrorKind, Value, aio::MultiplexedConnection, cmd,
+    AsyncConnectionConfig, Client, ErrorKind, PushInfo, PushKind, RedisError, ServerErrorKind,
+    Value, aio::MultiplexedConnection, cmd,
 };
-use tokio::{sync::watch, task::AbortHandle};
+use tokio::{sync::watch, task::AbortHandle, time::timeout};
 
 use crate::{
     error::Error,
     gate::{Gate, SessionId},
     observe,
     options::{Options, Tracking},
+    view::{Address, View},
     wire::Session,
 };
 
@@ -41,17 +42,27 @@ pub(crate) trait Told: Send + Sync + 'static {
     fn lost(&self);
     /// A heartbeat was answered.
     fn heartbeat_took(&self, time: Duration);
+    /// The node says this of its cluster.
+    fn view(&self, view: &View);
+    /// The cluster is not as it was; the words say so already.
+    fn topology_changed(&self);
 }
 
 /// The connection, and the word of what was read over it.
 pub(crate) struct Link {
-    pub(crate) gate: Gate,
+    pub(crate) gate: Arc<Gate>,
     /// The connection that the word speaks of, or a later one.
     session: Mutex<Option<Session>>,
     client: Client,
     server: String,
+    /// Where it is, if it is a node of a cluster.
+    node: Option<Address>,
     options: Options,
     told: Arc<dyn Told>,
+    /// What the last attempt to connect came to, since the last loss.
+    tried: watch::Sender<Option<Result<(), Error>>>,
+    /// Held from when a view is asked for until it is told, so that views are told in their order.
+    viewing: tokio::sync::Mutex<()>,
 }
 
 /// Ends the task that keeps a link connected when it is dropped.
@@ -72,29 +83,52 @@ const MOST_REQUESTS: usize = 1 << 20;
 const PAUSES: [u64; 7] = [5, 10, 20, 50, 100, 250, 500];
 
 impl Link {
-    /// A link to the server at this address, connected.
-    pub(crate) async fn connect(
-        url: &str,
+    /// A link that is not connected yet.
+    pub(crate) fn new(
+        (client, server): (Client, String),
+        node: Option<Address>,
+        gate: Arc<Gate>,
         options: Options,
         told: Arc<dyn Told>,
-    ) -> Result<(Arc<Self>, KeptOpen), Error> {
-        let (client, server) = address(url)?;
-        let link = Arc::new(Self {
-            gate: Gate::new(),
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            gate,
             session: Mutex::new(None),
             client,
             server,
+            node,
             options,
             told,
-        });
-        let open = link.open().await?;
-        // The task has the link, not the link the task: `KeptOpen` ends it.
-        let task = tokio::spawn(Keeper(Arc::clone(&link)).keep(open));
-        Ok((link, KeptOpen(task.abort_handle())))
+            tried: watch::Sender::new(None),
+            viewing: tokio::sync::Mutex::new(()),
+        })
     }
 
-    pub(crate) fn server(&self) -> &str {
-        &self.server
+    /// Connects it, and keeps it so.
+    pub(crate) async fn connect(self: &Arc<Self>) -> Result<KeptOpen, Error> {
+        let open = self.open().await?;
+        // The task has the link, not the link the task: `KeptOpen` ends it.
+        let task = tokio::spawn(Keeper(Arc::clone(self)).keep(open));
+        Ok(KeptOpen(task.abort_handle()))
+    }
+
+    /// Keeps it connected, as soon as it can be.
+    pub(crate) fn connect_later(self: &Arc<Self>) -> KeptOpen {
+        let keeper = Keeper(Arc::clone(self));
+        let task = tokio::spawn(async move {
+            let open = keeper.0.reopen().await;
+            keeper.keep(open).await;
+        });
+        KeptOpen(task.abort_handle())
+    }
+
+    /// Waits for a connection, or the next attempt to make one that fails.
+    pub(crate) async fn connected(&self) -> Result<(), Error> {
+        let mut tried = self.tried.subscribe();
+        match timeout(self.options.request_timeout, tried.wait_for(Option::is_some)).await {
+            Ok(Ok(tried)) => tried.clone().unwrap_or(Ok(())),
+            _ => Err(Error::Timeout { limit: self.options.request_timeout }),
+        }
     }
 
     /// How it stands.
@@ -138,9 +172,19 @@ impl Link {
         let opts_in = self.options.tracking == Tracking::OptIn;
         let timeout = self.options.request_timeout;
         let session = Session::new(connection, is_closed, opts_in, timeout);
+        let _viewing = self.viewing.lock().await;
+        let view = match &self.node {
+            Some(at) => Some(session.view(at).await.map_err(|error| self.no_cluster(error))?),
+            None => None,
+        };
         // First the connection, then the word: who reads the word finds this connection or a later one.
         self.publish(Some(session.clone()));
         self.gate.connected(id);
+        // Only now, as keys may be sent here by it.
+        if let Some(view) = view {
+            self.told.view(&view);
+        }
+        self.tried.send_replace(Some(Ok(())));
         observe::connected(&self.server);
         Ok(Open { id, session, closed })
     }
@@ -235,11 +279,42 @@ impl Link {
                 () = tokio::time::sleep(self.options.heartbeat) => {}
             }
             let asked = Instant::now();
-            match open.session.ping(self.options.heartbeat_timeout).await {
-                Ok(()) => self.told.heartbeat_took(asked.elapsed()),
-                Err(error) => return error.to_string(),
+            match timeout(self.options.heartbeat_timeout, self.sign(&open.session)).await {
+                Ok(Ok(())) => self.told.heartbeat_took(asked.elapsed()),
+                Ok(Err(error)) => return error.to_string(),
+                Err(_) => {
+                    return format!("no heartbeat within {:?}", self.options.heartbeat_timeout);
+                }
             }
         }
+    }
+
+    /// A sign of life: of a node, what it knows of its cluster.
+    async fn sign(&self, session: &Session) -> Result<(), Error> {
+        let session = session.patient(self.options.heartbeat_timeout);
+        match &self.node {
+            None => session.ping().await,
+            Some(at) => self.view(&session, at, || true).await,
+        }
+    }
+
+    /// Asks a node what it knows of its cluster, if that is needed still when it is this request's turn.
+    pub(crate) async fn refresh_view(&self, is_needed: impl Fn() -> bool) -> Result<(), Error> {
+        let Some(at) = &self.node else { return Ok(()) };
+        self.view(&self.session()?, at, is_needed).await
+    }
+
+    async fn view(
+        &self,
+        session: &Session,
+        at: &Address,
+        is_needed: impl Fn() -> bool,
+    ) -> Result<(), Error> {
+        let _viewing = self.viewing.lock().await;
+        if is_needed() {
+            self.told.view(&session.view(at).await?);
+        }
+        Ok(())
     }
 
     async fn reopen(self: &Arc<Self>) -> Open {
@@ -248,12 +323,27 @@ impl Link {
         loop {
             match self.open().await {
                 Ok(open) => return open,
-                Err(error) => observe::cannot_connect(&self.server, &error),
+                Err(error) => {
+                    observe::cannot_connect(&self.server, &error);
+                    self.tried.send_replace(Some(Err(error)));
+                }
             }
             longest = pauses.next().unwrap_or(longest);
             // Of many processes not all at one instant.
             let pause = fastrand::u64(longest / 2..=longest);
             tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    /// Why it does not say what it knows of its cluster.
+    fn no_cluster(&self, error: Error) -> Error {
+        match error {
+            Error::Server { words }
+                if ["cluster support", "unknown"].iter().any(|no| words.contains(no)) =>
+            {
+                Error::NoCluster { server: self.server.clone(), words }
+            }
+            error => error,
         }
     }
 
@@ -289,6 +379,7 @@ impl Keeper {
             // Whoever waits for an answer of it waits no more.
             open.closed.send_replace(true);
             link.publish(None);
+            link.tried.send_replace(None);
             drop(open);
             open = link.reopen().await;
         }
@@ -328,54 +419,4 @@ fn beside(
 
 fn words(code: &str, details: Option<&str>) -> String {
     format!("{code} {}", details.unwrap_or_default()).trim_end().to_owned()
-}
-
-/// The client of an address, with RESP3, and the address without its password.
-fn address(url: &str) -> Result<(Client, String), Error> {
-    let server = without_password(url);
-    let no =
-        |error: &RedisError| Error::Address { server: server.clone(), words: error.to_string() };
-    let info = Client::open(url).map_err(|error| no(&error))?.get_connection_info().clone();
-    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    let client = Client::open(info.set_redis_settings(settings)).map_err(|error| no(&error))?;
-    Ok((client, server))
-}
-
-/// `redis://user:password@host` without the password, and without a query, which may have one.
-pub(crate) fn without_password(url: &str) -> String {
-    // What is no address is shown as well: it may have no scheme.
-    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
-    let is_path = rest.starts_with('/');
-    let (login, place) = rest.rsplit_once('@').filter(|_| !is_path).unwrap_or(("", rest));
-    let user = login.split([':', '?']).next().unwrap_or_default();
-    let at = if user.is_empty() { "" } else { "@" };
-    let (place, query) = place.split_once('?').map_or((place, ""), |(place, _)| (place, "?.."));
-    format!("{scheme}{user}{at}{place}{query}")
-}
-
-#[cfg(all(test, not(evanesce_shuttle)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_shown_without_its_password() {
-        assert_eq!(without_password("redis://:secret@host:1/2"), "redis://host:1/2");
-        assert_eq!(without_password("redis://ada:se@cret@host"), "redis://ada@host");
-        assert_eq!(without_password("redis://host"), "redis://host");
-        assert_eq!(without_password("redis://host/1?protocol=resp3"), "redis://host/1?..");
-        let path = "redis+unix:///a@b/c.sock";
-        assert_eq!(without_password(path), path);
-        assert_eq!(
-            without_password(&format!("{path}?user=ada&pass=se@cret")),
-            format!("{path}?..")
-        );
-        assert_eq!(without_password("redis:ada:secret@host"), "redis@host");
-        assert_eq!(without_password("ada:secret@host"), "ada@host");
-    }
-
-    #[test]
-    fn what_is_no_address_is_refused() {
-        let error = address("http://host").unwrap_err();
-        assert!(matches!(error, Error::Address { .. }), "{error}");
-    }
 }

@@ -6,8 +6,10 @@ use evanesce::Loaded;
 
 use crate::{
     error::{Error, shown},
+    gate::Origin,
     lease::{self, Held},
     near::{Kept, Read},
+    servers::At,
     tier::{Inner, Tier, check_ttl},
     wire::{Claim, Stored},
 };
@@ -88,28 +90,29 @@ where
             load.lease.map_or(evanesce::Load::new(), |time| evanesce::Load::new().patience(time));
         let once = once.sleep(tokio::time::sleep);
         loop {
-            let start = self.inner.link.gate.word();
             if let Some(value) = self.get(key).await? {
                 return Ok(value);
             }
+            let gate = self.inner.servers.gate(&shared.options.full_key(key.as_ref()))?;
+            let start = Origin::now(&gate);
             let mut led = false;
             let (leads, loader) = (&mut led, &mut loader);
             let loading = move || {
                 *leads = true;
-                let word = self.inner.link.gate.word();
+                let origin = Origin::now(&gate);
                 let loading = self.inner.load(key.as_ref(), load, move || loader(key));
                 async move {
                     let value = Some(loading.await?);
-                    let read = Read { value, ttl: Duration::ZERO, ends_near: false };
+                    let read = Read { origin, value, ttl: Duration::ZERO, ends_near: false };
                     // It is for those who wait, and not kept.
-                    Ok::<_, Error>(Loaded::with_ttl(Kept::of(word, read), Duration::ZERO))
+                    Ok::<_, Error>(Loaded::with_ttl(Kept::of(read), Duration::ZERO))
                 }
             };
             let whole = key.as_ref();
             let outcome = Box::pin(shared.loads.try_get_or_load_with(whole, &once, loading)).await;
             match outcome {
-                // Of a load from before this call's word: what was set since may be newer.
-                Ok(kept) if !led && kept.word < start.of_values() => {}
+                // Of a load from before this word: what was set since may be newer.
+                Ok(kept) if !led && !kept.is_for(&start) => {}
                 Err(error) if !led && error.is_connection() => {}
                 Ok(Kept { value: Some(value), .. }) => return Ok(value),
                 Ok(_) => unreachable!("a load gives a value"),
@@ -138,13 +141,17 @@ impl<V: Send + Sync + 'static> Inner<V> {
             if let Some(value) = self.claim(&full, &name, &holder, load).await? {
                 return Ok(Arc::new(self.decode(&full, value)?));
             }
-            let mut held = Held::new(self.link.session()?, name.clone(), holder.clone());
+            let mut held =
+                Held::new(self.servers.route(&full)?.session, name.clone(), holder.clone());
             self.shared.near.counts.loads.add();
             let made = loader().await;
             let value = made
                 .map_err(|error| Error::Load { key: shown(&full), source: error.into().into() })?;
             let bytes = self.encode(&full, &value)?;
-            let stored = self.link.session()?.store(&full, &name, &holder, &bytes, load.ttl).await;
+            let (at, name, holder, bytes) = (&full, &name, &holder, &bytes);
+            let store =
+                |to: At| async move { to.session.store(at, name, holder, bytes, load.ttl).await };
+            let stored = self.servers.at(at, store).await;
             // Also after an error, as after `put`. The fills alone: this is the load.
             self.shared.near.forget(key);
             let stored = stored?;
@@ -169,9 +176,9 @@ impl<V: Send + Sync + 'static> Inner<V> {
         let mut pauses = PAUSES.into_iter();
         let mut pause = 0;
         loop {
-            let session = self.link.session()?;
-            let claim = session.claim(full, name, holder, load.lease.unwrap_or_default()).await?;
-            match claim {
+            let time = load.lease.unwrap_or_default();
+            let claim = |to: At| async move { to.session.claim(full, name, holder, time).await };
+            match self.servers.at(full, claim).await? {
                 Claim::Value(value) => return Ok(Some(value)),
                 Claim::Ours => return Ok(None),
                 Claim::Theirs => self.shared.near.counts.lease_waits.add(),

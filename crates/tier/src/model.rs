@@ -13,7 +13,7 @@ use shuttle::{
 
 use crate::{
     error::Error,
-    gate::{Gate, SessionId},
+    gate::{Gate, Origin, SessionId},
     near::{Look, Near, Read},
 };
 
@@ -21,7 +21,7 @@ const KEY: &[u8] = b"a";
 
 /// Runs `program` under `EVANESCE_SCHEDULES` schedules, a failing one of which is printed: half of them random, half by priorities
 /// with few changes, without which a writer of few steps is done before a fill of many has begun.
-fn explore(program: impl Fn() + Send + Sync + 'static) {
+pub(crate) fn explore(program: impl Fn() + Send + Sync + 'static) {
     let schedules = std::env::var("EVANESCE_SCHEDULES")
         .map_or(2_000, |text| text.parse().expect("EVANESCE_SCHEDULES is a number"));
     let mut config = Config::new();
@@ -49,7 +49,7 @@ struct Server {
 
 struct World {
     near: Near<u64>,
-    gate: Gate,
+    gate: Arc<Gate>,
     server: Server,
 }
 
@@ -60,7 +60,7 @@ impl World {
         let near = Near::new(map, Duration::ZERO, None, Duration::MAX);
         let server =
             Server { state: Mutex::new((0, VecDeque::new(), true)), written: Condvar::new() };
-        let world = Arc::new(Self { near, gate: Gate::new(), server });
+        let world = Arc::new(Self { near, gate: Arc::new(Gate::new()), server });
         let session = world.gate.next_session();
         assert!(world.gate.connected(session));
         (world, session)
@@ -84,6 +84,7 @@ impl World {
     /// What a fill does: asks, and waits for the answer, which another thread brings.
     fn ask(&self) -> Result<Read<u64>, Error> {
         let (sender, receiver) = mpsc::channel();
+        let origin = Origin::now(&self.gate);
         {
             let mut state = self.server.state.lock().unwrap();
             if !state.2 {
@@ -96,11 +97,12 @@ impl World {
         let Ok(Some(value)) = receiver.recv() else {
             return Err(Error::Interrupted { words: "lost".into() });
         };
-        Ok(Read { value: Some(Arc::new(value)), ttl: Duration::from_secs(60), ends_near: true })
+        let ttl = Duration::from_secs(60);
+        Ok(Read { origin, value: Some(Arc::new(value)), ttl, ends_near: true })
     }
 
     fn get(&self) -> Result<u64, Error> {
-        match self.near.look(&self.gate, KEY) {
+        match self.near.look(KEY) {
             Look::Hit(value) | Look::Due(value, _) => Ok(*value.unwrap()),
             Look::Lost(ago) => Err(Error::Lost { ago }),
             Look::Miss => {
@@ -136,7 +138,7 @@ impl World {
     /// What is kept when all is over, and may be served, is what the server has.
     fn settle(&self) {
         let value = self.server.state.lock().unwrap().0;
-        if let Some(kept) = self.near.view(&self.gate, KEY, |kept| **kept.unwrap()) {
+        if let Some(kept) = self.near.view(KEY, |kept| **kept.unwrap()) {
             assert_eq!(kept, value, "stale for good");
         }
     }
@@ -253,7 +255,7 @@ fn a_fill_is_kept() {
         let (world, _) = World::new();
         let connection = spawn(&world, World::read_on);
         assert_eq!(world.get().unwrap(), 0);
-        assert_eq!(world.near.view(&world.gate, KEY, |kept| **kept.unwrap()), Some(0));
+        assert_eq!(world.near.view(KEY, |kept| **kept.unwrap()), Some(0));
         world.end();
         connection.join().unwrap();
     });

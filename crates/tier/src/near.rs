@@ -6,46 +6,64 @@ use evanesce::{Load, Loaded, Lookup, RefreshToken, TtlMap};
 
 use crate::{
     error::Error,
-    gate::{Gate, Word},
+    gate::{Gate, Origin},
     stats::Counts,
 };
 
 /// What a key has: a value, or none.
 #[derive(Debug)]
 pub(crate) struct Kept<V> {
-    /// The word under which its fill began.
-    pub(crate) word: Word,
+    /// Under what its fill began.
+    pub(crate) origin: Origin,
     pub(crate) value: Option<Arc<V>>,
     /// Whether the near TTL ends it, so that an early refresh gives it more time.
     ends_near: bool,
 }
 
 impl<V> Kept<V> {
-    /// What was read under this word.
-    pub(crate) fn of(word: Word, read: Read<V>) -> Self {
-        Self { word: word.of_values(), value: read.value, ends_near: read.ends_near }
+    pub(crate) fn of(read: Read<V>) -> Self {
+        Self { origin: read.origin, value: read.value, ends_near: read.ends_near }
+    }
+
+    /// Whether who began under `start` may have it.
+    pub(crate) fn is_for(&self, start: &Origin) -> bool {
+        let is_of_its_topology = self.value.is_some() || self.origin.has_topology_of(start);
+        is_of_its_topology && !self.origin.is_before(start)
+    }
+
+    /// Whether it is never served again.
+    fn is_outdated(&self) -> bool {
+        self.origin.word.of_values() != self.origin.gate.word().of_values()
+            || self.is_of_another_topology()
+    }
+
+    /// It says that there is no such key, and who would know that may be another now.
+    fn is_of_another_topology(&self) -> bool {
+        !planted!(absences_kept) && self.value.is_none() && !self.origin.has_topology_of_now()
     }
 }
 
 impl<V> Clone for Kept<V> {
     fn clone(&self) -> Self {
-        Self { word: self.word, value: self.value.clone(), ends_near: self.ends_near }
+        Self { origin: self.origin.clone(), value: self.value.clone(), ends_near: self.ends_near }
     }
 }
 
 /// What a fill has read.
 #[derive(Debug)]
 pub(crate) struct Read<V> {
+    /// From before the request left.
+    pub(crate) origin: Origin,
     pub(crate) value: Option<Arc<V>>,
     /// How long it may be kept; zero: not at all.
     pub(crate) ttl: Duration,
     pub(crate) ends_near: bool,
 }
 
-/// A fill that failed, and the word under which it began.
+/// A fill that failed, and under what it began.
 #[derive(Clone)]
 struct Failed {
-    word: Word,
+    origin: Origin,
     error: Error,
 }
 
@@ -97,16 +115,20 @@ impl<V> Near<V> {
         self.map.remove(key);
     }
 
-    fn judge(&self, gate: &Gate, kept: &Kept<V>) -> Judged {
+    fn judge(&self, kept: &Kept<V>) -> Judged {
         if planted!(generation_not_compared) {
             return Judged::Fresh;
         }
+        if kept.is_of_another_topology() {
+            return Judged::Outdated;
+        }
+        let (gate, of) = (&kept.origin.gate, kept.origin.word.of_values());
         loop {
             let word = gate.word();
-            if kept.word == word {
+            if of == word {
                 return Judged::Fresh;
             }
-            if kept.word != word.of_values() {
+            if of != word.of_values() {
                 return Judged::Outdated;
             }
             match gate.lost_for(word) {
@@ -118,15 +140,10 @@ impl<V> Near<V> {
     }
 
     /// Calls `read` with what the key has, if that may be served.
-    pub(crate) fn view<R>(
-        &self,
-        gate: &Gate,
-        key: &[u8],
-        read: impl FnOnce(Option<&Arc<V>>) -> R,
-    ) -> Option<R> {
+    pub(crate) fn view<R>(&self, key: &[u8], read: impl FnOnce(Option<&Arc<V>>) -> R) -> Option<R> {
         let pinned = self.map.pin();
         let kept = pinned.get(key)?;
-        match self.judge(gate, kept) {
+        match self.judge(kept) {
             Judged::Fresh => {}
             Judged::Stale => self.counts.stale_hits.add(),
             Judged::Outdated | Judged::Lost(_) => return None,
@@ -136,7 +153,7 @@ impl<V> Near<V> {
     }
 
     /// Looks a key up. One caller is told to refresh it when that is due.
-    pub(crate) fn look(&self, gate: &Gate, key: &[u8]) -> Look<V> {
+    pub(crate) fn look(&self, key: &[u8]) -> Look<V> {
         let pinned = self.map.pin();
         let (kept, due) = match self.refresh_early {
             None => (pinned.get(key), None),
@@ -147,7 +164,7 @@ impl<V> Near<V> {
             },
         };
         let Some(kept) = kept else { return Look::Miss };
-        match self.judge(gate, kept) {
+        match self.judge(kept) {
             Judged::Outdated => return Look::Miss,
             Judged::Lost(time) => return Look::Lost(time),
             Judged::Stale => self.counts.stale_hits.add(),
@@ -166,12 +183,12 @@ impl<V> Near<V> {
     }
 
     /// Has `read` called by one of those who ask for the key at a time, and keeps what it gives for as long as that says, unless
-    /// the key is forgotten meanwhile.
+    /// the key is forgotten meanwhile. The gate is of the server that has the key as far as is known.
     ///
     /// What it returns was asked for not before this call, or by a fill that no push had killed when this call began.
     pub(crate) async fn fill<Fut>(
         &self,
-        gate: &Gate,
+        gate: &Arc<Gate>,
         key: &[u8],
         mut read: impl FnMut() -> Fut,
     ) -> Result<Kept<V>, Error>
@@ -179,14 +196,14 @@ impl<V> Near<V> {
         Fut: Future<Output = Result<Read<V>, Error>>,
     {
         loop {
-            let start = gate.word();
-            if let Some(ago) = gate.lost_for(start) {
+            let start = Origin::now(gate);
+            if let Some(ago) = gate.lost_for(start.word) {
                 return Err(Error::Lost { ago });
             }
-            self.drop_outdated(key, start);
+            self.drop_outdated(key);
             if planted!(naive_fill) {
-                let (word, read) = (gate.word(), read().await?);
-                let (ttl, kept) = (read.ttl, Kept::of(word, read));
+                let read = read().await?;
+                let (ttl, kept) = (read.ttl, Kept::of(read));
                 self.map.insert_with_ttl(key.to_vec(), kept.clone(), ttl);
                 return Ok(kept);
             }
@@ -194,23 +211,24 @@ impl<V> Near<V> {
             let (slot, read) = (&mut kept_for, &mut read);
             let read = move || {
                 self.counts.fills.add();
-                // Before the request leaves.
-                let word = gate.word();
+                let origin = Origin::now(gate);
                 let reading = read();
                 let slot = slot;
                 async move {
-                    let read = reading.await.map_err(|error| Failed { word, error })?;
-                    let word = if planted!(word_read_late) { gate.word() } else { word };
+                    let mut read = reading.await.map_err(|error| Failed { origin, error })?;
+                    if planted!(word_read_late) {
+                        read.origin = Origin::now(&read.origin.gate);
+                    }
                     let ttl = read.ttl;
                     *slot = Some(ttl);
-                    Ok::<_, Failed>(Loaded::with_ttl(Kept::of(word, read), ttl))
+                    Ok::<_, Failed>(Loaded::with_ttl(Kept::of(read), ttl))
                 }
             };
             let found = self.map.try_get_or_load_with(key, &self.load(), read).await;
             match (found, kept_for) {
                 // Somebody else's, from before this call's word.
-                (Ok(kept), None) if kept.word < start.of_values() => {}
-                (Err(failed), None) if failed.word < start => {}
+                (Ok(kept), None) if !kept.is_for(&start) => {}
+                (Err(failed), None) if failed.origin.is_before(&start) => {}
                 (Ok(kept), None) => {
                     self.counts.joined.add();
                     return Ok(kept);
@@ -237,18 +255,17 @@ impl<V> Near<V> {
         Load::new()
     }
 
-    /// Takes an entry of an earlier word out, so that the key is read again.
-    fn drop_outdated(&self, key: &[u8], now: Word) {
-        let is_outdated = |kept: &Kept<V>| kept.word < now.of_values();
+    /// Takes an outdated entry out, so that the key is read again.
+    fn drop_outdated(&self, key: &[u8]) {
         let pinned = self.map.pin();
-        if pinned.get(key).is_some_and(is_outdated) {
-            _ = pinned.remove_if(key, |_, kept| is_outdated(kept));
+        if pinned.get(key).is_some_and(Kept::is_outdated) {
+            _ = pinned.remove_if(key, |_, kept| kept.is_outdated());
         }
     }
 
     fn has(&self, key: &[u8], wanted: &Kept<V>) -> bool {
         self.map.view(key, |kept| {
-            kept.word == wanted.word
+            !kept.origin.is_before(&wanted.origin)
                 && match (&kept.value, &wanted.value) {
                     (Some(one), Some(other)) => Arc::ptr_eq(one, other),
                     (one, other) => one.is_none() && other.is_none(),
@@ -257,20 +274,14 @@ impl<V> Near<V> {
     }
 
     /// Puts what was read in the place of the entry that the token is of. False if that is gone, or nothing is to be kept.
-    pub(crate) fn refresh(
-        &self,
-        token: RefreshToken,
-        key: &[u8],
-        word: Word,
-        read: Read<V>,
-    ) -> bool {
+    pub(crate) fn refresh(&self, token: RefreshToken, key: &[u8], read: Read<V>) -> bool {
         let ttl = read.ttl;
         if ttl.is_zero() {
             drop(token);
             self.forget(key);
             return false;
         }
-        let kept = Kept::of(word, read);
+        let kept = Kept::of(read);
         let pinned = self.map.pin();
         let is_kept = pinned.refresh_with_ttl(token, key.to_vec(), kept, ttl).is_ok();
         if !is_kept {

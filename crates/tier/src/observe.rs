@@ -30,6 +30,13 @@ pub(crate) fn flushed(server: &str) {
     _ = server;
 }
 
+/// A node of the cluster says that it is not as it was.
+pub(crate) fn topology_changed(server: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(server, "near tier hears of another topology");
+    _ = server;
+}
+
 /// An early refresh failed, and the value that is kept goes on.
 pub(crate) fn refresh_failed(error: &Error) {
     #[cfg(feature = "tracing")]
@@ -51,6 +58,7 @@ pub(crate) fn figures(server: &str, prefix: &str, stats: &Stats) {
             ("evanesce_tier_pushes_total", stats.pushes),
             ("evanesce_tier_flushes_total", stats.flushes),
             ("evanesce_tier_losses_total", stats.losses),
+            ("evanesce_tier_topology_changes_total", stats.topology_changes),
             ("evanesce_tier_loads_total", stats.loads),
             ("evanesce_tier_lease_waits_total", stats.lease_waits),
         ] {

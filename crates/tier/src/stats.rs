@@ -27,6 +27,8 @@ pub struct Stats {
     pub flushes: u64,
     /// Times that the connection was lost.
     pub losses: u64,
+    /// Times that a cluster was not as it was: a node has got or lost slots, has come or gone. One move counts for each node that says so.
+    pub topology_changes: u64,
     /// Calls of loaders.
     pub loads: u64,
     /// Times that a load waited for another process with the lease.
@@ -80,6 +82,7 @@ pub(crate) struct Counts {
     pub(crate) pushes: Count,
     pub(crate) flushes: Count,
     pub(crate) losses: Count,
+    pub(crate) topology_changes: Count,
     pub(crate) loads: Count,
     pub(crate) lease_waits: Count,
     /// Nanoseconds; zero before the first.
@@ -103,6 +106,7 @@ impl Counts {
             pushes: self.pushes.get(),
             flushes: self.flushes.get(),
             losses: self.losses.get(),
+            topology_changes: self.topology_changes.get(),
             loads: self.loads.get(),
             lease_waits: self.lease_waits.get(),
             push_lag: (push_lag > 0).then(|| Duration::from_nanos(push_lag)),

@@ -10,13 +10,14 @@ use crate::{
     builder::TierBuilder,
     codec::Codec,
     error::{Error, shown},
-    gate::Gate,
     lease,
-    link::{KeptOpen, Link, State, Told},
+    link::{State, Told},
     near::{Kept, Look, Near, Read},
     observe,
     options::{Options, is_time},
+    servers::{At, Servers},
     stats::Stats,
+    view::View,
     wire::{Fetched, Left},
 };
 
@@ -34,9 +35,8 @@ pub struct Tier<K: ?Sized, V> {
 /// What the handles of a tier share.
 pub(crate) struct Inner<V> {
     pub(crate) shared: Arc<Shared<V>>,
-    pub(crate) link: Arc<Link>,
+    pub(crate) servers: Servers,
     pub(crate) codec: Box<dyn Codec<V>>,
-    _open: KeptOpen,
 }
 
 /// What the connection has of a tier as well.
@@ -87,6 +87,14 @@ impl<V: Send + Sync + 'static> Told for Shared<V> {
         let prefix = shown(self.options.prefix.as_deref().unwrap_or_default());
         observe::figures(&self.server, &prefix, &self.stats());
     }
+
+    // Those of a cluster come by way of it.
+    fn view(&self, _: &View) {}
+
+    fn topology_changed(&self) {
+        self.near.counts.topology_changes.add();
+        observe::topology_changed(&self.server);
+    }
 }
 
 impl<K: ?Sized, V> Clone for Tier<K, V> {
@@ -98,8 +106,8 @@ impl<K: ?Sized, V> Clone for Tier<K, V> {
 impl<K: ?Sized, V> fmt::Debug for Tier<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tier")
-            .field("server", &self.inner.link.server())
-            .field("state", &self.inner.link.state())
+            .field("server", &self.inner.shared.server)
+            .field("state", &self.inner.servers.state())
             .finish_non_exhaustive()
     }
 }
@@ -108,7 +116,13 @@ impl<K: ?Sized, V> Tier<K, V> {
     /// Returns the options of a tier in front of the server at `url`: `redis://[user:password@]host[:port][/database]`, or
     /// `redis+unix:///path`.
     pub fn builder(url: impl Into<String>) -> TierBuilder<K, V> {
-        TierBuilder::new(url.into())
+        TierBuilder::new(vec![url.into()], false)
+    }
+
+    /// Returns the options of a tier in front of a cluster. Each of `nodes` is an address as [`builder`](Self::builder) takes it, with a host; the first
+    /// that answers says which others there are. All have the user and the password of the first one.
+    pub fn cluster(nodes: impl IntoIterator<Item = impl Into<String>>) -> TierBuilder<K, V> {
+        TierBuilder::new(nodes.into_iter().map(Into::into).collect(), true)
     }
 }
 
@@ -117,17 +131,8 @@ where
     K: AsRef<[u8]> + ?Sized,
     V: Send + Sync + 'static,
 {
-    pub(crate) fn of(
-        shared: Arc<Shared<V>>,
-        link: Arc<Link>,
-        codec: Box<dyn Codec<V>>,
-        open: KeptOpen,
-    ) -> Self {
-        Self { inner: Arc::new(Inner { shared, link, codec, _open: open }), keys: PhantomData }
-    }
-
-    fn gate(&self) -> &Gate {
-        &self.inner.link.gate
+    pub(crate) fn of(shared: Arc<Shared<V>>, servers: Servers, codec: Box<dyn Codec<V>>) -> Self {
+        Self { inner: Arc::new(Inner { shared, servers, codec }), keys: PhantomData }
     }
 
     /// Returns the value of `key`: the one that is kept, or else the server's, which is then kept. `None` if the server has none.
@@ -153,7 +158,7 @@ where
         let key = key.as_ref();
         // A loop of hits would otherwise never let its thread read what the server says.
         consume_budget().await;
-        match self.inner.shared.near.look(self.gate(), key) {
+        match self.inner.shared.near.look(key) {
             Look::Hit(value) => Ok(value),
             Look::Due(value, token) => {
                 // Without a runtime another caller refreshes it, or it ends.
@@ -195,14 +200,14 @@ where
     #[must_use]
     pub fn hit(&self, key: &K) -> Option<Arc<V>> {
         let read = |value: Option<&Arc<V>>| value.map(Arc::clone);
-        self.inner.shared.near.view(self.gate(), key.as_ref(), read).flatten()
+        self.inner.shared.near.view(key.as_ref(), read).flatten()
     }
 
     /// Calls `read` with the value of `key` that is kept, and returns what it returns; `None` without calling it where [`hit`](Self::hit) returns
     /// that. While `read` runs, the map frees no memory: let it be short.
     pub fn view<R>(&self, key: &K, read: impl FnOnce(&V) -> R) -> Option<R> {
         let read = |value: Option<&Arc<V>>| value.map(|value| read(value));
-        self.inner.shared.near.view(self.gate(), key.as_ref(), read).flatten()
+        self.inner.shared.near.view(key.as_ref(), read).flatten()
     }
 
     /// Sets `key` in the server, to end after `ttl`, rounded up to whole milliseconds, or never. When it has returned, no read of this tier
@@ -231,8 +236,9 @@ where
             check_ttl(ttl)?;
         }
         let bytes = self.inner.encode(&full, value)?;
-        let session = self.inner.link.session()?;
-        let done = session.set(&full, &bytes, ttl).await;
+        let (at, bytes) = (&full, &bytes);
+        let set = |to: At| async move { to.session.set(at, bytes, ttl).await };
+        let done = self.inner.servers.at(at, set).await;
         // Also after an error: the server may have done it.
         self.inner.shared.forget(key);
         done
@@ -252,8 +258,7 @@ where
     pub async fn delete(&self, key: &K) -> Result<bool, Error> {
         let key = key.as_ref();
         let full = self.inner.shared.options.full_key(key);
-        let session = self.inner.link.session()?;
-        let done = session.delete(&full, &lease::name(&full)).await;
+        let done = self.inner.delete(&full, &lease::name(&full)).await;
         self.inner.shared.forget(key);
         done
     }
@@ -272,7 +277,9 @@ where
         check_ttl(ttl)?;
         let key = key.as_ref();
         let full = self.inner.shared.options.full_key(key);
-        let done = self.inner.link.session()?.touch(&full, ttl).await;
+        let at = &full;
+        let touch = |to: At| async move { to.session.touch(at, ttl).await };
+        let done = self.inner.servers.at(at, touch).await;
         self.inner.shared.near.forget(key);
         done
     }
@@ -284,13 +291,14 @@ where
 
     /// Forgets all that is kept, by one store. Its memory goes as it is asked for, evicted, or at the end of its near TTL.
     pub fn forget_all_local(&self) {
-        self.gate().forget_all();
+        self.inner.servers.forget_all();
     }
 
-    /// Returns how the tier stands with its server.
+    /// Returns how the tier stands with its server. Of a cluster: connected, if it is so with each node that has slots; otherwise lost since
+    /// the first loss.
     #[must_use]
     pub fn state(&self) -> State {
-        self.inner.link.state()
+        self.inner.servers.state()
     }
 
     /// Returns what the tier did so far.
@@ -303,18 +311,22 @@ where
 impl<V: Send + Sync + 'static> Inner<V> {
     /// Reads a key and keeps it, or waits for who does.
     pub(crate) async fn fill(&self, key: &[u8]) -> Result<Kept<V>, Error> {
-        let near = &self.shared.near;
-        near.fill(&self.link.gate, key, || self.read(key)).await
+        let gate = self.servers.gate(&self.shared.options.full_key(key))?;
+        self.shared.near.fill(&gate, key, || self.read(key)).await
     }
 
     async fn read(&self, key: &[u8]) -> Result<Read<V>, Error> {
         let options = &self.shared.options;
         let full = options.full_key(key);
-        let Fetched { value, asked } = self.link.session()?.fetch(&full).await?;
+        let at = &full;
+        let fetch =
+            |to: At| async move { Ok((to.session.fetch(at).await?, to.origin, to.may_keep)) };
+        let (Fetched { value, asked }, origin, may_keep) = self.servers.at(at, fetch).await?;
+        let kept_for = |ttl| if may_keep { ttl } else { Duration::ZERO };
         let Some((bytes, left)) = value else {
-            let ttl = options.negative_ttl.saturating_sub(asked.elapsed());
+            let ttl = kept_for(options.negative_ttl.saturating_sub(asked.elapsed()));
             // Not read early: the time for that may be longer than this one.
-            return Ok(Read { value: None, ttl, ends_near: false });
+            return Ok(Read { origin, value: None, ttl, ends_near: false });
         };
         let value = Some(Arc::new(self.decode(&full, bytes)?));
         // With what the codec took.
@@ -324,7 +336,19 @@ impl<V: Send + Sync + 'static> Inner<V> {
             Left::For(left) => options.ttl(Some(left), spent),
             Left::Over => (Duration::ZERO, false),
         };
-        Ok(Read { value, ttl, ends_near })
+        Ok(Read { origin, value, ttl: kept_for(ttl), ends_near })
+    }
+
+    /// Ends a lease, then deletes its key. Whether it was there.
+    async fn delete(&self, full: &[u8], lease: &[u8]) -> Result<bool, Error> {
+        match self.servers.route(full)?.session.delete_both(full, lease).await {
+            Err(Error::Redirected { .. }) => {}
+            done => return done,
+        }
+        // One by one, as each may be at another node while their slot moves. The lease first, so that no load stores in between.
+        let delete = |key| move |to: At| async move { to.session.delete(key).await };
+        self.servers.at(lease, delete(lease)).await?;
+        self.servers.at(full, delete(full)).await
     }
 
     /// The value of these bytes of the key `full`.
@@ -361,10 +385,8 @@ async fn refresh<V: Send + Sync + 'static>(
 ) {
     let near = &inner.shared.near;
     near.counts.fills.add();
-    // Before the request leaves.
-    let word = inner.link.gate.word();
     match inner.read(&key).await {
-        Ok(read) => _ = near.refresh(token, &key, word, read),
+        Ok(read) => _ = near.refresh(token, &key, read),
         Err(error) => observe::refresh_failed(&error),
     }
 }

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, Value, aio::MultiplexedConnection, cmd, pipe};
 use tokio::sync::watch;
 
-use crate::error::{Error, shown};
+use crate::{
+    error::{Error, shown},
+    view::{Address, View},
+};
 
 /// A connection that tracks.
 #[derive(Clone)]
@@ -15,6 +18,8 @@ pub(crate) struct Session {
     closed: watch::Receiver<bool>,
     /// Whether each read says that it is to be tracked.
     opts_in: bool,
+    /// Whether each command is for a slot that is being moved to this node.
+    is_asking: bool,
     timeout: Duration,
 }
 
@@ -89,11 +94,23 @@ impl Session {
         opts_in: bool,
         timeout: Duration,
     ) -> Self {
-        Self { connection, closed, opts_in, timeout }
+        Self { connection, closed, opts_in, is_asking: false, timeout }
+    }
+
+    /// The same, for keys of a slot that is being moved to this node.
+    pub(crate) fn asking(self) -> Self {
+        Self { is_asking: true, ..self }
     }
 
     /// Reads a key, so that the server says when it changes.
+    ///
+    /// Not so where its slot is being moved to: `ASKING` and `CLIENT CACHING` are both for the next command alone.
     pub(crate) async fn fetch(&self, key: &[u8]) -> Result<Fetched, Error> {
+        if self.is_asking {
+            let asked = Instant::now();
+            let value = bytes(key, self.ask(key, cmd("GET").arg(key)).await?)?;
+            return Ok(Fetched { value: value.map(|value| (value, Left::Over)), asked });
+        }
         let mut read = pipe();
         if self.opts_in {
             // For the next command alone. An error where the connection does not track.
@@ -131,7 +148,9 @@ impl Session {
     }
 
     /// Ends the lease of a key, then deletes it. Whether it was there.
-    pub(crate) async fn delete(&self, key: &[u8], lease: &[u8]) -> Result<bool, Error> {
+    ///
+    /// [`Error::Redirected`] if one of both is elsewhere: then one was perhaps done, and they are to be done one by one.
+    pub(crate) async fn delete_both(&self, key: &[u8], lease: &[u8]) -> Result<bool, Error> {
         let mut delete = pipe();
         delete.cmd("DEL").arg(lease).cmd("DEL").arg(key).cmd("PING");
         let mut answers = self.ask_all(&delete, 3).await?;
@@ -139,6 +158,13 @@ impl Session {
         let deleted = answer(key, answers.pop().unwrap_or(Value::Nil))?;
         answer(key, answers.pop().unwrap_or(Value::Nil))?;
         Ok(deleted == Value::Int(1))
+    }
+
+    /// Deletes a key. Whether it was there.
+    pub(crate) async fn delete(&self, key: &[u8]) -> Result<bool, Error> {
+        let mut delete = cmd("DEL");
+        delete.arg(key);
+        Ok(self.write(key, delete).await? == Value::Int(1))
     }
 
     /// Gives a key this time from now. Whether it was there.
@@ -149,11 +175,24 @@ impl Session {
         Ok(touched == Value::Int(1))
     }
 
-    /// Asks for a sign of life, and waits for it so long.
-    pub(crate) async fn ping(&self, timeout: Duration) -> Result<(), Error> {
+    /// The same connection for requests that wait for their answer so long.
+    pub(crate) fn patient(&self, timeout: Duration) -> Self {
         let mut patient = Self { timeout, ..self.clone() };
         patient.connection.set_response_timeout(timeout);
-        patient.ask(b"", &cmd("PING")).await.map(drop)
+        patient
+    }
+
+    /// Asks for a sign of life.
+    pub(crate) async fn ping(&self) -> Result<(), Error> {
+        self.ask(b"", &cmd("PING")).await.map(drop)
+    }
+
+    /// Asks a node of a cluster, which is at this address, what it knows of it.
+    pub(crate) async fn view(&self, at: &Address) -> Result<View, Error> {
+        let said = self.ask(b"", cmd("CLUSTER").arg("NODES")).await?;
+        let text = redis::from_redis_value::<String>(said).unwrap_or_default();
+        View::parse(&text, at)
+            .ok_or_else(|| Error::Server { words: format!("CLUSTER NODES is no view: {text}") })
     }
 
     /// The value of a key, or else the right to load it: by the lease, if `holder` is not empty.
@@ -165,7 +204,9 @@ impl Session {
         time: Duration,
     ) -> Result<Claim, Error> {
         let mut claim = cmd("EVAL");
-        claim.arg(CLAIM).arg(2).arg(key).arg(lease).arg(holder).arg(millis(time));
+        claim.arg(CLAIM);
+        keys(&mut claim, key, lease, holder);
+        claim.arg(holder).arg(millis(time));
         Ok(match self.ask(key, &claim).await? {
             Value::Int(1) => Claim::Ours,
             Value::Int(_) => Claim::Theirs,
@@ -184,7 +225,9 @@ impl Session {
     ) -> Result<Stored, Error> {
         let ttl = ttl.map_or_else(String::new, |ttl| millis(ttl).to_string());
         let mut store = cmd("EVAL");
-        store.arg(STORE).arg(2).arg(key).arg(lease).arg(holder).arg(value).arg(ttl);
+        store.arg(STORE);
+        keys(&mut store, key, lease, holder);
+        store.arg(holder).arg(value).arg(ttl);
         Ok(match self.write(key, store).await? {
             Value::Int(1) => Stored::Done,
             Value::Int(_) => Stored::Overtaken,
@@ -201,13 +244,22 @@ impl Session {
     /// the `PING` (but for prefixes): so the push has come when this returns, and refuses no fill that begins then.
     async fn write(&self, key: &[u8], command: Cmd) -> Result<Value, Error> {
         let mut both = pipe();
+        if self.is_asking {
+            both.cmd("ASKING");
+        }
         both.add_command(command).cmd("PING");
-        let mut answers = self.ask_all(&both, 2).await?;
+        let mut answers = self.ask_all(&both, 2 + usize::from(self.is_asking)).await?;
         answers.pop();
         answer(key, answers.pop().unwrap_or(Value::Nil))
     }
 
     async fn ask(&self, key: &[u8], command: &Cmd) -> Result<Value, Error> {
+        if self.is_asking {
+            let mut both = pipe();
+            both.cmd("ASKING").add_command(command.clone());
+            let mut answers = self.ask_all(&both, 2).await?;
+            return answer(key, answers.pop().unwrap_or(Value::Nil));
+        }
         let mut connection = self.connection.clone();
         let asked = self.while_open(connection.send_packed_command(command)).await?;
         answer(key, asked)
@@ -253,11 +305,28 @@ fn answer(key: &[u8], value: Value) -> Result<Value, Error> {
     let Value::ServerError(error) = value else { return Ok(value) };
     let words = format!("{} {}", error.code(), error.details().unwrap_or_default());
     let words = words.trim_end().to_owned();
-    Err(if error.code() == "WRONGTYPE" {
-        Error::WrongType { key: shown(key), words }
-    } else {
-        Error::Server { words }
+    Err(match error.code() {
+        "WRONGTYPE" => Error::WrongType { key: shown(key), words },
+        "MOVED" | "ASK" => redirected(&words).unwrap_or(Error::Server { words }),
+        _ => Error::Server { words },
     })
+}
+
+/// `MOVED slot host:port`, or with `ASK`.
+fn redirected(words: &str) -> Option<Error> {
+    let mut parts = words.split(' ');
+    let (code, slot, to) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);
+    Some(Error::Redirected { slot, to: to.to_owned(), is_moving: code == "ASK" })
+}
+
+/// The keys of a script: the lease is one only if it is asked for, as a slot that is being moved is open to scripts with
+/// one key alone.
+fn keys(script: &mut Cmd, key: &[u8], lease: &[u8], holder: &str) {
+    if holder.is_empty() {
+        script.arg(1).arg(key);
+    } else {
+        script.arg(2).arg(key).arg(lease);
+    }
 }
 
 /// An answer that is a string, or nothing.

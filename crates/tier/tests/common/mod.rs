@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "not each of those who include it uses all")]
 
+pub mod cluster;
 pub mod proxy;
 pub mod server;
 

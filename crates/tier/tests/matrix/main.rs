@@ -2,6 +2,8 @@
 //! tables. It fails if a row does.
 
 mod bad_input;
+mod cluster;
+mod cluster_moves;
 #[path = "../common/mod.rs"]
 mod common;
 mod connection;
@@ -14,15 +16,22 @@ mod writes;
 
 use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
-use common::server::{Kind, Server};
+pub(crate) use common::cluster::say;
+use common::{
+    cluster::Cluster,
+    server::{Kind, Server},
+};
 use evanesce_tier::{Bytes, Tier, TierBuilder, Tracking};
-use redis::{FromRedisValue, aio::MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
+use tokio::sync::OnceCell;
 
 /// One server and one way of tracking: a column of the table.
 pub(crate) struct Place {
     kind: Kind,
     server: Server,
     tracking: Tracking,
+    /// Of the same kind, started when it is first asked for.
+    cluster: OnceCell<Cluster>,
 }
 
 pub(crate) type Text = Tier<str, String>;
@@ -38,9 +47,13 @@ impl Place {
     }
 
     fn options_at(&self, url: &str) -> TierBuilder<str, String, Bytes> {
+        self.with_options(Tier::builder(url))
+    }
+
+    fn with_options(&self, options: TierBuilder<str, String>) -> TierBuilder<str, String, Bytes> {
         // On a busy machine a second is not long: only rows that are about it lose a connection by it.
         let (interval, timeout) = (Duration::from_secs(1), Duration::from_secs(30));
-        let options = Tier::builder(url).heartbeat(interval, timeout).request_timeout(timeout);
+        let options = options.heartbeat(interval, timeout).request_timeout(timeout);
         options.codec(Bytes).prefix("t:").tracking(self.tracking.clone())
     }
 
@@ -51,15 +64,6 @@ impl Place {
     async fn foreign(&self) -> MultiplexedConnection {
         self.server.foreign().await
     }
-}
-
-/// Runs a command of another client: words that are separated by spaces.
-pub(crate) async fn say<T: FromRedisValue>(foreign: &mut MultiplexedConnection, words: &str) -> T {
-    let mut words_left = words.split(' ');
-    let mut command = redis::cmd(words_left.next().unwrap());
-    words_left.for_each(|word| _ = command.arg(word));
-    let answer = command.query_async(foreign).await;
-    answer.unwrap_or_else(|error| panic!("{words}: {error}"))
 }
 
 /// Returns when the tier has heard all that the server has said before this call: an answer comes behind it. (A push of a write from
@@ -96,6 +100,8 @@ fn main() -> ExitCode {
         runtimes::ROWS,
         loads::ROWS,
         bad_input::ROWS,
+        cluster::ROWS,
+        cluster_moves::ROWS,
     ];
     let rows: Vec<_> = rows.concat().into_iter().filter(|(name, _)| is_wanted(name)).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -3,6 +3,7 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use evanesce_tier::Tracking;
+use tokio::sync::OnceCell;
 
 use crate::{
     Place, Row,
@@ -28,7 +29,7 @@ pub(crate) async fn run(rows: &[(&str, Row)]) -> ExitCode {
         for (name, tracking) in [("OPTIN", Tracking::OptIn), ("BCAST", prefixes)] {
             let mut cells = Vec::new();
             let server = Server::start(kind, &[]).await;
-            let place = Arc::new(Place { kind, server, tracking });
+            let place = Arc::new(Place { kind, server, tracking, cluster: OnceCell::new() });
             for (row, check) in rows {
                 say::<()>(&mut place.foreign().await, "FLUSHALL").await;
                 let start = std::time::Instant::now();
