@@ -1,0 +1,161 @@
+//! Reads of what is kept: by the async call of each client, and by reference beside a bare map.
+
+use std::{hint::black_box, sync::Arc, time::Instant};
+
+use evanesce::TtlMap;
+use evanesce_tier::Tracking;
+use redis::AsyncCommands;
+
+use crate::{
+    Run,
+    clients::Failure,
+    clients::{
+        CacheAio, Client, FredMoka, MokaByHand, NEAR_TTL, OptIn, PREFIX, RustisGet, bare, tier,
+    },
+    passes::{Entrant, Pass, interleaved},
+    report::{Must, nanos, table},
+};
+
+const KEYS: usize = 1_000;
+const VALUE: [u8; 100] = [b'v'; 100];
+
+/// The keys, and the order in which all read them: the same for all.
+struct Reads {
+    keys: Vec<String>,
+    order: Vec<usize>,
+}
+
+impl Reads {
+    fn of(count: usize) -> Self {
+        let mut random = fastrand::Rng::with_seed(7);
+        Self {
+            keys: (0..KEYS).map(|n| format!("{PREFIX}{n:04}")).collect(),
+            order: (0..count).map(|_| random.usize(..KEYS)).collect(),
+        }
+    }
+
+    fn keys_in_order(&self) -> impl Iterator<Item = &str> {
+        self.order.iter().map(|&n| self.keys[n].as_str())
+    }
+}
+
+pub(crate) async fn measure(run: &mut Run) -> Result<(), Failure> {
+    let reads = Arc::new(Reads::of(if run.smoke { 1_000 } else { 20_000 }));
+    let mut foreign = bare(&run.url).await?;
+    for key in &reads.keys {
+        let () = foreign.set(key, &VALUE[..]).await?;
+    }
+    let mut entrants = vec![
+        client::<OptIn>(&run.url, &reads).await?,
+        client::<CacheAio>(&run.url, &reads).await?,
+        client::<MokaByHand>(&run.url, &reads).await?,
+        client::<FredMoka>(&run.url, &reads).await?,
+        client::<RustisGet>(&run.url, &reads).await?,
+        view(&run.url, &reads).await?,
+        bare_map("a bare map's get, with a deadline", true, &reads),
+        bare_map("a bare map's get, without one", false, &reads),
+    ];
+    interleaved(&mut entrants, if run.smoke { 3 } else { 201 }).await?;
+    let took: Vec<f64> = entrants.iter().map(Entrant::median).collect();
+    let (ours, cache_aio, view, with_deadline) = (took[0], took[1], took[5], took[6]);
+    let (by_await, by_reference) = entrants.split_at(5);
+    let rows = |some: &[Entrant], of: f64| -> Vec<_> {
+        some.iter()
+            .map(|one| {
+                let took = one.median();
+                vec![one.name.clone(), nanos(took), format!("{:.2}", took / of)]
+            })
+            .collect()
+    };
+    println!(
+        "\n## A hit\n\n{KEYS} keys, values of 100 bytes, one task. Medians of passes that take turns.\n"
+    );
+    table(&["`get(key).await`", "ns", "of ours"], &rows(by_await, ours));
+    println!();
+    table(&["by reference", "ns", "of the bare map's"], &rows(by_reference, with_deadline));
+    run.musts.extend([
+        Must::time("an async hit takes at most 80 ns", ours <= 80.0, nanos(ours)),
+        Must::time(
+            "it is at least 5 times faster than `cache-aio`'s",
+            cache_aio >= 5.0 * ours,
+            format!("{:.1} times", cache_aio / ours),
+        ),
+        Must::time(
+            "`view` takes at most 1.1 times a bare map's get",
+            view <= 1.1 * with_deadline,
+            format!("{:.2} times", view / with_deadline),
+        ),
+    ]);
+    Ok(())
+}
+
+async fn client<C: Client>(url: &str, reads: &Arc<Reads>) -> Result<Entrant, Failure> {
+    let mut client = C::connect(url).await?;
+    for key in &reads.keys {
+        let value = client.get(key).await?;
+        if value.as_ref().map(C::bytes) != Some(&VALUE[..]) {
+            return Err(format!("{}: {key} has another value", C::NAME).into());
+        }
+    }
+    let reads = Arc::clone(reads);
+    Ok(Entrant::new(C::NAME, move |_| -> Pass {
+        Box::pin(hits(client.clone(), Arc::clone(&reads)))
+    }))
+}
+
+#[inline(never)] // a name for profilers
+async fn hits<C: Client>(mut client: C, reads: Arc<Reads>) -> Result<f64, Failure> {
+    let start = Instant::now();
+    for key in reads.keys_in_order() {
+        black_box(client.get(key).await?);
+    }
+    Ok(per(start, &reads))
+}
+
+async fn view(url: &str, reads: &Arc<Reads>) -> Result<Entrant, Failure> {
+    let tier = tier(url, Tracking::OptIn).await?;
+    for key in &reads.keys {
+        tier.get(key).await?;
+    }
+    let reads = Arc::clone(reads);
+    Ok(Entrant::new("`tier.view(key, f)`", move |_| -> Pass {
+        let (tier, reads) = (tier.clone(), Arc::clone(&reads));
+        Box::pin(async move {
+            let start = Instant::now();
+            for key in reads.keys_in_order() {
+                let first = tier.view(key, |value| value[0]);
+                black_box(first.ok_or("a key is not kept")?);
+            }
+            Ok(per(start, &reads))
+        })
+    }))
+}
+
+/// A map of `evanesce` with the same keys and values, pinned anew for each get as `view` does.
+fn bare_map(name: &str, has_deadline: bool, reads: &Arc<Reads>) -> Entrant {
+    let map = Arc::new(TtlMap::<Vec<u8>, Arc<Vec<u8>>>::new());
+    for key in &reads.keys {
+        let (key, value) = (key.clone().into_bytes(), Arc::new(VALUE.to_vec()));
+        if has_deadline {
+            map.insert_with_ttl(key, value, NEAR_TTL);
+        } else {
+            map.insert(key, value);
+        }
+    }
+    let reads = Arc::clone(reads);
+    Entrant::new(name, move |_| -> Pass {
+        let (map, reads) = (Arc::clone(&map), Arc::clone(&reads));
+        Box::pin(async move {
+            let start = Instant::now();
+            for key in reads.keys_in_order() {
+                let first = map.pin().get(key.as_bytes()).map(|value| value[0]);
+                black_box(first.ok_or("a key is not there")?);
+            }
+            Ok(per(start, &reads))
+        })
+    })
+}
+
+fn per(start: Instant, reads: &Reads) -> f64 {
+    start.elapsed().as_nanos() as f64 / reads.order.len() as f64
+}
