@@ -35,7 +35,7 @@ impl Client for FredMoka {
                 }
             }
         });
-        client.start_tracking(None::<String>, false, false, false, false).await?;
+        client.start_tracking((), false, false, false, false).await?;
         Ok(Self { client, cache })
     }
 
