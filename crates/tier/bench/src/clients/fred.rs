@@ -7,6 +7,7 @@ use fred::{
     types::{Builder, RespVersion, config::Config},
 };
 use moka::future::Cache;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::{Client, Failure, by_hand::cache};
 
@@ -29,9 +30,16 @@ impl Client for FredMoka {
         let told = cache.clone();
         let mut invalidations = client.invalidation_rx();
         tokio::spawn(async move {
-            while let Ok(invalidation) = invalidations.recv().await {
-                for key in invalidation.keys {
-                    told.invalidate(&*key.as_str_lossy()).await;
+            loop {
+                match invalidations.recv().await {
+                    Ok(invalidation) => {
+                        for key in invalidation.keys {
+                            told.invalidate(&*key.as_str_lossy()).await;
+                        }
+                    }
+                    // The channel has dropped some. (fred's own `on_invalidation` ends here, and all stays stale.)
+                    Err(RecvError::Lagged(_)) => told.invalidate_all(),
+                    Err(RecvError::Closed) => return,
                 }
             }
         });
