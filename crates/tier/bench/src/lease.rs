@@ -31,10 +31,9 @@ pub(crate) async fn measure(run: &mut Run) -> Result<(), Failure> {
         "\n## A key that nobody has\n\n{TIERS} tiers, {CALLERS} callers of each, a loader of {LOADER:?}, {rounds} keys.\n"
     );
     let row = |name: &str, loads: &[usize], took: f64| {
-        let (least, most) = (loads.iter().min(), loads.iter().max());
-        let loads = match (least, most) {
-            (Some(least), Some(most)) if least != most => format!("{least} to {most}"),
-            (least, _) => least.map_or("none".into(), usize::to_string),
+        let loads = match (loads.iter().min(), loads.iter().max()) {
+            (Some(fewest), Some(most)) if fewest != most => format!("{fewest} to {most}"),
+            (fewest, _) => fewest.map_or("none".into(), usize::to_string),
         };
         vec![name.to_owned(), loads, format!("{took:.0}")]
     };

@@ -7,7 +7,7 @@ use redis::{aio::MultiplexedConnection, cmd, pipe};
 
 use crate::{
     Run,
-    clients::{Failure, bare},
+    clients::{Failure, PATIENCE, bare},
     report::table,
 };
 
@@ -62,6 +62,7 @@ async fn connect(url: &str, by_prefix: bool) -> Result<Tier<str, Vec<u8>>, Failu
     let options = Tier::builder(url).codec(Bytes).prefix("track:");
     let tracking =
         if by_prefix { Tracking::Prefixes(vec![b"track:".into()]) } else { Tracking::OptIn };
+    let options = options.heartbeat(Duration::from_secs(1), PATIENCE).request_timeout(PATIENCE);
     let tier = options.tracking(tracking).connect().await?;
     // Keys that are not counted, as many as are read together: the largest answer.
     let warm: Vec<_> = (0..TOGETHER).map(|n| format!("w{n}")).collect();
@@ -95,7 +96,7 @@ async fn fill(foreign: &mut MultiplexedConnection, keys: usize, key: Key) -> Res
 
 async fn read(tier: &Tier<str, Vec<u8>>, keys: usize, key: Key) -> Result<(), Failure> {
     for first in (0..keys).step_by(TOGETHER) {
-        let names: Vec<_> = (first..keys.min(first + TOGETHER)).map(|n| key(n)).collect();
+        let names: Vec<_> = (first..keys.min(first + TOGETHER)).map(key).collect();
         let values = tier.get_many(names.iter().map(String::as_str)).await?;
         if values.iter().any(Option::is_none) {
             return Err("a key is gone".into());

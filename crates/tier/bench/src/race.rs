@@ -109,10 +109,10 @@ async fn race<C: Client>(url: &str, writes: u64, patience: Duration) -> Result<O
         clients.push(client);
     }
     // Each writer has keys of its own, so that versions only grow.
-    let writers: Vec<_> = (0..WRITERS)
+    let writing: Vec<_> = (0..WRITERS)
         .map(|writer| tokio::spawn(write_on(writer, writes, url.to_owned(), Arc::clone(&race))))
         .collect();
-    for writer in writers {
+    for writer in writing {
         writer.await??;
     }
     let last_write = Instant::now();
@@ -175,10 +175,10 @@ async fn read_on<C: Client>(mut client: C, race: Arc<Race>) -> Result<(), Failur
     Ok(())
 }
 
-async fn write_on(writer: u64, writes: u64, url: String, race: Arc<Race>) -> Result<(), Failure> {
+async fn write_on(writer: u64, times: u64, url: String, race: Arc<Race>) -> Result<(), Failure> {
     let mut foreign = bare(&url).await?;
     let own: Vec<_> = (writer..KEYS).step_by(usize::try_from(WRITERS)?).collect();
-    for version in 1..=writes {
+    for version in 1..=times {
         let key = own[fastrand::usize(..own.len())];
         let () = foreign.set(name(key), version).await?;
         let written = &race.written[usize::try_from(key)?];

@@ -23,7 +23,7 @@ impl Must {
 
     /// Whether it is judged in such a run, and missed.
     pub(crate) fn is_missed(&self, smoke: bool) -> bool {
-        !self.is_met && !(smoke && self.is_time)
+        !(self.is_met || smoke && self.is_time)
     }
 
     fn verdict(&self, smoke: bool) -> &str {

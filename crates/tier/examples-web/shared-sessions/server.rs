@@ -59,7 +59,7 @@ async fn login(
 ) -> Result<([(HeaderName, String); 1], String), (StatusCode, String)> {
     let id = new_id()?;
     let session = Session { user };
-    app.sessions.put(&id, &session, LIFE).await.map_err(refusal)?;
+    app.sessions.put(&id, &session, LIFE).await.map_err(|error| refusal(&error))?;
     // Behind TLS it has `Secure` as well.
     let cookie = format!("session={id}; HttpOnly; SameSite=Lax; Path=/");
     Ok(([(header::SET_COOKIE, cookie)], format!("welcome, {}\n", session.user)))
@@ -68,7 +68,8 @@ async fn login(
 /// A page that needs a session: from memory, once this process has read it.
 async fn page(State(app): State<Arc<App>>, headers: HeaderMap) -> Reply {
     let id = session_id(&headers)?;
-    let session = app.sessions.get(id).await.map_err(refusal)?.ok_or_else(no_session)?;
+    let session =
+        app.sessions.get(id).await.map_err(|error| refusal(&error))?.ok_or_else(no_session)?;
     Ok(format!("hello, {}\n", session.user))
 }
 
@@ -77,7 +78,8 @@ async fn logout(
     headers: HeaderMap,
 ) -> Result<StatusCode, (StatusCode, String)> {
     // True for one caller: of two logouts at once, in whatever processes, one ended the session.
-    let ended = app.sessions.delete(session_id(&headers)?).await.map_err(refusal)?;
+    let ended =
+        app.sessions.delete(session_id(&headers)?).await.map_err(|error| refusal(&error))?;
     if ended { Ok(StatusCode::NO_CONTENT) } else { Err(no_session()) }
 }
 
@@ -94,7 +96,7 @@ fn no_session() -> (StatusCode, String) {
 }
 
 /// What is wrong, said to the client without the server's words, which are not for it.
-fn refusal(error: Error) -> (StatusCode, String) {
+fn refusal(error: &Error) -> (StatusCode, String) {
     if let Error::TooLarge { .. } = error {
         return (StatusCode::PAYLOAD_TOO_LARGE, "a name that long is not taken\n".into());
     }

@@ -4,6 +4,7 @@
 #[allow(dead_code, unreachable_pub, reason = "not all of it is used here")]
 mod server;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
@@ -115,6 +116,7 @@ fn a_logout_in_one_process_ends_the_session_in_the_other() {
     // It was read once, and is in memory: the near TTL would not end it within this test.
     until("figures of hits", || other.figure("evanesce_tier_hits_total") == Some(2.0));
     assert_eq!(other.figure("evanesce_tier_fills_total"), Some(1.0));
+    the_guide_names_the_figures_of(&other);
     assert_eq!(one.ask("/logout", &cookie).0, 204);
     assert_eq!(one.ask("/page", &cookie), (401, "no session\n".into()));
     until("the other is told", || other.ask("/page", &cookie).0 == 401);
@@ -159,6 +161,18 @@ fn forged_cookies_are_refused_and_reach_no_server() {
     let name = "a".repeat(5000);
     let reply = process.agent.post(format!("{}/login", process.base)).send(&name);
     assert_eq!(reply.expect("an answer").status().as_u16(), 413);
+}
+
+/// Checks that what the guide tells to watch is there, and that it names all that is there.
+fn the_guide_names_the_figures_of(process: &Process) {
+    let names = |text: &str| -> BTreeSet<String> {
+        let is_no_part = |c: char| c != '_' && !c.is_ascii_alphanumeric();
+        let words = text.split(is_no_part).filter(|word| word.starts_with("evanesce_tier_"));
+        words.map(str::to_owned).collect()
+    };
+    let told = names(&process.ask("/metrics", "").1);
+    assert!(told.len() > 10, "{told:?}");
+    assert_eq!(names(include_str!("../../GUIDE.md")), told);
 }
 
 fn output(arguments: &[&str]) -> Output {

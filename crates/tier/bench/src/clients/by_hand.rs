@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use moka::future::Cache;
-use redis::{
-    AsyncConnectionConfig, Client as Address, PushInfo, PushKind, Value,
-    aio::MultiplexedConnection, cmd,
-};
+use redis::{Client as Address, PushInfo, PushKind, Value, aio::MultiplexedConnection, cmd};
 use tokio::sync::mpsc;
 
-use super::{Client, Failure, MAX_ENTRIES, NEAR_TTL, redis::bytes};
+use super::{
+    Client, Failure, MAX_ENTRIES, NEAR_TTL,
+    redis::{bytes, config},
+};
 
 /// GET, then insert.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ impl Client for MokaByHand {
 
     async fn connect(url: &str) -> Result<Self, Failure> {
         let (sender, mut pushes) = mpsc::unbounded_channel::<PushInfo>();
-        let config = AsyncConnectionConfig::new().set_push_sender(sender);
+        let config = config().set_push_sender(sender);
         let client = Address::open(format!("{url}?protocol=resp3"))?;
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         cmd("CLIENT").arg("TRACKING").arg("ON").exec_async(&mut connection).await?;

@@ -6,7 +6,7 @@ mod ours;
 mod redis;
 mod rustis;
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 pub(crate) use self::{
     by_hand::MokaByHand,
@@ -21,7 +21,9 @@ pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 /// What all keys begin with: a tier that tracks by prefix has one.
 pub(crate) const PREFIX: &str = "b:";
 /// How long each of them keeps what it reads, at most. No run takes that long.
-pub(crate) const NEAR_TTL: std::time::Duration = std::time::Duration::from_secs(600);
+pub(crate) const NEAR_TTL: Duration = Duration::from_secs(600);
+/// How long an answer may take: a busy machine is silent for longer than servers are.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How many keys each keeps, at most: more than a run has.
 pub(crate) const MAX_ENTRIES: usize = 200_000;
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use evanesce_tier::{Bytes, Tier, Tracking};
 
-use super::{Client, Failure, MAX_ENTRIES, NEAR_TTL, PREFIX};
+use super::{Client, Failure, MAX_ENTRIES, NEAR_TTL, PATIENCE, PREFIX};
 
 type Values = Tier<str, Vec<u8>>;
 
@@ -14,9 +14,8 @@ pub(crate) async fn tier(url: &str, tracking: Tracking) -> Result<Values, Failur
     if matches!(tracking, Tracking::Prefixes(_)) {
         options = options.prefix(PREFIX);
     }
-    // A busy machine may be silent for longer than a second.
-    let second = Duration::from_secs(1);
-    Ok(options.heartbeat(second, 30 * second).tracking(tracking).connect().await?)
+    let options = options.heartbeat(Duration::from_secs(1), PATIENCE).request_timeout(PATIENCE);
+    Ok(options.tracking(tracking).connect().await?)
 }
 
 /// The server notes each key that is read.

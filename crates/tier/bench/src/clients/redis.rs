@@ -7,11 +7,18 @@ use redis::{
     caching::CacheConfig,
 };
 
-use super::{Client, Failure, MAX_ENTRIES, NEAR_TTL};
+use super::{Client, Failure, MAX_ENTRIES, NEAR_TTL, PATIENCE};
+
+/// The options of all connections of redis-rs: patient ones, since a busy machine may be silent for longer than its half a second.
+pub(super) fn config() -> AsyncConnectionConfig {
+    let config = AsyncConnectionConfig::new();
+    config.set_response_timeout(Some(PATIENCE)).set_connection_timeout(Some(PATIENCE))
+}
 
 /// A connection that keeps nothing.
 pub(crate) async fn bare(url: &str) -> Result<MultiplexedConnection, Failure> {
-    Ok(Address::open(url)?.get_multiplexed_async_connection().await?)
+    let client = Address::open(url)?;
+    Ok(client.get_multiplexed_async_connection_with_config(&config()).await?)
 }
 
 /// A bare GET.
@@ -33,7 +40,7 @@ impl Client for CacheAio {
     async fn connect(url: &str) -> Result<Self, Failure> {
         let size = NonZeroUsize::new(MAX_ENTRIES).ok_or("no entries")?;
         let cache = CacheConfig::new().set_size(size).set_default_client_ttl(NEAR_TTL);
-        let config = AsyncConnectionConfig::new().set_cache_config(cache);
+        let config = config().set_cache_config(cache);
         let client = Address::open(format!("{url}?protocol=resp3"))?;
         Ok(Self(client.get_multiplexed_async_connection_with_config(&config).await?))
     }
