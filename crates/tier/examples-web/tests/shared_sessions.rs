@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 /// After which what is waited for counts as broken.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The example's program, which cargo builds beside this test.
+/// The example's program, which `cargo test -p tier-web-examples` builds beside this test. (With `--test` it would not.)
 fn example() -> Command {
     let test = std::env::current_exe().expect("this test has a path");
     let folder = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
