@@ -1,6 +1,10 @@
 //! Reads of what is kept: by the async call of each client, and by reference beside a bare map.
 
-use std::{hint::black_box, sync::Arc, time::Instant};
+use std::{
+    hint::black_box,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use evanesce::{Builder, TtlMap};
 use evanesce_tier::Tracking;
@@ -19,28 +23,60 @@ use crate::{
 const KEYS: usize = 1_000;
 const VALUE: [u8; 100] = [b'v'; 100];
 
-/// The keys, and the order in which all read them: the same for all.
+/// How long a pass takes: the same for slow and fast, so that what interrupts them falls on all alike.
+const PASS: Duration = Duration::from_millis(1);
+
+/// The keys, and the order in which all read them.
 struct Reads {
     keys: Vec<String>,
     order: Vec<usize>,
+    pass: Duration,
 }
 
 impl Reads {
-    fn of(count: usize) -> Self {
+    fn of(pass: Duration) -> Self {
         let mut random = fastrand::Rng::with_seed(7);
         Self {
             keys: (0..KEYS).map(|n| format!("{PREFIX}{n:04}")).collect(),
-            order: (0..count).map(|_| random.usize(..KEYS)).collect(),
+            order: (0..20 * KEYS).map(|_| random.usize(..KEYS)).collect(),
+            pass,
         }
     }
+}
 
-    fn keys_in_order(&self) -> impl Iterator<Item = &str> {
-        self.order.iter().map(|&n| self.keys[n].as_str())
+/// Where a pass is in the order, and how long it has taken.
+struct Progress<'r> {
+    reads: &'r Reads,
+    done: usize,
+    start: Instant,
+}
+
+impl<'r> Progress<'r> {
+    const TOGETHER: usize = 500;
+
+    fn of(reads: &'r Reads) -> Self {
+        Self { reads, done: 0, start: Instant::now() }
+    }
+
+    /// The next keys, if the pass is not over.
+    fn next(&mut self) -> Option<impl Iterator<Item = &'r str> + use<'r>> {
+        let Reads { keys, order, pass } = self.reads;
+        if self.done > 0 && self.start.elapsed() >= *pass {
+            return None;
+        }
+        let first = self.done % order.len();
+        self.done += Self::TOGETHER;
+        Some(order[first..first + Self::TOGETHER].iter().map(|&n| keys[n].as_str()))
+    }
+
+    /// What a read took, in nanoseconds.
+    fn per_read(&self) -> f64 {
+        self.start.elapsed().as_nanos() as f64 / self.done as f64
     }
 }
 
 pub(crate) async fn measure(run: &mut Run) -> Result<(), Failure> {
-    let reads = Arc::new(Reads::of(if run.smoke { 1_000 } else { 20_000 }));
+    let reads = Arc::new(Reads::of(if run.smoke { Duration::ZERO } else { PASS }));
     let mut foreign = bare(&run.url).await?;
     for key in &reads.keys {
         let () = foreign.set(key, &VALUE[..]).await?;
@@ -57,7 +93,7 @@ pub(crate) async fn measure(run: &mut Run) -> Result<(), Failure> {
         bare_map("deadlines, no limit", &reads, TtlMap::builder().time_to_live(NEAR_TTL))?,
         bare_map("no deadlines, no limit", &reads, TtlMap::builder())?,
     ];
-    interleaved(&mut entrants, if run.smoke { 3 } else { 151 }).await?;
+    interleaved(&mut entrants, if run.smoke { 3 } else { 301 }).await?;
     let took: Vec<f64> = entrants.iter().map(Entrant::median).collect();
     let (ours, cache_aio, view, bare) = (took[0], took[1], took[5], took[6]);
     let (by_await, by_reference) = entrants.split_at(5);
@@ -70,7 +106,7 @@ pub(crate) async fn measure(run: &mut Run) -> Result<(), Failure> {
             .collect()
     };
     println!(
-        "\n## A hit\n\n{KEYS} keys, values of 100 bytes, one task. Medians of passes that take turns.\n"
+        "\n## A hit\n\n{KEYS} keys, values of 100 bytes, one task. Medians of passes of {PASS:?} that take turns.\n"
     );
     table(&["`get(key).await`", "ns", "of ours"], &rows(by_await, ours));
     println!();
@@ -107,11 +143,13 @@ async fn client<C: Client>(url: &str, reads: &Arc<Reads>) -> Result<Entrant, Fai
 
 #[inline(never)] // a name for profilers
 async fn hits<C: Client>(mut client: C, reads: Arc<Reads>) -> Result<f64, Failure> {
-    let start = Instant::now();
-    for key in reads.keys_in_order() {
-        black_box(client.get(key).await?);
+    let mut progress = Progress::of(&reads);
+    while let Some(keys) = progress.next() {
+        for key in keys {
+            black_box(client.get(key).await?);
+        }
     }
-    Ok(per(start, &reads))
+    Ok(progress.per_read())
 }
 
 async fn view(url: &str, reads: &Arc<Reads>) -> Result<Entrant, Failure> {
@@ -123,12 +161,14 @@ async fn view(url: &str, reads: &Arc<Reads>) -> Result<Entrant, Failure> {
     Ok(Entrant::new("`tier.view(key, f)`", move |_| -> Pass {
         let (tier, reads) = (tier.clone(), Arc::clone(&reads));
         Box::pin(async move {
-            let start = Instant::now();
-            for key in reads.keys_in_order() {
-                let first = tier.view(key, |value| value[0]);
-                black_box(first.ok_or("a key is not kept")?);
+            let mut progress = Progress::of(&reads);
+            while let Some(keys) = progress.next() {
+                for key in keys {
+                    let first = tier.view(key, |value| value[0]);
+                    black_box(first.ok_or("a key is not kept")?);
+                }
             }
-            Ok(per(start, &reads))
+            Ok(progress.per_read())
         })
     }))
 }
@@ -151,16 +191,14 @@ fn bare_map(
     Ok(Entrant::new(name, move |_| -> Pass {
         let (map, reads) = (Arc::clone(&map), Arc::clone(&reads));
         Box::pin(async move {
-            let start = Instant::now();
-            for key in reads.keys_in_order() {
-                let first = map.pin().get(key.as_bytes()).map(|value| value[0]);
-                black_box(first.ok_or("a key is not there")?);
+            let mut progress = Progress::of(&reads);
+            while let Some(keys) = progress.next() {
+                for key in keys {
+                    let first = map.pin().get(key.as_bytes()).map(|value| value[0]);
+                    black_box(first.ok_or("a key is not there")?);
+                }
             }
-            Ok(per(start, &reads))
+            Ok(progress.per_read())
         })
     }))
-}
-
-fn per(start: Instant, reads: &Reads) -> f64 {
-    start.elapsed().as_nanos() as f64 / reads.order.len() as f64
 }
