@@ -30,6 +30,10 @@ mod model;
 #[cfg(all(test, evanesce_shuttle))]
 mod model_cluster;
 
+// The page as docs, whose code is tested.
+#[doc = include_str!("../GUIDE.md")]
+pub mod guide {}
+
 pub use builder::TierBuilder;
 #[cfg(feature = "json")]
 pub use codec::Json;

@@ -8,7 +8,7 @@ use crate::error::{Error, shown};
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub enum Tracking {
-    /// The server notes each key that is read, 78 to 101 bytes a key and connection, and says when it changes.
+    /// The server notes each key that is read, 100 to 150 bytes a key, and 56 for each further connection, and says when it changes.
     #[default]
     OptIn,
     /// The server notes nothing and tells each connection of every change of a key with one of these prefixes (`BCAST`),
