@@ -726,7 +726,9 @@ fn while_the_listener_is_told_of_a_heavy_entry_its_room_is_free() {
         .build()
         .unwrap();
     let map = place.get_or_init(|| Arc::new(map));
-    [(1, 90), (2, 10), (3, 5)].into_iter().for_each(|(key, weight)| _ = map.insert(key, weight));
+    for (key, weight) in [(1, 90), (2, 10), (3, 5)] {
+        map.insert(key, weight);
+    }
     assert_eq!(map.stats().evicted_total, 1);
     assert_eq!(map.stats().weight, 20);
 }
