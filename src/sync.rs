@@ -36,10 +36,15 @@ pub(crate) use core::sync::atomic::{
     AtomicU8 as HintU8, AtomicU32 as HintU32, AtomicU64 as HintU64,
 };
 
-/// Loads a word of which an older value will do as well. In models the newest: they would try each.
+/// Loads a word of which an older value will do as well. In models the newest: they would try each. Nothing is released by
+/// it there either.
 #[inline]
 pub(crate) fn glance(word: &AtomicU64, order: Ordering) -> u64 {
-    if MODEL { word.fetch_or(0, order) } else { word.load(order) }
+    match order {
+        order if !MODEL => word.load(order),
+        Ordering::Relaxed => word.fetch_or(0, Ordering::Relaxed),
+        _ => word.fetch_or(0, Ordering::Acquire),
+    }
 }
 
 /// A word of bookkeeping for debug assertions, the standard one in models too: no part of what they

@@ -83,6 +83,24 @@ race!(
     }
 );
 
+// The same with fewer turns: so that also with a weaker ordering, which makes more of each, it comes to its end.
+race!(
+    racy_73c_insert_vs_insert_soon,
+    1,
+    100,
+    World::bounded(1),
+    |w: &World| {
+        w.insert(A, 1);
+    },
+    |w: &World| w.insert(B, 2),
+    |w: &World| w.insert(C, 3),
+    |w: &World, a, b| {
+        assert_eq!((a, b), (None, None));
+        assert_eq!(w.map.len(), 1);
+        assert_eq!(w.map.stats().evicted_total, 2);
+    }
+);
+
 // Both find room, and there is room for one: then one entry goes, and not both.
 race!(
     racy_73b_insert_vs_insert_into_room_for_one,

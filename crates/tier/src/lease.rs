@@ -22,9 +22,14 @@ pub(crate) fn name(key: &[u8]) -> Vec<u8> {
     numbers.into_iter().find(|name| slot(name) == slot(key)).unwrap_or(name)
 }
 
-/// A name for a holder that no other has.
+/// A name for a holder that no other has: of the system's randomness, as a process that was forked or cloned has the same
+/// generator as another.
 pub(crate) fn holder() -> String {
-    format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..))
+    let mut bytes = [0; 16];
+    if getrandom::fill(&mut bytes).is_err() {
+        bytes = fastrand::u128(..).to_ne_bytes();
+    }
+    format!("{:032x}", u128::from_ne_bytes(bytes))
 }
 
 /// A lease that is held. Dropped before it has [ended](Held::ended), by a failure, a panic or a caller that goes, it is given back.

@@ -159,8 +159,7 @@ impl Link {
     /// Connects, switches tracking on, and only then opens the gate.
     async fn open(self: &Arc<Self>) -> Result<Open, Error> {
         let id = self.gate.next_session();
-        let (closed, is_closed) = watch::channel(false);
-        let closed = Arc::new(closed);
+        let closed = Arc::new(watch::Sender::new(false));
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.options.request_timeout))
             .set_response_timeout(Some(self.options.request_timeout))
@@ -171,7 +170,7 @@ impl Link {
         self.track(&mut connection).await?;
         let opts_in = self.options.tracking == Tracking::OptIn;
         let timeout = self.options.request_timeout;
-        let session = Session::new(connection, is_closed, opts_in, timeout);
+        let session = Session::new(connection, Arc::clone(&closed), opts_in, timeout);
         let _viewing = self.viewing.lock().await;
         let view = match &self.node {
             Some(at) => Some(session.view(at).await.map_err(|error| self.no_cluster(error))?),

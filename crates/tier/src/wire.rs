@@ -1,6 +1,9 @@
 //! What is said to the server, and what it answers. One connection, no state.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, Value, aio::MultiplexedConnection, cmd, pipe};
 use tokio::sync::watch;
@@ -15,7 +18,7 @@ use crate::{
 pub(crate) struct Session {
     connection: MultiplexedConnection,
     /// True when it is given up.
-    closed: watch::Receiver<bool>,
+    closed: Arc<watch::Sender<bool>>,
     /// Whether each read says that it is to be tracked.
     opts_in: bool,
     /// Whether each command is for a slot that is being moved to this node.
@@ -90,7 +93,7 @@ return 0";
 impl Session {
     pub(crate) fn new(
         connection: MultiplexedConnection,
-        closed: watch::Receiver<bool>,
+        closed: Arc<watch::Sender<bool>>,
         opts_in: bool,
         timeout: Duration,
     ) -> Self {
@@ -121,7 +124,7 @@ impl Session {
         let mut answers = self.ask_all(&read, if self.opts_in { 3 } else { 2 }).await?;
         let (left, value) = (answers.pop(), answers.pop());
         if let Some(tracked) = answers.pop() {
-            answer(key, tracked)?;
+            answer(key, tracked).map_err(|error| self.untracked(error))?;
         }
         let value = bytes(key, value.unwrap_or(Value::Nil))?;
         let left = match answer(key, left.unwrap_or(Value::Nil))? {
@@ -130,6 +133,19 @@ impl Session {
             _ => Left::Over,
         };
         Ok(Fetched { value: value.map(|value| (value, left)), asked })
+    }
+
+    /// What it means that a read is not tracked. Where the user lacks the right, that; else the server knows nothing of this
+    /// connection's tracking, as behind a proxy that has made another: then nothing that is kept will be announced, and the
+    /// connection is given up.
+    fn untracked(&self, error: Error) -> Error {
+        match error {
+            Error::Server { words } if !words.starts_with("NOPERM") => {
+                self.closed.send_replace(true);
+                Error::Interrupted { words: format!("the connection does not track: {words}") }
+            }
+            error => error,
+        }
     }
 
     /// Sets a key.
@@ -182,9 +198,12 @@ impl Session {
         patient
     }
 
-    /// Asks for a sign of life.
+    /// Asks for a sign of life: any answer is one, a refusal as well.
     pub(crate) async fn ping(&self) -> Result<(), Error> {
-        self.ask(b"", &cmd("PING")).await.map(drop)
+        match self.ask(b"", &cmd("PING")).await {
+            Err(error) if error.is_connection() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Asks a node of a cluster, which is at this address, what it knows of it.
@@ -279,7 +298,7 @@ impl Session {
         &self,
         asked: impl Future<Output = Result<T, RedisError>>,
     ) -> Result<T, Error> {
-        let mut closed = self.closed.clone();
+        let mut closed = self.closed.subscribe();
         tokio::select! {
             biased;
             answered = asked => answered.map_err(|error| self.connection_error(&error)),

@@ -11,6 +11,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Notify,
     task::AbortHandle,
 };
 
@@ -46,6 +47,58 @@ impl Proxy {
     /// From now on nothing comes through; the connections stay as they are.
     pub fn swallow(&self, swallows: bool) {
         self.swallows.store(swallows, Ordering::SeqCst);
+    }
+}
+
+/// Hands bytes on, both ways, and on a word by another connection to the server from then on, as a proxy may that
+/// shares them.
+pub struct SwappingProxy {
+    port: u16,
+    swap: Arc<Notify>,
+    task: AbortHandle,
+}
+
+impl SwappingProxy {
+    pub async fn start(to: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let swap = Arc::new(Notify::new());
+        let swap_too = Arc::clone(&swap);
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(swapped(client, to, Arc::clone(&swap_too)));
+            }
+        });
+        Self { port, swap, task: task.abort_handle() }
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// Takes another connection to the server.
+    pub fn swap(&self) {
+        self.swap.notify_one();
+    }
+}
+
+impl Drop for SwappingProxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn swapped(mut client: TcpStream, to: u16, swap: Arc<Notify>) -> std::io::Result<()> {
+    let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await?;
+    loop {
+        tokio::select! {
+            done = tokio::io::copy_bidirectional(&mut client, &mut server) => return done.map(drop),
+            () = swap.notified() => {}
+        }
+        server = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await?;
+        server.write_all(b"HELLO 3\r\n").await?;
+        let mut hello = [0; 4096];
+        assert!(server.read(&mut hello).await? > 0);
     }
 }
 

@@ -12,12 +12,17 @@ use evanesce_tier::{Error, State};
 
 use crate::{
     Place, Text, catch_up,
-    common::{proxy::Proxy, server::Server, until},
+    common::{
+        proxy::{Proxy, SwappingProxy},
+        server::Server,
+        until,
+    },
     read, rows, say,
 };
 
 rows! {
     "all connections killed, 40 times under load": killed, "restart": restart, "half-open": half_open,
+    "a proxy that takes another connection": swapped,
     "server down with max_stale": max_stale, "server down without": no_max_stale, "replica promoted": promoted,
     "the last handle dropped": dropped,
     "requests more impatient than the heartbeat": impatient,
@@ -123,6 +128,31 @@ async fn half_open(place: Arc<Place>) -> String {
     // A bound of the machine's scheduling on top: it decides nothing about the protocol.
     assert!(stale_for < interval + timeout + Duration::from_secs(5), "{stale_for:?}");
     format!("noticed after {} ms (200 and the machine's)", stale_for.as_millis())
+}
+
+async fn swapped(place: Arc<Place>) -> String {
+    if !place.is_opt_in() {
+        return "not noticed: no fill asks".into();
+    }
+    let proxy = SwappingProxy::start(place.server.port()).await;
+    let tier = place.options_at(&proxy.url()).connect().await.unwrap();
+    let mut foreign = place.foreign().await;
+    say::<()>(&mut foreign, "SET t:a 1").await;
+    catch_up(&tier).await;
+    assert_eq!(read(&tier, "a").await.as_deref(), Some("1"));
+    proxy.swap();
+    // The next fill finds that nobody will be told.
+    let mut keys = 0..;
+    until("a fill behind it", async || {
+        let key = format!("b{}", keys.next().unwrap_or(0));
+        tier.get(&key).await.is_err()
+    })
+    .await;
+    say::<()>(&mut foreign, "SET t:a 2").await;
+    until("the loss", async || tier.stats().losses == 1).await;
+    connected(&tier).await;
+    assert_eq!(read(&tier, "a").await.as_deref(), Some("2"));
+    "lost at the next fill".into()
 }
 
 async fn max_stale(place: Arc<Place>) -> String {
