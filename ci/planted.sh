@@ -263,9 +263,9 @@ next_met           racy_46_replace_vs_growth
 next_set           racy_46_replace_vs_growth
 root_met           racy_53_iter_vs_growth_and_the_way_back
 root_switched      racy_53_iter_vs_growth_and_the_way_back
-queue_left         racy_73_insert_vs_insert_into_a_full_map
-queue_met          racy_73_insert_vs_insert_into_a_full_map
-excess_met         racy_73b_insert_vs_insert_into_room_for_one
+entry_counted      racy_73b_insert_vs_insert_into_room_for_one
+queue_left         racy_73c_insert_vs_insert_soon
+queue_met          racy_73c_insert_vs_insert_soon
 share_done/acquire racy_46_replace_vs_growth
 share_done/release racy_46_replace_vs_growth
 "
@@ -283,7 +283,7 @@ old_taken/acquire an array that is freed too soon is no race that a model sees: 
 old_taken/release a hint that is lost costs memory until a sweep comes
 ticket_drawn/acquire  two arrays would have to be left at once, by two threads that stall: argued (section 6)
 ticket_drawn/release  two arrays would have to be left at once, by two threads that stall: argued (section 6)
-entry_counted   who finds the map past its bound has published in the one line of a model, behind the entry
+excess_met      who adds last has acquired by its own addition (entry_counted) what the others have added
 limit_set       SeqCst, with limit_met and the sums: a setting is no word of a model
 limit_met       SeqCst, as limit_set
 load_counted    SeqCst, for an origin that is asked by such accesses; loom takes them for AcqRel
