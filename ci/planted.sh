@@ -104,6 +104,7 @@ loom evicted_without_claim      racy_72_evict_vs_remove_one_gets_it
 loom evicted_beyond_the_bound   racy_73b_insert_vs_insert_into_room_for_one
 loom promoted_blindly           racy_74_promotion_vs_remove_keeps_the_sums
 loom ended_and_owed             racy_73_insert_vs_insert_into_a_full_map
+loom ended_and_owed             racy_73c_insert_vs_insert_soon
 loom evicted_without_claim      racy_75_evict_vs_set_ttl_ends_it_once
 loom renewed_entry_not_noted    racy_76_renewal_by_a_hit_vs_sweep_that_saw_it_due
 loom hit_renews_blindly         racy_77_renewal_by_a_hit_vs_remove_it_stays_removed
