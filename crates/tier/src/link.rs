@@ -410,6 +410,8 @@ fn beside(
     let (sender, mut pushes) = tokio::sync::mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Some(push) = pushes.recv().await {
+            // So that it shows: such a task comes when the runtime has time for it.
+            tokio::time::sleep(Duration::from_millis(5)).await;
             apply(push);
         }
     });
