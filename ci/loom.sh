@@ -6,4 +6,4 @@ cd "$(dirname "$0")/.."
 export RUSTFLAGS="--cfg evanesce_loom"
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/loom"
 export CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true
-cargo test -p evanesce --release --features async,loom --lib --test loom --test loom_memory --test loom_lines --test loom_load --test loom_bound -- --nocapture --test-threads=1
+cargo test -p evanesce --release --features async,loom --lib --test models -- --nocapture --test-threads=1

@@ -23,25 +23,27 @@ can_run() {
     esac
 }
 
-# Sets `flags`, `command` (of cargo), `suites` and `dir` of a rung.
+# Sets `flags`, `command` (of cargo), `suites` and `dir` of a rung; and of the binaries that have many suites, `only` those
+# that it runs, where sanitizers make all too slow, or look into no memory that is mapped.
 rung() {
     command=(cargo test -p evanesce --release)
-    checks=true
+    checks=true only=()
     case $1 in
-        loom) flags="--cfg evanesce_loom" suites=(--features async,loom --lib --test loom --test loom_memory --test loom_lines --test loom_load --test loom_bound) ;;
-        epoch) flags="--cfg evanesce_loom --cfg crossbeam_loom --cfg crossbeam_sanitize" suites=(--features loom --test loom_epoch) ;;
-        shuttle) flags="--cfg evanesce_shuttle" suites=(--features shuttle --test shuttle) ;;
-        tests) flags="" suites=(--test model --test reclaim --test reads --test iter --test peers --test size --test regressions --test listener --test upkeep --test bulk --test resident --test load) ;;
-        threads) flags="" suites=(--test stress --test presence --test linearizable --test soak) ;;
+        loom) flags="--cfg evanesce_loom" suites=(--features async,loom --lib --test models) ;;
+        epoch) flags="--cfg evanesce_loom --cfg crossbeam_loom --cfg crossbeam_sanitize" suites=(--features loom --test models) ;;
+        shuttle) flags="--cfg evanesce_shuttle" suites=(--features shuttle --test models) ;;
+        tests) flags="" suites=(--test rungs --test reads --test peers --test resident --test load) ;;
+        threads) flags="" suites=(--test threads --test soak) ;;
         # Without debug assertions, so that it is the sanitizer that speaks.
         tsan) flags="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer --cfg tsan" checks=false
-            suites=(--test stress --test presence --test linearizable) ;;
+            suites=(--test threads) ;;
         asan) flags="-Zsanitizer=address -Cunsafe-allow-abi-mismatch=sanitizer --cfg crossbeam_sanitize --cfg asan"
             checks=false
-            suites=(--lib --test stress --test reclaim --test model --test panic --test drops --test regressions --test statics) ;;
+            suites=(--lib --test threads --test rungs --test statics)
+            only=(stress:: reclaim:: model:: panic:: drops:: regressions::) ;;
         # The address sanitizer looks for leaks as well; this one looks at the collector as it is.
         lsan) flags="-Zsanitizer=leak -Cunsafe-allow-abi-mismatch=sanitizer" checks=false
-            suites=(--test reclaim --test regressions --test types --test statics) ;;
+            suites=(--test rungs --test statics) only=(reclaim:: regressions:: types::) ;;
         fuzz) flags="--cfg asan" ;;
     esac
     dir="$root/$1"
@@ -104,7 +106,10 @@ run_rung() {
         if [ "$1" = fuzz ]; then
             "$binary" -runs=0 -artifact_prefix="$dir/" "fuzz/corpus/$(basename "$binary")" || return
         else
-            "$binary" --nocapture --test-threads=1 || return
+            case $(basename "$binary") in
+                rungs-* | threads-*) "$binary" --nocapture --test-threads=1 "${only[@]}" || return ;;
+                *) "$binary" --nocapture --test-threads=1 || return ;;
+            esac
         fi
     done
 }

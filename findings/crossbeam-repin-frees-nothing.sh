@@ -11,7 +11,7 @@
 # `repin` at each turn is how it is used. A process whose only busy thread does this grows for as long as it runs.
 #
 # For our product: `Pinned::repin` is such a call. What saves it is that each batch is handed over with a `flush`
-# (`src/raw/reclaim/limbo.rs`). That line looks like a mere hint for speed and is none; in tests/reclaim.rs
+# (`src/raw/reclaim/limbo.rs`). That line looks like a mere hint for speed and is none; in tests/rungs/reclaim.rs
 # `overwrites_under_a_repinned_pin_use_few_slots` holds it.
 set -euo pipefail
 

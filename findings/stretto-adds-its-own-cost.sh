@@ -10,7 +10,7 @@
 # costs in bytes the addition is welcome; with any other unit it is most of the sum.
 #
 # For our product: a weight is what the weigher says and nothing else, and one above the maximum is refused for old keys
-# as for new ones; both are in tests/bound.rs's ground. Who benchmarks stretto beside us must set the option.
+# as for new ones; both are in tests/answers/bound.rs's ground. Who benchmarks stretto beside us must set the option.
 set -euo pipefail
 
 dir=$(mktemp -d)

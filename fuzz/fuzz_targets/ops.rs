@@ -1,4 +1,4 @@
-//! Operation sequences against the model of `tests/model.rs`, with the hash function and the options chosen too.
+//! Operation sequences against the model of `tests/rungs/model.rs`, with the hash function and the options chosen too.
 #![no_main]
 
 #[path = "../../tests/common/changes.rs"]

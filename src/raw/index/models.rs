@@ -1,4 +1,4 @@
-//! Models of single steps, in orders that whole operations come to seldom. As `tests/loom_lines.rs`, and run with it.
+//! Models of single steps, in orders that whole operations come to seldom. As `tests/models/lines.rs`, and run with it.
 
 use core::convert::Infallible;
 use std::sync::{

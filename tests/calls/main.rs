@@ -1,0 +1,21 @@
+//! What each call answers. One binary, since each test binary builds its maps anew. Here each test runs alone
+//! (`common::exclusive`): its drops and memory are those of a process that has one collector for all maps.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod builder;
+mod by_ref;
+mod collect;
+mod expiry;
+mod hashers;
+mod idle;
+mod lies;
+mod limit;
+mod policy;
+mod refresh;
+mod set;
+mod stale;
+mod surface;
+mod sweep;
+mod sweeper;

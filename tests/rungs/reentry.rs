@@ -1,0 +1,277 @@
+//! The map may be called again from everything it calls.
+
+use crate::common::hashers::Hashing;
+use crate::common::sites::{Site, arm, disarm};
+use crate::common::tally::{Tally, Token};
+use crate::common::world::{ABSENT, Call, EXPIRED, World};
+use crate::common::{builder, exclusive, ns, settle};
+use evanesce::{Budget, ManualClock, TtlMap};
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+
+/// In each operation, at its first, second, … call of `site` (up to a limit), does each operation on the same
+/// key; at least `floor` times in all.
+fn allows_each_call_in(site: Site, floor: usize) {
+    const CALLS: usize = 5;
+    let mut entered = 0;
+    for outer in Call::ALL {
+        for inner in Call::BASIC {
+            for target in [2, EXPIRED, ABSENT] {
+                for nth in 1..=CALLS {
+                    let world = Rc::new(World::new(Hashing::Constant));
+                    let again = Rc::clone(&world);
+                    arm(site, nth, move || again.perform(inner, target));
+                    world.perform(outer, target);
+                    let fired = disarm();
+                    let label = format!("{outer:?} of {target}, in {site:?} {nth}: {inner:?}");
+                    Rc::into_inner(world).expect("disarmed").finish(&label);
+                    if !fired {
+                        break;
+                    }
+                    entered += 1;
+                }
+            }
+        }
+    }
+    println!("{entered} calls in {site:?}");
+    assert!(entered >= floor, "only {entered} calls in {site:?}");
+}
+
+#[test]
+fn every_operation_may_be_called_in_hash() {
+    exclusive(|| allows_each_call_in(Site::Hash, 1500));
+}
+
+#[test]
+fn every_operation_may_be_called_in_eq() {
+    exclusive(|| allows_each_call_in(Site::Eq, 5000));
+}
+
+#[test]
+fn every_operation_may_be_called_in_clone() {
+    exclusive(|| allows_each_call_in(Site::Clone, 150));
+}
+
+#[test]
+fn every_operation_may_be_called_in_a_closure() {
+    exclusive(|| allows_each_call_in(Site::Closure, 1000));
+}
+
+#[test]
+fn every_operation_may_be_called_in_the_drop_of_a_key() {
+    exclusive(|| allows_each_call_in(Site::DropKey, 600));
+}
+
+#[test]
+fn every_operation_may_be_called_in_the_drop_of_a_value() {
+    exclusive(|| allows_each_call_in(Site::DropVal, 500));
+}
+
+#[test]
+fn every_operation_may_be_called_in_a_reading_of_the_clock() {
+    exclusive(|| allows_each_call_in(Site::Clock, 1000));
+}
+
+#[test]
+fn every_operation_may_be_called_while_iterating() {
+    exclusive(|| {
+        for inner in Call::ALL {
+            for at in 0..6 {
+                let world = World::new(Hashing::FewBits);
+                {
+                    let pin = world.map.pin();
+                    for (i, (key, value)) in pin.iter().enumerate() {
+                        if i == at {
+                            world.perform(inner, key.n);
+                        }
+                        assert_eq!(value.n / 1_000_000, key.n);
+                        assert!(world.tally.is_alive(value.token()), "{inner:?} at {at}");
+                    }
+                }
+                world.finish(&format!("{inner:?} at {at}"));
+            }
+        }
+    });
+}
+
+#[test]
+fn get_or_insert_with_answers_what_is_in_the_map_when_its_closure_inserts_the_key() {
+    exclusive(|| {
+        let map: TtlMap<u8, u8> = TtlMap::new();
+        let pin = map.pin();
+        let got = pin.get_or_insert_with(1, || {
+            assert_eq!(map.pin().insert(1, 10), None);
+            20
+        });
+        assert_eq!(*got, 10, "the key was there when the closure had run");
+        assert_eq!(pin.get(&1), Some(got));
+        assert_eq!(map.len(), 1);
+    });
+}
+
+#[test]
+fn update_runs_again_when_its_closure_replaces_the_value() {
+    exclusive(|| {
+        let map: TtlMap<u8, u8> = TtlMap::new();
+        let pin = map.pin();
+        pin.insert(1, 10);
+        let mut seen = Vec::new();
+        let updated = pin.update(1, |value| {
+            seen.push(*value);
+            if seen.len() == 1 {
+                map.pin().insert(1, 20);
+            }
+            value + 1
+        });
+        assert_eq!(updated, Some(&21));
+        assert_eq!(seen, [10, 20]);
+        assert_eq!(map.len(), 1);
+    });
+}
+
+#[test]
+fn update_answers_none_when_its_closure_removes_the_key() {
+    exclusive(|| {
+        let map: TtlMap<u8, u8> = TtlMap::new();
+        let pin = map.pin();
+        pin.insert(1, 10);
+        let updated = pin.update(1, |value| {
+            assert_eq!(map.pin().remove(&1), Some(value));
+            value + 1
+        });
+        assert_eq!(updated, None);
+        assert_eq!(pin.get(&1), None);
+        assert_eq!(map.len(), 0);
+    });
+}
+
+#[test]
+fn update_keeps_a_deadline_set_by_its_closure_and_runs_once() {
+    exclusive(|| {
+        let clock = ManualClock::new();
+        let map: TtlMap<u8, u8> = builder().clock(clock.clone()).build().expect("valid options");
+        let pin = map.pin();
+        pin.insert(1, 10);
+        let mut runs = 0;
+        let updated = pin.update(1, |value| {
+            runs += 1;
+            assert!(map.pin().set_ttl(&1, ns(5)));
+            value + 1
+        });
+        assert_eq!((updated, runs), (Some(&11), 1));
+        assert_eq!(crate::common::left(&pin, &1), Some(5));
+        clock.advance(ns(5));
+        assert_eq!(pin.get(&1), None);
+    });
+}
+
+#[test]
+fn update_answers_none_when_the_entry_expires_in_its_closure() {
+    exclusive(|| {
+        let clock = ManualClock::new();
+        let map: TtlMap<u8, u8> = builder().clock(clock.clone()).build().expect("valid options");
+        let pin = map.pin();
+        pin.insert_with_ttl(1, 10, ns(5));
+        let updated = pin.update(1, |value| {
+            clock.advance(ns(5));
+            value + 1
+        });
+        assert_eq!(updated, None, "update is exact: its effect would come after the deadline");
+        assert_eq!(pin.get(&1), None);
+    });
+}
+
+/// A value that does something to its map when it is dropped.
+struct Link {
+    left: u64,
+    map: Weak<TtlMap<u64, Link>>,
+    tally: Tally,
+    _token: Token,
+}
+
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    static DEEPEST: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() + 1);
+        DEEPEST.set(DEEPEST.get().max(DEPTH.get()));
+        if let (Some(map), 1..) = (self.map.upgrade(), self.left) {
+            // The next value, and at once its end.
+            map.pin().insert(self.left % 3, link(self.left - 1, &map, &self.tally));
+            map.pin().remove(&(self.left % 3));
+            map.sweep(Budget::full_pass());
+        }
+        DEPTH.set(DEPTH.get() - 1);
+    }
+}
+
+fn link(left: u64, map: &Arc<TtlMap<u64, Link>>, tally: &Tally) -> Link {
+    Link { left, map: Arc::downgrade(map), tally: tally.clone(), _token: tally.token() }
+}
+
+#[test]
+fn drops_that_cause_drops_do_not_recurse() {
+    exclusive(|| {
+        let (map, tally) = (Arc::new(TtlMap::new()), Tally::new());
+        map.pin().insert(0, link(10_000, &map, &tally));
+        map.pin().remove(&0);
+        for _ in 0..100_000 {
+            if tally.alive() == 0 {
+                break;
+            }
+            map.sweep(Budget::full_pass());
+        }
+        tally.assert_all_dropped();
+        assert!(DEEPEST.get() <= 2, "nested {} deep", DEEPEST.get());
+        settle(&map);
+        assert_eq!(map.len(), 0);
+    });
+}
+
+#[test]
+fn the_drop_of_a_value_may_drop_another_map() {
+    exclusive(|| {
+        let tally = Tally::new();
+        let outer: TtlMap<u8, TtlMap<u8, Token>> = TtlMap::new();
+        for n in 0..20 {
+            let inner = TtlMap::new();
+            for n in 0..20 {
+                inner.pin().insert(n % 10, tally.token());
+            }
+            outer.pin().insert(n % 10, inner);
+        }
+        settle(&outer);
+        assert_eq!(outer.len(), 10);
+        let pin = outer.pin();
+        assert!(pin.iter().all(|(_, inner)| inner.len() == 10));
+        drop(pin);
+        // What inner maps left pending when they were dropped is dropped too.
+        drop(outer);
+        tally.assert_all_dropped();
+    });
+}
+
+#[test]
+fn the_last_owner_of_a_map_may_be_one_of_its_values() {
+    struct Owner(
+        #[expect(dead_code, reason = "owned")] Option<Arc<TtlMap<u8, Owner>>>,
+        #[expect(dead_code, reason = "counted")] Token,
+    );
+    exclusive(|| {
+        let tally = Tally::new();
+        let map = Arc::new(TtlMap::new());
+        let weak = Arc::downgrade(&map);
+        map.pin().insert(1, Owner(Some(Arc::clone(&map)), tally.token()));
+        map.pin().insert(2, Owner(None, tally.token()));
+        map.pin().remove(&1);
+        settle(&map);
+        assert_eq!(Arc::strong_count(&map), 1);
+        drop(map);
+        assert!(weak.upgrade().is_none());
+        tally.assert_all_dropped();
+    });
+}
