@@ -14,7 +14,7 @@ LLVM_PROFILE_FILE="$dir/build-%p.profraw" \
     cargo +nightly test -p evanesce --test rungs --no-run --message-format=json >"$dir/build.json"
 binary=$(grep '"name":"rungs"' "$dir/build.json" | grep -oE '"executable":"[^"]*"' | cut -d'"' -f4)
 rm -f "$dir"/*.profraw
-LLVM_PROFILE_FILE="$dir/%p.profraw" "$binary" --exact model::committed_fuzz_corpus_agrees_with_the_model >/dev/null
+EVANESCE_FULL=1 LLVM_PROFILE_FILE="$dir/%p.profraw" "$binary" --exact model::committed_fuzz_corpus_agrees_with_the_model >/dev/null
 llvm-profdata-22 merge -sparse "$dir"/*.profraw -o "$dir/profdata"
 llvm-cov-22 export "$binary" -instr-profile="$dir/profdata" -format=lcov >"$dir/lcov"
 [ -z "${REPORT:-}" ] || llvm-cov-22 report "$binary" -instr-profile="$dir/profdata" src

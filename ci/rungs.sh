@@ -60,7 +60,8 @@ environment() {
     export ASAN_OPTIONS="exitcode=23" LSAN_OPTIONS="exitcode=23"
     case $1 in
         tsan) export EVANESCE_STRESS_OPS=20000 EVANESCE_LIN_ROUNDS=2000 ;;
-        tests) export EVANESCE_ENTRIES=10000000 ;;
+        tests) export EVANESCE_ENTRIES=10000000 EVANESCE_FULL=1 ;;
+        threads) export EVANESCE_FULL=1 ;;
         asan | lsan) export EVANESCE_STRESS_OPS=20000 PROPTEST_CASES=20 ;;
     esac
 }

@@ -8,7 +8,6 @@ mod builder;
 mod by_ref;
 mod collect;
 mod expiry;
-mod hashers;
 mod idle;
 mod lies;
 mod limit;

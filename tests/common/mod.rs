@@ -24,6 +24,13 @@ use std::time::Duration;
 /// How long a test may take before it counts as hung, in seconds, unless `EVANESCE_TEST_LIMIT` says otherwise.
 const TEST_LIMIT: u64 = 300;
 
+/// How much a test does. Builds without optimisation take seconds for the `full` number: there it is `few`. Optimised ones
+/// do it in full, and so do the rungs of the ladder, which have debug assertions and set `EVANESCE_FULL` (`ci/rungs.sh`).
+pub(crate) fn dose(few: u64, full: u64) -> u64 {
+    let is_full = !cfg!(debug_assertions) || std::env::var_os("EVANESCE_FULL").is_some();
+    if is_full { full } else { few }
+}
+
 /// Runs `test` alone among the tests of this binary, on a thread that has ended (thread-local destructors
 /// included) when this returns. Reclamation is shared by all maps of a process: a guard held by another test
 /// would delay it; so would a thread that is about to end, so a test joins those it makes. (The end of a scope does not

@@ -2,7 +2,7 @@
 
 use crate::common::hashers::Hashing;
 use crate::common::tally::{Tally, Token};
-use crate::common::{Rng, assert_slots_accounted, builder, exclusive, settle};
+use crate::common::{Rng, assert_slots_accounted, builder, dose, exclusive, settle};
 use crate::{Finish, scaled, together};
 use evanesce::TtlMap;
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ fn map(hashing: Hashing) -> Arc<Map> {
 
 /// Operations of each thread; a peer's case of 30 seconds has about so many.
 fn operations() -> u64 {
-    scaled(40_000, 2_560_000)
+    scaled(dose(10_000, 40_000), 2_560_000)
 }
 
 /// How a writer adds.

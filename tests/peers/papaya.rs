@@ -1,6 +1,6 @@
 //! papaya's `tests/stress.rs`: each operation against itself and the others on shared keys, and what must add up.
 
-use crate::common::{Rng, assert_slots_accounted, builder, exclusive, left, ns, settle};
+use crate::common::{Rng, assert_slots_accounted, builder, dose, exclusive, left, ns, settle};
 use crate::{Finish, scaled, shuffled, together};
 use evanesce::{Compute, ManualClock, Operation, TtlMap};
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ fn readers_find_every_key() {
 #[test]
 fn each_thread_finds_what_it_inserted_and_len_adds_up() {
     exclusive(|| {
-        let (each, seed) = (scaled(1 << 12, 1 << 17), Rng::from_env().next());
+        let (each, seed) = (scaled(dose(1 << 10, 1 << 12), 1 << 17), Rng::from_env().next());
         for round in 0..scaled(4, 64) {
             let map: Arc<Map> = Arc::new(TtlMap::new());
             let shared = Arc::clone(&map);

@@ -7,6 +7,7 @@ mod common;
 
 mod bulk;
 mod drops;
+mod hashers;
 mod iter;
 mod listener;
 mod memory;

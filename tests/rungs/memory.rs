@@ -1,6 +1,6 @@
 //! Memory that goes back: after a mass expiry, after removals, with readers at work and with one that is parked.
 
-use crate::common::{assert_slots_accounted, builder, exclusive, ns, settle};
+use crate::common::{assert_slots_accounted, builder, dose, exclusive, ns, settle};
 use evanesce::{Budget, ManualClock, Stats, TtlMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
@@ -160,7 +160,6 @@ fn an_empty_map_and_a_small_one_shrink_to_fit() {
 /// Levels come and go all the time, and no reader misses a key that is there.
 #[test]
 fn readers_find_every_key_while_the_index_grows_and_shrinks() {
-    const ROUNDS: usize = 30;
     const FIXED: u64 = 300;
     const PASSING: u64 = 12_000;
     exclusive(|| {
@@ -190,7 +189,7 @@ fn readers_find_every_key_while_the_index_grows_and_shrinks() {
                     n += 1;
                 }
             }));
-            for round in 0..ROUNDS {
+            for round in 0..dose(8, 30) {
                 for key in FIXED..PASSING {
                     map.pin().insert(key, key);
                 }

@@ -1,9 +1,9 @@
 //! Random operation sequences against a model: every answer, the length, the slots and the drops.
 
 use crate::common::changes::Change;
-use crate::common::exclusive;
 use crate::common::hashers::Hashing;
 use crate::common::ops::{BoundedCase, Case, Op, Setup, run, run_bounded};
+use crate::common::{dose, exclusive};
 use arbitrary::{Arbitrary, Unstructured};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -106,7 +106,7 @@ where
             let count = if std::env::var_os("PROPTEST_CASES").is_some() {
                 Config::default().cases
             } else {
-                150
+                dose(30, 150) as u32
             };
             let config = Config { cases: count, failure_persistence: None, ..Config::default() };
             let checked = TestRunner::new(config).run(&cases(*hashing), |case| {
@@ -165,10 +165,11 @@ fn replay<C: for<'a> Arbitrary<'a> + 'static>(target: &'static str, run: fn(&C))
             println!("SKIPPED: no corpus in {}", corpus.display());
             return;
         };
-        for file in files {
-            let path = file.expect("readable corpus").path();
+        let mut paths: Vec<_> = files.map(|file| file.expect("readable corpus").path()).collect();
+        paths.sort_unstable(); // named by their contents
+        for path in paths.iter().step_by(dose(4, 1) as usize) {
             println!("{}", path.display());
-            let bytes = std::fs::read(&path).expect("readable corpus");
+            let bytes = std::fs::read(path).expect("readable corpus");
             if let Ok(case) = C::arbitrary_take_rest(Unstructured::new(&bytes)) {
                 run(&case);
             }

@@ -8,7 +8,7 @@
 
 use crate::common::hashers::Hashing;
 use crate::common::history::{Answer, Call, Event, Found, Life, Parity, check_with, record};
-use crate::common::{Rng, builder, exclusive, ns};
+use crate::common::{Rng, builder, dose, exclusive, ns};
 use evanesce::{Budget, Clock, ManualClock, RefreshToken, TtlMap};
 use std::cell::Cell;
 use std::hash::{Hash, Hasher};
@@ -206,8 +206,10 @@ fn part(shared: &Shared, me: usize, mut rng: Rng) -> Vec<(u64, Event)> {
 
 /// Six threads on a few keys, over and over, on a fresh map each few rounds.
 fn rounds_are_linearizable(hashing: Hashing) {
-    let rounds: usize = std::env::var("EVANESCE_LIN_ROUNDS")
-        .map_or(1000, |text| text.parse().expect("EVANESCE_LIN_ROUNDS is a number"));
+    let rounds: usize = std::env::var("EVANESCE_LIN_ROUNDS").map_or_else(
+        |_| dose(300, 1000) as usize,
+        |text| text.parse().expect("EVANESCE_LIN_ROUNDS is a number"),
+    );
     let mut rng = Rng::from_env();
     let (done, results) = mpsc::channel();
     let threads: Vec<_> = (0..THREADS)

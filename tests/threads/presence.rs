@@ -1,7 +1,7 @@
 //! A key that is always there is always found, whatever happens to it and around it. `EVANESCE_STRESS_OPS` sets
 //! the rounds of the writer.
 
-use crate::common::{builder, exclusive, ns};
+use crate::common::{builder, dose, exclusive, ns};
 use evanesce::{Budget, ManualClock, TtlMap};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ type Map = TtlMap<u64, u64>;
 const KEYS: u64 = 4;
 
 fn rounds() -> u64 {
-    std::env::var("EVANESCE_STRESS_OPS").map_or(30_000, |text| text.parse().expect("a number"))
+    std::env::var("EVANESCE_STRESS_OPS")
+        .map_or_else(|_| dose(8_000, 30_000), |text| text.parse().expect("a number"))
 }
 
 /// Runs `writer` on this thread, and the others over and over on threads of their own until it has returned.

@@ -2,7 +2,7 @@
 //! thread.
 
 use crate::common::books::{INSERTED, Map, Owned, alive, any_write, open_books};
-use crate::common::{Rng, assert_slots_accounted, builder, exclusive, ns, settle};
+use crate::common::{Rng, assert_slots_accounted, builder, dose, exclusive, ns, settle};
 use evanesce::{Budget, Clock as _, ManualClock, MonotonicClock};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,14 +12,16 @@ use std::time::Instant;
 
 /// Operations of each thread.
 fn operations() -> u64 {
-    std::env::var("EVANESCE_STRESS_OPS").map_or(200_000, |text| text.parse().expect("a number"))
+    std::env::var("EVANESCE_STRESS_OPS")
+        .map_or_else(|_| dose(40_000, 200_000), |text| text.parse().expect("a number"))
 }
 
 /// Writes to random keys, with TTLs below `ttls` nanoseconds; `tick` moves the clock.
 fn write(map: &Map, mut rng: Rng, keys: u64, ttls: u64, tick: &dyn Fn()) {
-    for op in 0..operations() {
+    let operations = operations();
+    for op in 0..operations {
         // The range grows, so that the map does.
-        let key = rng.below((8 + keys * op / operations()).min(keys));
+        let key = rng.below((8 + keys * op / operations).min(keys));
         if rng.below(12) == 0 {
             map.sweep(Budget::entries(20));
             tick();
@@ -124,11 +126,12 @@ fn readers_and_writers_survive_on_the_real_clock() {
 fn own_keys(map: &Map, clock: &ManualClock, me: u64, mut rng: Rng) -> usize {
     let mut owned = Owned::default();
     let mut pin = map.pin();
-    for op in 0..operations() {
+    let operations = operations();
+    for op in 0..operations {
         if op % 16 == 0 {
             pin.repin();
         }
-        let key = me + 8 * rng.below(8 + 400 * op / operations());
+        let key = me + 8 * rng.below(8 + 400 * op / operations);
         owned.step(&pin, clock, &mut rng, (key, op, 4000));
         if rng.below(8) == 0 {
             clock.advance(ns(10));
