@@ -8,7 +8,8 @@ if ! cargo +nightly --version >/dev/null 2>&1; then
     echo "SKIPPED: fuzzing: no nightly toolchain"
     exit 0
 fi
-cargo fuzz --version >/dev/null 2>&1 || cargo install --debug --locked cargo-fuzz
+source ci/tools.sh
+tool fuzz
 export RUSTFLAGS="--cfg asan"
 # What it finds new goes to target/, not to the committed corpus.
 for fuzzed in ops bounded; do

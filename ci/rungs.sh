@@ -1,4 +1,5 @@
 # The rungs of the ladder: how each is built and run. For ci/planted.sh and .ci/run, to be sourced.
+source ci/tools.sh
 
 target=x86_64-unknown-linux-gnu
 root="${CARGO_TARGET_DIR:-target}"
@@ -18,7 +19,7 @@ can_run() {
             ;;
         fuzz)
             has_nightly || { echo "SKIPPED: $1: needs a nightly toolchain"; return 1; }
-            cargo fuzz --version >/dev/null 2>&1 || cargo install --debug --locked cargo-fuzz
+            tool fuzz
             ;;
     esac
 }

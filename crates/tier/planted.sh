@@ -1,19 +1,23 @@
 #!/bin/sh
-# The tests of the tests: each bug that is planted must make a row of the matrix fail, or a model; without one they pass.
+# The tests, and the tests of the tests: with nothing planted all tests pass, all rows of the matrix and all models; and
+# each bug that is planted makes a row of the matrix fail, or a model.
 # Usage: crates/tier/planted.sh, from anywhere in the repository. Needs redis-server or valkey-server.
 set -eu
 cd "$(dirname "$0")/../.."
 target=${CARGO_TARGET_DIR:-target}
-matrix() { RUSTFLAGS="--cfg planted" CARGO_TARGET_DIR=$target/planted cargo test -q -p evanesce-tier --test matrix -- "$1"; }
-model() {
+tests() { RUSTFLAGS="--cfg planted" CARGO_TARGET_DIR=$target/planted cargo test -p evanesce-tier --all-features "$@"; }
+models() {
     RUSTFLAGS="--cfg planted --cfg evanesce_shuttle" CARGO_TARGET_DIR=$target/planted-shuttle \
-        cargo test -q --release -p evanesce-tier --lib -- "$1"
+        cargo test --release -p evanesce-tier --lib "$@"
 }
+matrix() { tests --test matrix -- "$1"; }
+model() { models -- "$1"; }
+unset EVANESCE_PLANTED
+tests
+models
 status=0
 while read -r how bug row; do
-    if ! EVANESCE_PLANTED='' "$how" "$row" >/dev/null 2>&1 </dev/null; then
-        echo "FAILED: '$row' fails with nothing planted" && status=1
-    elif EVANESCE_PLANTED=$bug "$how" "$row" >/dev/null 2>&1 </dev/null; then
+    if EVANESCE_PLANTED=$bug "$how" "$row" >/dev/null 2>&1 </dev/null; then
         echo "NOT CAUGHT: $bug, by '$row'" && status=1
     else
         echo "caught: $bug, by '$row'"
