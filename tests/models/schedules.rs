@@ -187,7 +187,7 @@ fn recorded(
             None if call == OPS => break,
             None => any_call(value, &w.clock),
         };
-        let value_of = |value: &small::Value| u64::from(value.number);
+        let value_of = |value: &crate::small::Value| u64::from(value.number);
         let make = |number: u64| w.value(number as u32);
         let ticket = || tickets.fetch_add(1, SeqCst);
         let hand = (A, value_of, make);
