@@ -9,8 +9,8 @@
 # Why it matters: `set` throws. With sessions of one minute and a bound of 10,000, a burst fills the cache, and for the
 # nine minutes after it nobody can log in, nor can a session that is there be renewed.
 #
-# For our product: a write of a full map looks for what has expired first, and an overwrite needs a slot only until the
-# old value's is free; tests/bound.rs holds both. Whoever moves from node-cache may drop the code that catches this.
+# For our product: a map at its `max_slots` that is full of expired entries takes as many new ones (tests/regressions.rs,
+# `a_map_full_of_expired_entries_takes_as_many_new_ones`). Once it panicked, so the fault is an easy one to make.
 set -euo pipefail
 
 dir=$(mktemp -d)

@@ -9,8 +9,8 @@
 # Why it matters: 30 days is what sessions and remember-me cookies get. Such a service works in every test with an hour
 # and loses each session within a millisecond when the real figure comes from the settings.
 #
-# For our product: deadlines are numbers and no timers, and a map takes TTLs of centuries; tests/deadline.rs holds the
-# longest. An adapter that sleeps until the next deadline (the sweeper, `acached`) must cut its sleeps.
+# For our product: deadlines are numbers and no timers, and the longest TTL means never (tests/expiry.rs,
+# `longest_ttls_and_deadlines_mean_never`). Whoever sleeps until `next_deadline` on a timer must cut that sleep.
 set -euo pipefail
 
 dir=$(mktemp -d)

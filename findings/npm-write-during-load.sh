@@ -9,8 +9,7 @@
 # Why it matters: a write during a load is how an invalidation meets a slow database. With lru-cache each invalidation of
 # a busy key is a failed request for all who wait; with cacheable the value of before is served for a whole TTL.
 #
-# For our product: `get_or_insert_with` and the tier's loads return the loaded value to the caller, and a write or
-# removal that came meanwhile stays; the notes on moving from moka say so. Keep a test of both orders.
+# For our product: a write during a load wins, and whoever waits gets a value (the guide, "loading"); tests/load.rs.
 set -euo pipefail
 
 dir=$(mktemp -d)

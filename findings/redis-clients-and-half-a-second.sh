@@ -11,8 +11,8 @@
 # Why it matters: a lifetime that is computed (what a token has left, minus a leeway) is below a second now and then, and
 # then the renewal of a key is its deletion: `True` says it went well. Tests against Django's memory backend pass.
 #
-# For our product: TTLs are `Duration`s, or in Python floats and `timedelta`s, kept to a microsecond or finer; one above
-# zero never becomes zero. The tier sends PX, and rounds up.
+# For our product: a TTL above zero never becomes zero. The tier sends PX, rounds up, and sends 1 at least
+# (`wire::millis`); in Python a TTL is in milliseconds or a `timedelta`, and keeps its fraction.
 set -euo pipefail
 
 dir=$(mktemp -d)

@@ -12,7 +12,7 @@
 # turns, and is late when much expires at once.
 #
 # For our product: `len` counts what has expired and not been swept, too, and `live_len` does not; the docs of both say
-# so. Whoever moves hashes with field TTLs here gets maps in a map, and must choose which one to ask.
+# so. Whoever moves hashes with field TTLs here should ask for what is live.
 set -euo pipefail
 
 dir=$(mktemp -d)

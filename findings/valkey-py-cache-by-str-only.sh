@@ -9,8 +9,8 @@
 # Why it matters: ids are ints in every program, and `client.get(user_id)` works in every test with one client and one
 # read. With the cache on, the first value read of each user stays until the connection ends, or the entry is crowded out.
 #
-# For our product: a near tier must key its map by the bytes that went to the server, and nothing else; ours takes keys
-# as bytes of one codec. In a Python tier, encode first and look up by that.
+# For our product: a near tier must look up, and be invalidated, by the bytes that go to the server and nothing else. A
+# Python tier has to encode first.
 set -euo pipefail
 
 dir=$(mktemp -d)

@@ -9,8 +9,8 @@
 # harmless until somebody turns the cache on by one argument, and then they are changes of shared data by any thread,
 # until the key's next invalidation.
 #
-# For our product: Rust's `&V` cannot be changed. The Python class hands out the stored object, as a dict does, and its
-# docs must say so; a decorator that caches results has the same trap.
+# For our product: Rust's `&V` cannot be changed. The Python classes hand out the stored object, as a dict does, and so
+# do `cached` and `acached`: a caller who changes a result must copy it first, as with `functools.lru_cache`.
 set -euo pipefail
 
 dir=$(mktemp -d)
