@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Claim: while a transaction runs, the server's clock stands. a key of 500 ms that is there when EXEC begins is read
+# Claim: while a transaction runs, the server's clock stands. A key of 500 ms that is there when EXEC begins is read
 # 1 s later in the same transaction, and EXISTS counts it. And a TTL given late in the transaction counts from its
 # beginning: in Valkey 9.1 a key that gets 900 ms after 1 s of the transaction is gone when EXEC returns, though PTTL
 # in the transaction said 900. There TIME stands as well; in Redis 7.0 TIME goes on, PTTL of the read key is 0, and the
