@@ -10,7 +10,6 @@ mod collect;
 mod expiry;
 mod idle;
 mod lies;
-mod limit;
 mod policy;
 mod refresh;
 mod set;

@@ -191,7 +191,9 @@ fn a_map_at_its_limit_of_slots_gives_up_what_is_stale() {
         // Under its own pin nothing is reclaimed yet: so it finds no room, as in any map that is full of expired entries.
         let insert = |key| catch_unwind(AssertUnwindSafe(|| map.insert(key, 2)));
         assert!(insert(100).is_err());
-        assert!((101..140).all(|key| insert(key).is_ok()), "it has made room");
+        // A sweeper's thread, which other tests here start, may be pinned for a moment.
+        let comes_in = |key| (0..1_000).any(|_| insert(key).is_ok());
+        assert!((101..140).all(comes_in), "it has made room");
     });
 }
 

@@ -1,7 +1,9 @@
 //! One thread alone at the limit of its map. In a process of its own: a thread of another test that is about to
 //! end, its destructors still to run, pins now and then, and what waits for it takes room.
 
-use crate::common::{assert_slots_accounted, builder, exclusive};
+mod common;
+
+use common::{assert_slots_accounted, builder, exclusive};
 use evanesce::TtlMap;
 
 /// A map of no more slots.
