@@ -180,13 +180,19 @@ pub(crate) struct Now(u64);
 
 impl Now {
     /// Before every deadline, also that of [`State::OVER`].
-    pub(in crate::raw) const BEFORE_ALL: Self = Self(State::FIRST_TICK - 1);
+    pub(crate) const BEFORE_ALL: Self = Self(State::FIRST_TICK - 1);
 
     /// From a tick in nanoseconds. A tick past the range counts as the last one in it, so that
     /// "never" stays beyond every reading.
     #[inline]
     pub(crate) fn from_tick(tick: u64) -> Self {
         Self((tick.min(State::MAX_TICK) + State::TICK_OFFSET) << 2 | State::FLAGS)
+    }
+
+    /// The reading so many nanoseconds later, modulo 2^62. For the system's clock, which does not come to the last tick.
+    #[inline]
+    pub(crate) fn after(self, nanos: u64) -> Self {
+        Self(self.0.wrapping_add(nanos << 2))
     }
 
     /// All bits turned over: not zero, as there is a last tick.
