@@ -113,56 +113,47 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    fn horizon_is_before(coarse: &Coarse, tick: u64) -> bool {
-        State::until(tick).inverted() < coarse.horizon.load(Ordering::Relaxed)
+    fn is_beyond_horizon(coarse: &Coarse, state: State) -> bool {
+        state.inverted() < coarse.horizon.load(Ordering::Relaxed)
     }
 
     #[test]
     fn without_a_coarse_clock_nothing_is_far_and_no_horizon_moves() {
         let none = Coarse::new(None);
         none.note(Now::from_tick(SECOND));
-        assert!(none.reading_before(State::until(u64::MAX >> 3)).is_none());
-        assert!(none.clone().reading_before(State::until(u64::MAX >> 3)).is_none());
+        for coarse in [none.clone(), none] {
+            assert!(!is_beyond_horizon(&coarse, State::until(u64::MAX >> 3)));
+            assert!(coarse.reading_before(State::until(u64::MAX >> 3)).is_none());
+        }
     }
 
     #[test]
     fn the_horizon_goes_on_by_steps_and_never_back() {
         let coarse = Coarse::new(Some(Now::from_tick(0)));
-        assert!(horizon_is_before(&coarse, 1));
-        coarse.note(Now::from_tick(10 * SECOND));
-        assert!(
-            !horizon_is_before(&coarse, 14 * SECOND) && horizon_is_before(&coarse, 14 * SECOND + 1)
-        );
-        for tick in [0, 9 * SECOND, 10 * SECOND, 10 * SECOND + SECOND / 4] {
-            coarse.note(Now::from_tick(tick));
-            assert!(
-                !horizon_is_before(&coarse, 14 * SECOND)
-                    && horizon_is_before(&coarse, 14 * SECOND + 1)
-            );
+        assert!(is_beyond_horizon(&coarse, State::until(1)));
+        for terminal in [State::FREE, State::DEAD] {
+            assert!(!is_beyond_horizon(&coarse, terminal));
         }
-        coarse.note(Now::from_tick(11 * SECOND));
-        assert!(
-            !horizon_is_before(&coarse, 15 * SECOND)
-                && horizon_is_before(&coarse.clone(), 15 * SECOND + 1)
-        );
-    }
-
-    #[test]
-    fn what_is_over_is_never_far() {
-        // As long after boot as you like: of a terminal state no reading is asked for.
-        let coarse = Coarse::new(Some(Now::from_tick(0).after(0_u64.wrapping_sub(u64::MAX >> 3))));
-        assert!(coarse.reading_before(State::DEAD).is_none());
-        assert!(coarse.reading_before(State::FREE).is_none());
+        let is_at = |tick| {
+            let (near, far) = (State::until(tick), State::until(tick + 1));
+            !is_beyond_horizon(&coarse, near) && is_beyond_horizon(&coarse.clone(), far)
+        };
+        for tick in [10 * SECOND, 0, 9 * SECOND, 10 * SECOND, 10 * SECOND + SECOND / 4] {
+            coarse.note(Now::from_tick(tick));
+            assert!(is_at(14 * SECOND));
+        }
+        coarse.note(Now::from_tick(10 * SECOND + SECOND / 4 + 1));
+        assert!(is_at(14 * SECOND + SECOND / 4 + 1));
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
     #[test]
-    fn only_what_is_beyond_the_lag_is_far() {
-        let latest_at_boot = Coarse::latest_at_boot().expect("a coarse clock");
-        let coarse = Coarse::new(Some(latest_at_boot));
-        // The present is the origin: tick 0, and something.
-        let far = coarse.reading_before(State::until(3600 * SECOND)).expect("an hour is far");
-        assert!(far.inverted() <= Now::from_tick(3 * SECOND).inverted(), "C1, within a second");
-        assert!(coarse.reading_before(State::until(SECOND)).is_none());
+    fn what_is_near_by_the_lag_is_not_far() {
+        // Its present is tick 0.
+        let coarse = Coarse::new(Coarse::latest_at_boot());
+        let far =
+            coarse.reading_before(State::until(1_000_000 * SECOND)).expect("eleven days are far");
+        assert!(far.inverted() < Now::from_tick(0).inverted(), "C1");
+        assert!(coarse.reading_before(State::until(1)).is_none());
     }
 }
