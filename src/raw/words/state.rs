@@ -23,8 +23,8 @@ use crate::{
 pub(crate) struct State(u64);
 
 impl State {
-    pub(in crate::raw) const FREE: Self = Self(0);
-    pub(in crate::raw) const DEAD: Self = Self(1);
+    pub(crate) const FREE: Self = Self(0);
+    pub(crate) const DEAD: Self = Self(1);
     pub(crate) const NEVER: Self = Self(!Self::FLAGS);
     /// Over before every reading: what a TTL of zero means, and what a renewal to a passed deadline stores. No
     /// entry was ever judged visible by this word, so no step from such a judgement can succeed on it, as it could
