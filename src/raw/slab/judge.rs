@@ -78,8 +78,20 @@ pub(in crate::raw) trait Reading: Copy {
     /// Whether an entry in this state is known to be visible without a reading.
     fn is_before_deadline(self, state: State) -> bool;
 
+    /// Whether an entry in this state is visible by a reading that is cheaper than that for near deadlines.
+    #[inline]
+    fn is_far(self, _: State) -> bool {
+        false
+    }
+
     /// A reading to judge this state by.
     fn reading_for(self, state: State) -> Now;
+
+    /// The same where `is_far` has said no.
+    #[inline]
+    fn near_reading_for(self, state: State) -> Now {
+        self.reading_for(state)
+    }
 
     /// Whether an entry that had expired when it was replaced is told of: then it is an answer, and no absence.
     #[inline]
@@ -95,8 +107,18 @@ impl Reading for &ClockSource {
     }
 
     #[inline]
+    fn is_far(self, state: State) -> bool {
+        self.is_far(state)
+    }
+
+    #[inline]
     fn reading_for(self, state: State) -> Now {
         self.reading_for(state)
+    }
+
+    #[inline]
+    fn near_reading_for(self, _: State) -> Now {
+        self.now()
     }
 }
 
@@ -166,11 +188,19 @@ enum Look {
     Over(State),
 }
 
+/// What is left to judge of a state with a deadline: "never" if that is far. And the node, so that the caller need not
+/// keep it elsewhere through this call.
+#[inline(never)]
+fn unless_far<T>(state: State, node: &Node<T>, reading: impl Reading) -> (State, &Node<T>) {
+    (if reading.is_far(state) { State::NEVER } else { state }, node)
+}
+
 impl<T> Slab<T> {
     /// Whether the entry that this node, named by a line, stands for is visible: itself, or its
     /// replacement.
     ///
-    /// In line: an entry without a deadline, or before it by a word that a thread keeps; the rest apart from it.
+    /// In line: an entry without a deadline, or before it by a word that a thread keeps. The usual one with a deadline
+    /// takes one call that has little to keep, as it counts in each lookup; the rest apart from it.
     #[inline(always)] // as `lookup`
     pub(in crate::raw) fn judge<'g, R, P: Place>(
         &'g self,
@@ -185,10 +215,15 @@ impl<T> Slab<T> {
         if state.is_never() || reading.is_before_deadline(state) {
             return Some(answer(Hit { node, place }));
         }
-        self.judge_mortal(Hit { node, place }, state, guard, reading).map(answer)
+        let (left, node) = unless_far(state, node, reading);
+        if left.is_never() {
+            return Some(answer(Hit { node, place }));
+        }
+        self.judge_mortal(Hit { node, place }, left, guard, reading).map(answer)
     }
 
-    /// The usual one with a deadline: visible by the first reading.
+    /// One with a deadline that is near, or over.
+    #[cold]
     #[inline(never)]
     fn judge_mortal<'g, P: Place>(
         &'g self,
@@ -200,7 +235,7 @@ impl<T> Slab<T> {
         if state.is_terminal() {
             return self.judge_rest(met, state, guard, reading);
         }
-        let now = reading.reading_for(state);
+        let now = reading.near_reading_for(state);
         if state.is_visible_at(now) {
             return Some(met);
         }

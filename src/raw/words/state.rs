@@ -23,8 +23,8 @@ use crate::{
 pub(crate) struct State(u64);
 
 impl State {
-    pub(in crate::raw) const FREE: Self = Self(0);
-    pub(in crate::raw) const DEAD: Self = Self(1);
+    pub(crate) const FREE: Self = Self(0);
+    pub(crate) const DEAD: Self = Self(1);
     pub(crate) const NEVER: Self = Self(!Self::FLAGS);
     /// Over before every reading: what a TTL of zero means, and what a renewal to a passed deadline stores. No
     /// entry was ever judged visible by this word, so no step from such a judgement can succeed on it, as it could
@@ -180,13 +180,19 @@ pub(crate) struct Now(u64);
 
 impl Now {
     /// Before every deadline, also that of [`State::OVER`].
-    pub(in crate::raw) const BEFORE_ALL: Self = Self(State::FIRST_TICK - 1);
+    pub(crate) const BEFORE_ALL: Self = Self(State::FIRST_TICK - 1);
 
     /// From a tick in nanoseconds. A tick past the range counts as the last one in it, so that
     /// "never" stays beyond every reading.
     #[inline]
     pub(crate) fn from_tick(tick: u64) -> Self {
         Self((tick.min(State::MAX_TICK) + State::TICK_OFFSET) << 2 | State::FLAGS)
+    }
+
+    /// The reading so many nanoseconds later, modulo 2^62. For the system's clock, which does not come to the last tick.
+    #[inline]
+    pub(crate) fn after(self, nanos: u64) -> Self {
+        Self(self.0.wrapping_add(nanos << 2))
     }
 
     /// All bits turned over: not zero, as there is a last tick.

@@ -50,8 +50,8 @@ pub(super) fn expiry(run: &Run) -> Result<Results, Stop> {
     let passes = interleave(run, "mass expiry", &ENTRANTS, rounds, |_, who| {
         let pass = match ENTRANTS[who] {
             IDLE => Ok(idle(&window)),
-            CALM => expire(&*expiring(EVANESCE), n, &order, &window, false),
-            name => expire(&*expiring(name), n, &order, &window, true),
+            CALM => expire(EVANESCE, n, &order, &window, false),
+            name => expire(name, n, &order, &window, true),
         };
         pass.map(Some).map_err(|why| Stop::Fail(format!("{}: {why}", ENTRANTS[who])))
     })?;
@@ -107,25 +107,45 @@ impl Millis for u64 {
     }
 }
 
+/// A map, half of it for ever, and the instant at which the rest expires, if it does: after the window begins. A map that
+/// was not full by then is made anew, with twice the time.
+fn filled_in_time(
+    name: &str,
+    n: usize,
+    window: &Window,
+    expires: bool,
+) -> (Box<dyn Expiring>, Instant) {
+    let (eternal, mortal): (Vec<u64>, Vec<u64>) = (keys(0..n / 2), keys(n / 2..n));
+    let mut patience = 4;
+    loop {
+        let map = expiring(name);
+        let start = Instant::now();
+        map.put(&eternal, None);
+        // The other half may take a while longer.
+        let begin = start + start.elapsed() * patience + Duration::from_millis(50);
+        let instant = begin + window.before;
+        let far = instant + Duration::from_secs(3600);
+        map.put(&mortal, Some(if expires { instant } else { far }));
+        if let Some(wait) = begin.checked_duration_since(Instant::now()) {
+            thread::sleep(wait);
+            return (map, instant);
+        }
+        patience *= 2;
+    }
+}
+
 /// Fills a map, half of it for ever, and reads it through the instant at which the rest expires.
 fn expire(
-    map: &dyn Expiring,
+    name: &str,
     n: usize,
     order: &[u64],
     window: &Window,
     expires: bool,
 ) -> Result<Latencies, String> {
+    let (map, instant) = filled_in_time(name, n, window, expires);
+    let map = &*map;
     let peer = map.peer().ok_or("expected a map that can be read")?;
-    let start = Instant::now();
-    map.put(&keys::<u64>(0..n / 2), None);
-    // The other half may take a while longer.
-    let begin = start + start.elapsed() * 4 + Duration::from_millis(50);
-    let instant = begin + window.before;
-    let far = instant + Duration::from_secs(3600);
     let mortal: Vec<u64> = keys(n / 2..n);
-    map.put(&mortal, Some(if expires { instant } else { far }));
-    let wait = begin.checked_duration_since(Instant::now());
-    thread::sleep(wait.ok_or("filling it took longer than the deadlines were ahead")?);
 
     let stop = AtomicBool::new(false);
     let latencies = thread::scope(|scope| {
