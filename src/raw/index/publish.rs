@@ -33,7 +33,11 @@ impl<'g> Gap<'g> {
     /// has changed: then the key is to be looked for again.
     #[inline]
     pub(in crate::raw) fn append(&self, slot: SlotIndex, reserved: &mut Reserved<'g>) -> bool {
-        let Some(number) = self.reserve(slot, reserved) else { return self.chain(slot, reserved) };
+        let Some(number) = self.reserve(slot, reserved) else {
+            let (is_chained, kept) = self.chain(slot, reserved.overflow);
+            reserved.overflow = Some(kept);
+            return is_chained;
+        };
         let presence = if planted!(published_from_another_look) {
             let presence = self.line.presence();
             if presence.is_more() || presence.has(number) {
@@ -79,10 +83,12 @@ impl<'g> Gap<'g> {
         Some(number)
     }
 
-    /// Publishes the entry in a new line behind this one, which has no cell to reserve.
+    /// Publishes the entry in a new line behind this one, which has no cell to reserve, or in the one that was kept of an
+    /// earlier try. Returns that as well, for the next.
     #[cold]
-    fn chain(&self, slot: SlotIndex, reserved: &mut Reserved<'g>) -> bool {
-        let number = match reserved.overflow {
+    #[inline(never)]
+    fn chain(&self, slot: SlotIndex, kept: Option<(Root, u32)>) -> (bool, (Root, u32)) {
+        let number = match kept {
             Some((array, number)) if array == self.array => number,
             _ => {
                 // SAFETY: the array that the search went through, under its guard.
@@ -91,11 +97,11 @@ impl<'g> Gap<'g> {
                 line.cell(FIRST_CELL).store(Cell::of(slot), Ordering::Relaxed);
                 let presence = Presence::BORN.with(FIRST_CELL, self.fingerprint);
                 line.fill(presence, in_second_word(FIRST_CELL, self.fingerprint));
-                reserved.overflow = Some((self.array, number));
                 number
             }
         };
-        self.line.advance(self.presence, self.presence.chained_to(number))
+        let is_chained = self.line.advance(self.presence, self.presence.chained_to(number));
+        (is_chained, (self.array, number))
     }
 }
 

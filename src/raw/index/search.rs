@@ -171,10 +171,10 @@ impl<T> Index<T> {
         Ok(Found::Gap(Gap { array, line, presence, fingerprint }))
     }
 
-    /// The whole search of [`Index::find_entry`].
+    /// The whole search of [`Index::find_entry`], out of line; also for who comes once more.
     #[cold]
     #[inline(never)]
-    fn find_whole<'g, E>(
+    pub(in crate::raw) fn find_whole<'g, E>(
         &'g self,
         key: SplitKey,
         turn: &mut Turn<'g>,
@@ -184,7 +184,7 @@ impl<T> Index<T> {
         self.search(key, turn.guard, candidates, |place| {
             let located = self.locate_at(place);
             if located.state.is_terminal() {
-                located.place.take_off(self, located.state, turn);
+                located.place.take_off_aside(self, located.state, turn);
                 return Ok(Probe::Again);
             }
             // SAFETY: I4: a cell that was present named it, under the guard.
@@ -240,7 +240,7 @@ impl<T> Index<T> {
             |place| {
                 let located = self.locate_at(place);
                 if located.state.destination().is_some_and(|(heir, _)| heir == slot) {
-                    swung |= located.place.take_off(self, located.state, turn);
+                    swung |= located.place.take_off_aside(self, located.state, turn);
                 }
                 Ok::<_, core::convert::Infallible>(Probe::Other)
             },
@@ -256,7 +256,7 @@ impl<T> Index<T> {
         let cell = line.cell(number).load(Ordering::Relaxed);
         let is_there = !presence.is_frozen() && presence.has(number) && cell.slot() == Some(slot);
         let place = Place { line, presence, number, cell, slot };
-        if !is_there || !place.take_off(self, State::DEAD, turn) {
+        if !is_there || !place.take_off_aside(self, State::DEAD, turn) {
             self.tidy(slot, turn);
         }
     }
@@ -267,7 +267,7 @@ impl<T> Index<T> {
     pub(in crate::raw) fn tidy<'g>(&'g self, slot: SlotIndex, turn: &mut Turn<'g>) {
         while let Some(located) = self.locate(slot, turn) {
             debug_assert!(located.state.is_terminal(), "{slot:?} is tidied, and not over");
-            if located.place.take_off(self, located.state, turn) {
+            if located.place.take_off_aside(self, located.state, turn) {
                 return;
             }
         }
@@ -281,8 +281,21 @@ enum Probe<'g, T> {
 }
 
 impl Place<'_> {
+    /// The same as `take_off`, out of line.
+    #[cold]
+    #[inline(never)]
+    fn take_off_aside<'g, T>(
+        &self,
+        index: &'g Index<T>,
+        state: State,
+        turn: &mut Turn<'g>,
+    ) -> bool {
+        self.take_off(index, state, turn)
+    }
+
     /// Ends the naming of an entry that is over: its cell names its replacement, or becomes free. Of all who try,
     /// one does, and retires the slot. False if it was another, or the line has changed.
+    #[inline(always)] // into the writes that end an entry; others come by `take_off_aside`
     fn take_off<'g, T>(&self, index: &'g Index<T>, state: State, turn: &mut Turn<'g>) -> bool {
         let cell = self.line.cell(self.number);
         if let Some((heir, _)) = state.destination() {
@@ -358,6 +371,7 @@ impl<'g, T> Located<'g, T> {
     }
 
     /// Takes the entry off its line, after its state became terminal by our [`Located::advance`].
+    #[inline]
     pub(in crate::raw) fn take_off(&self, index: &'g Index<T>, turn: &mut Turn<'g>) {
         debug_assert_eq!(
             self.node.life(),

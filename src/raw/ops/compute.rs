@@ -81,7 +81,11 @@ impl<K, V> Table<(K, V)> {
             match decide(waiting, seen.map(|entry| Met { entry, slot: old.slot() })) {
                 Decision::Put(deadline) => {
                     let draft = &mut Draft::new(&self.index, waiting, guard);
-                    while self.is_still(&mut old, seen.is_some()) {
+                    // What keeps the deadline that it was judged by needs no other reading: it stands before that,
+                    // within the call (DESIGN.md, section 5).
+                    let keeps = seen.is_some() && deadline.is_none();
+                    let mut is_there = keeps || self.is_still(&mut old, seen.is_some());
+                    while is_there {
                         // The new entry takes over the deadline it is judged by, so a renewal between
                         // fails the step and is not lost.
                         let kept = if planted!(renewal_lost_by_update) { first } else { old.state };
@@ -95,6 +99,7 @@ impl<K, V> Table<(K, V)> {
                         {
                             return Ok(Computed::Put(Put { entry, replaced: seen }));
                         }
+                        is_there = self.is_still_otherwise(&mut old, seen.is_some());
                     }
                 }
                 Decision::Remove if seen.is_some() => {
@@ -132,14 +137,17 @@ impl<K, V> Table<(K, V)> {
 }
 
 impl<T> Table<T> {
-    /// Removes an entry that was seen visible, as long as it is that one, renewed or not, and visible.
+    /// Removes an entry that was seen visible, as long as it is that one; if it was renewed meanwhile, as long as it is
+    /// visible then. (If not, no other reading is needed: as in [`Table::compute`].)
     pub(super) fn remove_seen<'g>(&'g self, old: &mut Located<'g, T>, turn: &mut Turn<'g>) -> bool {
-        while self.is_still(old, true) {
+        loop {
             if self.remove_judged(old, turn) {
                 return true;
             }
+            if !self.is_still_otherwise(old, true) {
+                return false;
+            }
         }
-        false
     }
 
     /// Whether an entry that was found visible, or expired, is so by a new reading, or the state that it was

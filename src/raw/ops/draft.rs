@@ -1,6 +1,6 @@
 //! An entry on its way into the map, and back to its owner if it does not get there.
 
-use core::ptr;
+use core::{mem, ptr};
 
 use crate::{
     raw::{
@@ -143,6 +143,7 @@ impl<'g, 'w, K, V> Draft<'g, 'w, K, V> {
     }
 
     /// The entry, which is in a slot.
+    #[inline]
     pub(in crate::raw) fn entry(&self) -> &(K, V) {
         let Some(slot) = self.slot else { unreachable!("a draft is placed before it is weighed") };
         // SAFETY: `place` filled the slot, which is ours until `publish`.
@@ -186,20 +187,28 @@ impl<'g, 'w, K, V> Draft<'g, 'w, K, V> {
         }
     }
 
+    /// By its parts, so that a draft whose address nobody takes is kept in registers.
     #[cold]
-    fn take_back(&mut self, slot: SlotIndex) {
+    #[inline(never)]
+    fn take_back(
+        index: &'g Index<(K, V)>,
+        guard: &'g Guard,
+        waiting: &mut Waiting<K, V>,
+        slot: SlotIndex,
+        mut reserved: Reserved<'g>,
+    ) {
         let read = |entry: *const (K, V)| {
             // SAFETY: filled by `place`, and not used in its slot any more.
             let (key, value) = unsafe { entry.read() };
-            (self.waiting.key, self.waiting.value) = (Some(key), Some(value));
+            (waiting.key, waiting.value) = (Some(key), Some(value));
         };
-        self.reserved.vacate();
+        reserved.vacate();
         // SAFETY: filled by `place`, never published: no one else can read it. `read` moves the entry.
-        unsafe { self.index.slab.take_out(slot, read) };
-        if self.reserved.was_never_named() || planted!(named_draft_given_back_at_once) {
-            self.index.slab.blocks.free_slot(slot);
+        unsafe { index.slab.take_out(slot, read) };
+        if reserved.was_never_named() || planted!(named_draft_given_back_at_once) {
+            index.slab.blocks.free_slot(slot);
         } else {
-            self.index.limbo.retire(slot, &mut Turn::new(&self.index.stripes, self.guard));
+            index.limbo.retire(slot, &mut Turn::new(&index.stripes, guard));
         }
     }
 }
@@ -208,7 +217,8 @@ impl<K, V> Drop for Draft<'_, '_, K, V> {
     #[inline]
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
-            self.take_back(slot);
+            let reserved = mem::take(&mut self.reserved);
+            Self::take_back(self.index, self.guard, self.waiting, slot, reserved);
         }
     }
 }

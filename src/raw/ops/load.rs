@@ -69,7 +69,8 @@ impl<K, V> Table<(K, V)> {
                 Found::Gap(gap) => {
                     let take = || self.take_slot(turn);
                     let slot = draft.place(key.node_key(), State::HIDDEN, take);
-                    let enter = |bound| self.try_enter_bound(bound, draft, slot, None, turn);
+                    let enter =
+                        |bound| self.try_enter_bound(bound, draft.entry(), slot, None, turn);
                     let Ok(entered) = self.bound().map(enter).transpose() else { return Ok(None) };
                     if gap.append(slot, draft.reserved()) {
                         draft.publish(turn.guard);

@@ -67,12 +67,14 @@ impl<K, V> Table<(K, V)> {
         replace_visible: bool,
     ) -> Result<Outcome<'g, (K, V)>, E> {
         let turn = &mut self.turn(guard);
-        let draft = &mut Draft::new(&self.index, waiting, guard);
         if let Some(bound) = self.bound() {
             bound.bring_ghost(key.node_key(), self.index.slab.room());
         }
+        let mut found =
+            self.index.find_entry(key, turn, |(met, _)| is_match(waiting.key(), met))?;
+        let draft = &mut Draft::new(&self.index, waiting, guard);
         loop {
-            match self.index.find_entry(key, turn, |(met, _)| is_match(draft.key(), met))? {
+            match found {
                 Found::Gap(gap) => {
                     if let Some(entry) = self.append(draft, key, state, &gap, turn) {
                         return Ok(Ok(Put { entry, replaced: None }));
@@ -94,6 +96,8 @@ impl<K, V> Table<(K, V)> {
                     }
                 }
             }
+            let mine = draft.key();
+            found = self.index.find_whole(key, turn, |(met, _)| is_match(mine, met))?;
         }
     }
 
@@ -176,7 +180,8 @@ impl<K, V> Table<(K, V)> {
         old: Option<SlotIndex>,
         turn: &mut Turn<'g>,
     ) -> Option<Queue> {
-        let entered = self.bound().map(|bound| self.try_enter_bound(bound, draft, slot, old, turn));
+        let enter = |bound| self.try_enter_bound(bound, draft.entry(), slot, old, turn);
+        let entered = self.bound().map(enter);
         entered.map(|entered| entered.unwrap_or_else(|refused| panic!("evanesce: {refused}")))
     }
 
@@ -187,14 +192,14 @@ impl<K, V> Table<(K, V)> {
     pub(super) fn try_enter_bound<'g>(
         &'g self,
         bound: &Bound,
-        draft: &Draft<'g, '_, K, V>,
+        entry: &(K, V),
         slot: SlotIndex,
         old: Option<SlotIndex>,
         turn: &mut Turn<'g>,
     ) -> Result<Queue, TooHeavyError> {
         let weight = if self.weigher.is_some() {
             turn.leave();
-            self.weigh(draft.entry())?
+            self.weigh(entry)?
         } else {
             1
         };

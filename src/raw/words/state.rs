@@ -180,7 +180,7 @@ pub(crate) struct Now(u64);
 
 impl Now {
     /// Before every deadline, also that of [`State::OVER`].
-    pub(in crate::raw) const BEFORE_ALL: Self = Self(State::FIRST_TICK - 1);
+    pub(crate) const BEFORE_ALL: Self = Self(State::FIRST_TICK - 1);
 
     /// From a tick in nanoseconds. A tick past the range counts as the last one in it, so that
     /// "never" stays beyond every reading.
