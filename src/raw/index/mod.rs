@@ -19,7 +19,7 @@ use core::mem::{MaybeUninit, needs_drop};
 pub(in crate::raw) use growth::Lines;
 pub(crate) use lookup::TOGETHER;
 pub(in crate::raw) use publish::{Gap, Reserved};
-pub(in crate::raw) use search::{Found, Located};
+pub(in crate::raw) use search::Located;
 pub(in crate::raw) use walk::Named;
 pub(crate) use walk::{Position, Range};
 

@@ -31,17 +31,35 @@ pub(in crate::raw) struct Reserved<'g> {
 impl<'g> Gap<'g> {
     /// Publishes the entry in `slot`. Linearization: of an insert of a key that was not there. False if the line
     /// has changed: then the key is to be looked for again.
-    #[inline]
     pub(in crate::raw) fn append(&self, slot: SlotIndex, reserved: &mut Reserved<'g>) -> bool {
-        let Some(number) = self.reserve(slot, reserved) else {
-            let (is_chained, kept) = self.chain(slot, reserved.overflow);
-            reserved.overflow = Some(kept);
-            return is_chained;
-        };
+        let Some(number) = self.reserve(slot, reserved) else { return self.chain(slot, reserved) };
+        if !self.publish(slot, number) {
+            reserved.keep(self.line, number);
+            return false;
+        }
+        reserved.cell = None;
+        true
+    }
+
+    /// The same for a slot that no cell named yet, if the line has a cell for it. If not, or if the line has changed: what
+    /// it has reserved.
+    #[inline]
+    pub(in crate::raw) fn append_at_once(&self, slot: SlotIndex) -> Result<(), Reserved<'g>> {
+        let mut reserved = Reserved::default();
+        let Some(number) = self.reserve(slot, &mut reserved) else { return Err(reserved) };
+        if !self.publish(slot, number) {
+            reserved.keep(self.line, number);
+            return Err(reserved);
+        }
+        Ok(())
+    }
+
+    /// Publishes the entry in `slot`, which has this cell; false if the line has changed.
+    #[inline]
+    fn publish(&self, slot: SlotIndex, number: u32) -> bool {
         let presence = if planted!(published_from_another_look) {
             let presence = self.line.presence();
             if presence.is_more() || presence.has(number) {
-                reserved.keep(self.line, number);
                 return false;
             }
             presence
@@ -50,10 +68,8 @@ impl<'g> Gap<'g> {
         };
         let next = presence.with(number, self.fingerprint).counted();
         if !self.line.advance(presence, next) {
-            reserved.keep(self.line, number);
             return false;
         }
-        reserved.cell = None;
         // Release: whoever reads it without the flag sees the publication. It fails if the cell was swung, marked
         // or cleared since.
         let cell = self.line.cell(number);
@@ -83,12 +99,10 @@ impl<'g> Gap<'g> {
         Some(number)
     }
 
-    /// Publishes the entry in a new line behind this one, which has no cell to reserve, or in the one that was kept of an
-    /// earlier try. Returns that as well, for the next.
+    /// Publishes the entry in a new line behind this one, which has no cell to reserve.
     #[cold]
-    #[inline(never)]
-    fn chain(&self, slot: SlotIndex, kept: Option<(Root, u32)>) -> (bool, (Root, u32)) {
-        let number = match kept {
+    fn chain(&self, slot: SlotIndex, reserved: &mut Reserved<'g>) -> bool {
+        let number = match reserved.overflow {
             Some((array, number)) if array == self.array => number,
             _ => {
                 // SAFETY: the array that the search went through, under its guard.
@@ -97,11 +111,11 @@ impl<'g> Gap<'g> {
                 line.cell(FIRST_CELL).store(Cell::of(slot), Ordering::Relaxed);
                 let presence = Presence::BORN.with(FIRST_CELL, self.fingerprint);
                 line.fill(presence, in_second_word(FIRST_CELL, self.fingerprint));
+                reserved.overflow = Some((self.array, number));
                 number
             }
         };
-        let is_chained = self.line.advance(self.presence, self.presence.chained_to(number));
-        (is_chained, (self.array, number))
+        self.line.advance(self.presence, self.presence.chained_to(number))
     }
 }
 
@@ -110,6 +124,11 @@ impl<'g> Reserved<'g> {
     pub(super) fn keep(&mut self, line: &'g Line, number: u32) {
         self.cell = Some((line, number));
         self.was_named = true;
+    }
+
+    /// Whether it has a cell, which an earlier try has left it.
+    pub(in crate::raw) fn has_cell(&self) -> bool {
+        self.cell.is_some()
     }
 
     /// Whether the slot may be free at once if it is not wanted.
