@@ -186,10 +186,11 @@ pub(crate) fn fence(order: Ordering) {
 /// fence already, as each locked instruction is: there the compiler alone has to be told.
 #[inline]
 pub(crate) fn fence_behind_step(order: Ordering) {
-    #[cfg(all(target_arch = "x86_64", not(any(evanesce_loom, evanesce_shuttle))))]
-    core::sync::atomic::compiler_fence(order);
-    #[cfg(not(all(target_arch = "x86_64", not(any(evanesce_loom, evanesce_shuttle)))))]
-    fence(order);
+    if cfg!(target_arch = "x86_64") && !MODEL && !cfg!(planted) {
+        core::sync::atomic::compiler_fence(order);
+    } else {
+        fence(order);
+    }
 }
 
 /// True while the test of the tests `name` is switched on: a deliberate bug, one line each, that

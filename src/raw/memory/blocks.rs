@@ -361,6 +361,10 @@ impl Blocks {
     // The earliest deadline of a block. An entry is published first and noted then, and a sweep swaps the
     // note out first and reads the states then, both by read-modify-writes (O9): so an entry that the sweep
     // does not see is noted behind it.
+    //
+    // Who finds an earlier deadline noted leaves it at that. Let its look come before a swap in the order of the note.
+    // Its fence is between publication and look, the sweep's between swap and states: so its fence is the first of the
+    // two, and what it published before is seen by what the sweep loads behind the other.
 
     /// Notes the deadline of entries of a block, after they were published in it.
     #[inline]
