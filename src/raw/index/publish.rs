@@ -31,6 +31,7 @@ pub(in crate::raw) struct Reserved<'g> {
 impl<'g> Gap<'g> {
     /// Publishes the entry in `slot`. Linearization: of an insert of a key that was not there. False if the line
     /// has changed: then the key is to be looked for again.
+    #[inline]
     pub(in crate::raw) fn append(&self, slot: SlotIndex, reserved: &mut Reserved<'g>) -> bool {
         let Some(number) = self.reserve(slot, reserved) else { return self.chain(slot, reserved) };
         if !self.publish(slot, number) {

@@ -269,8 +269,7 @@ impl Blocks {
     }
 
     /// Gives a slot back whose entry is out. The slot may be taken again at once.
-    #[cold] // for the writes in a loop: a slot goes to a magazine, mostly
-    #[inline(never)]
+    #[inline(never)] // a slot goes to a magazine, mostly
     pub(in crate::raw) fn free_slot(&self, slot: SlotIndex) {
         let (block, bit) = (block_of(slot), slot.0 % BLOCK_SLOTS);
         // Release (O4): our use of the slot comes before the next one's.

@@ -69,14 +69,16 @@ impl<K, V> Table<(K, V)> {
         let turn = &mut self.turn(guard);
         if let Some(bound) = self.bound() {
             bound.bring_ghost(key.node_key(), self.index.slab.room());
+            let draft = &mut Draft::new(&self.index, waiting, guard);
+            return self.put_draft(draft, key, state, None, turn, is_match, replace_visible);
         }
         let mut gap = None;
         let is_waiting = |(met, _): &(K, V)| is_match(waiting.key(), met);
         let Some(mut old) = self.index.find_entry(key, &mut gap, turn, is_waiting)? else {
             return match self.append_at_once(waiting, key, state, &mut gap, turn) {
                 Ok(entry) => Ok(Ok(Put { entry, replaced: None })),
-                Err(draft) => {
-                    self.put_draft(draft, key, state, gap, turn, is_match, replace_visible)
+                Err(mut draft) => {
+                    self.put_draft(&mut draft, key, state, gap, turn, is_match, replace_visible)
                 }
             };
         };
@@ -91,17 +93,16 @@ impl<K, V> Table<(K, V)> {
                 return Ok(Ok(Put { entry, replaced }));
             }
         }
-        let draft = Draft::new(&self.index, waiting, guard);
+        let draft = &mut Draft::new(&self.index, waiting, guard);
         self.put_draft(draft, key, state, None, turn, is_match, replace_visible)
     }
 
     /// The same with a draft, which outlives a gap that has closed; `gap` is where it belongs, if that is known.
-    #[cold]
     #[inline(never)]
     #[allow(clippy::too_many_arguments)] // those of the calls that it goes on with
     fn put_draft<'g, E>(
         &'g self,
-        mut draft: Draft<'g, '_, K, V>,
+        draft: &mut Draft<'g, '_, K, V>,
         key: SplitKey,
         state: State,
         mut gap: Option<Gap<'g>>,
@@ -109,7 +110,6 @@ impl<K, V> Table<(K, V)> {
         mut is_match: impl FnMut(&K, &K) -> Result<bool, E>,
         replace_visible: bool,
     ) -> Result<Outcome<'g, (K, V)>, E> {
-        let draft = &mut draft;
         loop {
             if let Some(gap) = gap.take()
                 && let Some(entry) = self.append(draft, key, state, &gap, turn)
@@ -117,7 +117,7 @@ impl<K, V> Table<(K, V)> {
                 return Ok(Ok(Put { entry, replaced: None }));
             }
             let is_mine = |(met, _): &(K, V)| is_match(draft.key(), met);
-            let Some(mut old) = self.index.find_whole(key, &mut gap, turn, is_mine)? else {
+            let Some(mut old) = self.index.find_entry(key, &mut gap, turn, is_mine)? else {
                 continue;
             };
             while !old.state.is_terminal() {
@@ -163,6 +163,7 @@ impl<K, V> Table<(K, V)> {
     }
 
     /// The same with a draft; `None` if the gap has closed.
+    #[inline]
     pub(in crate::raw) fn append<'g>(
         &'g self,
         draft: &mut Draft<'g, '_, K, V>,
@@ -229,7 +230,6 @@ impl<K, V> Table<(K, V)> {
     }
 
     /// The same on a map with a bound, whose weigher may panic.
-    #[cold]
     #[inline(never)]
     fn replace_in_bound<'g>(
         &'g self,
@@ -245,6 +245,7 @@ impl<K, V> Table<(K, V)> {
     }
 
     /// The same with a draft, which may be in a slot already, and stays there if the state has changed.
+    #[inline]
     fn replace_by_draft<'g>(
         &'g self,
         draft: &mut Draft<'g, '_, K, V>,
