@@ -182,6 +182,17 @@ pub(crate) fn fence(order: Ordering) {
     }
 }
 
+/// A fence, of a thread that has made a read-modify-write since what it is to put before the fence. On x86-64 that is a
+/// fence already, as each locked instruction is: there the compiler alone has to be told.
+#[inline]
+pub(crate) fn fence_behind_step(order: Ordering) {
+    if cfg!(target_arch = "x86_64") && !MODEL && !cfg!(planted) {
+        core::sync::atomic::compiler_fence(order);
+    } else {
+        fence(order);
+    }
+}
+
 /// True while the test of the tests `name` is switched on: a deliberate bug, one line each, that
 /// some rung of the verification must catch. Outside of `--cfg planted` it is the constant `false`.
 macro_rules! planted {

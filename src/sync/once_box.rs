@@ -58,7 +58,13 @@ impl<T> OnceBox<T> {
     /// What it holds; if that is nothing, what `make` makes, or another thread was first to put there.
     #[inline]
     pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
-        self.get().unwrap_or_else(|| self.put(make()))
+        self.get().unwrap_or_else(|| self.init(make))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn init(&self, make: impl FnOnce() -> T) -> &T {
+        self.put(make())
     }
 
     /// What it holds, to be changed.

@@ -173,7 +173,7 @@ fn update_keeps_a_deadline_set_by_its_closure_and_runs_once() {
 }
 
 #[test]
-fn update_answers_none_when_the_entry_expires_in_its_closure() {
+fn update_whose_entry_expires_in_its_closure_stands_before_the_deadline() {
     exclusive(|| {
         let clock = ManualClock::new();
         let map: TtlMap<u8, u8> = builder().clock(clock.clone()).build().expect("valid options");
@@ -183,7 +183,7 @@ fn update_answers_none_when_the_entry_expires_in_its_closure() {
             clock.advance(ns(5));
             value + 1
         });
-        assert_eq!(updated, None, "update is exact: its effect would come after the deadline");
+        assert_eq!(updated, Some(&11), "it keeps the deadline, so it comes just before that");
         assert_eq!(pin.get(&1), None);
     });
 }

@@ -106,31 +106,31 @@ fn get_hit_of_a_full_map(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(n * 9))));
 }
 
-#[library_benchmark(config = limited(1_521_200))]
+#[library_benchmark(config = limited(1_699_200))]
 #[bench::of_1000(setup = full)]
 fn insert_into_a_full_map(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.insert(ENTRIES + n, n)));
 }
 
-#[library_benchmark(config = limited(398_600))]
+#[library_benchmark(config = limited(340_800))]
 #[bench::of_1000(setup = immortal)]
 fn insert(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.insert(ENTRIES + n, n)));
 }
 
-#[library_benchmark(config = limited(433_300))]
+#[library_benchmark(config = limited(348_500))]
 #[bench::of_1000(setup = immortal)]
 fn overwrite(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.insert(n * 9, n)));
 }
 
-#[library_benchmark(config = limited(442_700))]
+#[library_benchmark(config = limited(368_200))]
 #[bench::of_1000(setup = immortal)]
 fn update(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.update(n * 9, |value| value + 1)));
 }
 
-#[library_benchmark(config = limited(662_200))]
+#[library_benchmark(config = limited(514_200))]
 #[bench::of_1000(setup = mortal)]
 fn compute_with_deadline(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(count(&pinned, n * 9)));
@@ -146,20 +146,20 @@ fn count(pinned: &Pin, client: u64) -> bool {
     !matches!(counted, Compute::Unchanged(_))
 }
 
-#[library_benchmark(config = limited(360_800))]
+#[library_benchmark(config = limited(344_700))]
 #[bench::of_1000(setup = immortal)]
 fn remove(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.remove(&(n * 9))));
 }
 
-#[library_benchmark(config = limited(6_400))]
+#[library_benchmark(config = limited(5_100))]
 #[bench::of_10000(args = (false), setup = on_a_manual_clock)]
 fn sweep_with_nothing_due(map: Map) -> Map {
     map.sweep(Budget::full_pass());
     map
 }
 
-#[library_benchmark(config = limited(5_461_400))]
+#[library_benchmark(config = limited(5_444_200))]
 #[bench::of_10000(args = (true), setup = on_a_manual_clock)]
 fn sweep_with_all_due(map: Map) -> Map {
     map.sweep(Budget::full_pass());

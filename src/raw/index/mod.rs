@@ -19,7 +19,7 @@ use core::mem::{MaybeUninit, needs_drop};
 pub(in crate::raw) use growth::Lines;
 pub(crate) use lookup::TOGETHER;
 pub(in crate::raw) use publish::{Gap, Reserved};
-pub(in crate::raw) use search::{Found, Located};
+pub(in crate::raw) use search::Located;
 pub(in crate::raw) use walk::Named;
 pub(crate) use walk::{Position, Range};
 
@@ -47,7 +47,7 @@ impl<T> Index<T> {
     /// Frees a slot of a due batch, and drops the entry in it, in no turn; that of a draft which was not wanted is
     /// empty already. One copy of an entry is on the stack, whatever its size, since it goes by its pointer.
     pub(in crate::raw) fn reclaim(&self, slot: SlotIndex, turn: &mut Turn<'_>) {
-        turn.count_pending(-1);
+        turn.count_reclaimed();
         // Relaxed: after its grace period nobody changes it.
         let state = self.slab.node(slot).state.load(Ordering::Relaxed);
         debug_assert!(state.is_terminal(), "I4: {slot:?} is retired, yet not over");

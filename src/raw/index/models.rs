@@ -63,10 +63,9 @@ fn get_at(place: SplitKey, table: &Entries, key: u32, guard: &Guard) -> Option<u
 fn reserve_and_leave(table: &Entries, key: u32, number: u32) {
     let (guard, waiting) = (guard::pin(), &mut Waiting::new(key, number));
     let turn = &mut table.turn(&guard);
-    let Ok(Found::Gap(gap)) = table.index.find_entry(KEY, turn, |_| Ok::<_, Infallible>(false))
-    else {
-        unreachable!("nothing is equal")
-    };
+    let mut gap = None;
+    let Ok(_) = table.index.find_entry(KEY, &mut gap, turn, |_| Ok::<_, Infallible>(false));
+    let gap = gap.expect("nothing is equal");
     let draft = &mut Draft::new(&table.index, waiting, &guard);
     let slot = draft.place(KEY.node_key(), State::NEVER, || table.take_slot(turn));
     let number = gap.reserve(slot, draft.reserved()).expect("a free cell");

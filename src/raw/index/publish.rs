@@ -34,10 +34,33 @@ impl<'g> Gap<'g> {
     #[inline]
     pub(in crate::raw) fn append(&self, slot: SlotIndex, reserved: &mut Reserved<'g>) -> bool {
         let Some(number) = self.reserve(slot, reserved) else { return self.chain(slot, reserved) };
+        if !self.publish(slot, number) {
+            reserved.keep(self.line, number);
+            return false;
+        }
+        reserved.cell = None;
+        true
+    }
+
+    /// The same for a slot that no cell named yet, if the line has a cell for it. If not, or if the line has changed: what
+    /// it has reserved.
+    #[inline]
+    pub(in crate::raw) fn append_at_once(&self, slot: SlotIndex) -> Result<(), Reserved<'g>> {
+        let mut reserved = Reserved::default();
+        let Some(number) = self.reserve(slot, &mut reserved) else { return Err(reserved) };
+        if !self.publish(slot, number) {
+            reserved.keep(self.line, number);
+            return Err(reserved);
+        }
+        Ok(())
+    }
+
+    /// Publishes the entry in `slot`, which has this cell; false if the line has changed.
+    #[inline]
+    fn publish(&self, slot: SlotIndex, number: u32) -> bool {
         let presence = if planted!(published_from_another_look) {
             let presence = self.line.presence();
             if presence.is_more() || presence.has(number) {
-                reserved.keep(self.line, number);
                 return false;
             }
             presence
@@ -46,10 +69,8 @@ impl<'g> Gap<'g> {
         };
         let next = presence.with(number, self.fingerprint).counted();
         if !self.line.advance(presence, next) {
-            reserved.keep(self.line, number);
             return false;
         }
-        reserved.cell = None;
         // Release: whoever reads it without the flag sees the publication. It fails if the cell was swung, marked
         // or cleared since.
         let cell = self.line.cell(number);
@@ -104,6 +125,11 @@ impl<'g> Reserved<'g> {
     pub(super) fn keep(&mut self, line: &'g Line, number: u32) {
         self.cell = Some((line, number));
         self.was_named = true;
+    }
+
+    /// Whether it has a cell, which an earlier try has left it.
+    pub(in crate::raw) fn has_cell(&self) -> bool {
+        self.cell.is_some()
     }
 
     /// Whether the slot may be free at once if it is not wanted.

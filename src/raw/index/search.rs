@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Where a search stopped.
-pub(in crate::raw) enum Found<'g, T> {
+enum Found<'g, T> {
     /// At an entry that was accepted; its state was not terminal.
     At(Located<'g, T>),
     /// Nowhere: the place to publish one.
@@ -31,6 +31,7 @@ pub(in crate::raw) enum Found<'g, T> {
 }
 
 /// A present cell, as a search saw it, and the slot in it.
+#[derive(Clone, Copy)]
 struct Place<'g> {
     line: &'g Line,
     presence: Presence,
@@ -46,6 +47,30 @@ pub(in crate::raw) struct Located<'g, T> {
     life: Life,
     /// Its state then.
     pub(in crate::raw) state: State,
+}
+
+// Not derived: that would ask the same of `T`.
+impl<T> Clone for Located<'_, T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Located<'_, T> {}
+
+impl<'g, T> Found<'g, T> {
+    /// The entry; or else the place to publish one, in `gap`.
+    #[inline]
+    fn or_gap(self, gap: &mut Option<Gap<'g>>) -> Option<Located<'g, T>> {
+        match self {
+            Self::At(located) => Some(located),
+            Self::Gap(there) => {
+                *gap = Some(there);
+                None
+            }
+        }
+    }
 }
 
 /// The line where writes of a key begin, of the array that it belongs to.
@@ -133,64 +158,72 @@ impl<T> Index<T> {
         }
     }
 
-    /// Finds the entry of `key` that `is_match` accepts, or the place to publish one. Tidies what is over on its
-    /// way. Lock-free: it begins again only when another thread's step has changed the line.
+    /// Finds the entry of `key` that `is_match` accepts, or else, in `gap`, the place to publish one. Tidies what is over
+    /// on its way. Lock-free: it begins again only when another thread's step has changed the line.
     ///
     /// This is the usual case, in line: a line that is neither frozen nor a chain, whose candidates are plain and
     /// living. Any other is found by the whole search, from the beginning.
+    ///
+    /// (The gap comes apart: an answer that may be either is put together in memory, and copied.)
     #[inline(always)] // what was found stays in registers: an overwrite takes a tenth fewer instructions
     pub(in crate::raw) fn find_entry<'g, E>(
         &'g self,
         key: SplitKey,
+        gap: &mut Option<Gap<'g>>,
         turn: &mut Turn<'g>,
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
-    ) -> Result<Found<'g, T>, E> {
+    ) -> Result<Option<Located<'g, T>>, E> {
         let array = self.lines.root();
         // SAFETY: the root, under the guard.
         let line: &'g Line = unsafe { array.line_of(key) };
         let presence = line.presence();
         if presence.is_more() {
-            return self.find_whole(key, turn, is_match);
+            return self.find_whole(key, gap, turn, is_match);
         }
         let fingerprint = Fingerprint::of(key);
         let mut candidates = line.candidates(presence, fingerprint);
         while let Some(number) = candidates.first() {
             // Acquire: the entry.
             let cell = line.cell(number).load(order!(find_cell, Acquire));
-            let Some(slot) = cell.plain() else { return self.find_whole(key, turn, is_match) };
+            let Some(slot) = cell.plain() else {
+                return self.find_whole(key, gap, turn, is_match);
+            };
             let located = self.locate_at(Place { line, presence, number, cell, slot });
             if located.state.is_terminal() {
-                return self.find_whole(key, turn, is_match);
+                return self.find_whole(key, gap, turn, is_match);
             }
             // SAFETY: I4: a cell that was present named it, under the guard.
             if is_match(unsafe { located.node.entry() })? {
-                return Ok(Found::At(located));
+                return Ok(Some(located));
             }
             candidates = candidates.rest();
         }
-        Ok(Found::Gap(Gap { array, line, presence, fingerprint }))
+        *gap = Some(Gap { array, line, presence, fingerprint });
+        Ok(None)
     }
 
-    /// The whole search of [`Index::find_entry`].
+    /// The whole search of [`Index::find_entry`], out of line; also for who comes once more.
     #[cold]
     #[inline(never)]
-    fn find_whole<'g, E>(
+    pub(in crate::raw) fn find_whole<'g, E>(
         &'g self,
         key: SplitKey,
+        gap: &mut Option<Gap<'g>>,
         turn: &mut Turn<'g>,
         mut is_match: impl FnMut(&T) -> Result<bool, E>,
-    ) -> Result<Found<'g, T>, E> {
+    ) -> Result<Option<Located<'g, T>>, E> {
         let candidates = |line: &Line, presence| line.candidates(presence, Fingerprint::of(key));
-        self.search(key, turn.guard, candidates, |place| {
+        let found = self.search(key, turn.guard, candidates, |place| {
             let located = self.locate_at(place);
             if located.state.is_terminal() {
-                located.place.take_off(self, located.state, turn);
+                located.place.take_off_aside(self, located.state, turn);
                 return Ok(Probe::Again);
             }
             // SAFETY: I4: a cell that was present named it, under the guard.
             let is_match = is_match(unsafe { located.node.entry() })?;
             Ok(if is_match { Probe::Found(located) } else { Probe::Other })
-        })
+        });
+        Ok(found?.or_gap(gap))
     }
 
     /// The entry in `slot`, if a line names it: the hint that a sweep has, verified. Its state may be terminal.
@@ -212,10 +245,7 @@ impl<T> Index<T> {
                 })
             },
         );
-        match found {
-            Found::At(located) => Some(located),
-            Found::Gap(_) => None,
-        }
+        found.or_gap(&mut None)
     }
 
     #[inline]
@@ -240,7 +270,7 @@ impl<T> Index<T> {
             |place| {
                 let located = self.locate_at(place);
                 if located.state.destination().is_some_and(|(heir, _)| heir == slot) {
-                    swung |= located.place.take_off(self, located.state, turn);
+                    swung |= located.place.take_off_aside(self, located.state, turn);
                 }
                 Ok::<_, core::convert::Infallible>(Probe::Other)
             },
@@ -256,7 +286,7 @@ impl<T> Index<T> {
         let cell = line.cell(number).load(Ordering::Relaxed);
         let is_there = !presence.is_frozen() && presence.has(number) && cell.slot() == Some(slot);
         let place = Place { line, presence, number, cell, slot };
-        if !is_there || !place.take_off(self, State::DEAD, turn) {
+        if !is_there || !place.take_off_aside(self, State::DEAD, turn) {
             self.tidy(slot, turn);
         }
     }
@@ -267,7 +297,7 @@ impl<T> Index<T> {
     pub(in crate::raw) fn tidy<'g>(&'g self, slot: SlotIndex, turn: &mut Turn<'g>) {
         while let Some(located) = self.locate(slot, turn) {
             debug_assert!(located.state.is_terminal(), "{slot:?} is tidied, and not over");
-            if located.place.take_off(self, located.state, turn) {
+            if located.place.take_off_aside(self, located.state, turn) {
                 return;
             }
         }
@@ -281,8 +311,21 @@ enum Probe<'g, T> {
 }
 
 impl Place<'_> {
+    /// The same as `take_off`, out of line.
+    #[cold]
+    #[inline(never)]
+    fn take_off_aside<'g, T>(
+        &self,
+        index: &'g Index<T>,
+        state: State,
+        turn: &mut Turn<'g>,
+    ) -> bool {
+        self.take_off(index, state, turn)
+    }
+
     /// Ends the naming of an entry that is over: its cell names its replacement, or becomes free. Of all who try,
     /// one does, and retires the slot. False if it was another, or the line has changed.
+    #[inline(always)] // into the writes that end an entry; others come by `take_off_aside`
     fn take_off<'g, T>(&self, index: &'g Index<T>, state: State, turn: &mut Turn<'g>) -> bool {
         let cell = self.line.cell(self.number);
         if let Some((heir, _)) = state.destination() {
@@ -358,6 +401,7 @@ impl<'g, T> Located<'g, T> {
     }
 
     /// Takes the entry off its line, after its state became terminal by our [`Located::advance`].
+    #[inline(always)] // it is the last use of what was found, which stays in registers so
     pub(in crate::raw) fn take_off(&self, index: &'g Index<T>, turn: &mut Turn<'g>) {
         debug_assert_eq!(
             self.node.life(),

@@ -19,7 +19,9 @@ use crate::{
             state::{Now, State},
         },
     },
-    sync::{AtomicU32, AtomicU64, MODEL, OnceBox, Ordering, order, planted},
+    sync::{
+        AtomicU32, AtomicU64, MODEL, OnceBox, Ordering, fence, fence_behind_step, order, planted,
+    },
 };
 
 /// The bits of all slots of a block.
@@ -267,6 +269,7 @@ impl Blocks {
     }
 
     /// Gives a slot back whose entry is out. The slot may be taken again at once.
+    #[inline(never)] // a slot goes to a magazine, mostly
     pub(in crate::raw) fn free_slot(&self, slot: SlotIndex) {
         let (block, bit) = (block_of(slot), slot.0 % BLOCK_SLOTS);
         // Release (O4): our use of the slot comes before the next one's.
@@ -357,13 +360,25 @@ impl Blocks {
     // The earliest deadline of a block. An entry is published first and noted then, and a sweep swaps the
     // note out first and reads the states then, both by read-modify-writes (O9): so an entry that the sweep
     // does not see is noted behind it.
+    //
+    // Who finds an earlier deadline noted leaves it at that. Let its look come before a swap in the order of the note.
+    // Its fence is between publication and look, the sweep's between swap and states: so its fence is the first of the
+    // two, and what it published before is seen by what the sweep loads behind the other.
 
     /// Notes the deadline of entries of a block, after they were published in it.
     #[inline]
     pub(in crate::raw) fn note(&self, block: u32, state: State) {
+        debug_assert!(!state.is_terminal(), "notes are of living states");
+        let earliest = &self.record(block).earliest;
+        // O9: whoever takes the note off behind this look sees what was published before it.
+        fence_behind_step(order!(deadline_published, SeqCst));
+        // Relaxed: by the fences. Covered by an earlier deadline: mostly so, where values are replaced.
+        if earliest.load(Ordering::Relaxed) >= state.inverted() {
+            return;
+        }
         // Release (O9): whoever swaps this note out sees the entries, and those noted before, for a
         // read-modify-write goes on with their release sequence.
-        self.record(block).earliest.fetch_max(state.inverted(), order!(deadline_noted, Release));
+        earliest.fetch_max(state.inverted(), order!(deadline_noted, Release));
     }
 
     /// The first of some blocks with an entry that may be past its deadline.
@@ -373,9 +388,8 @@ impl Blocks {
             let len = (counts.end - n) as usize;
             // SAFETY: I5: handed out, as in `record`.
             let records = unsafe { self.kept().records.stretch(BlockNumbers::nth(n), len) };
-            // Relaxed: a look.
-            let earliest = |record: &Block| record.earliest.load(Ordering::Relaxed);
-            let is_due = |record| State::from_inverted(earliest(record)).is_due_at(now);
+            // Relaxed: a look. Notes are of living states, and "none" is below every reading.
+            let is_due = |record: &Block| record.earliest.load(Ordering::Relaxed) >= now.inverted();
             if let Some(i) = records.iter().position(is_due) {
                 return Some(n + i as u32);
             }
@@ -395,6 +409,8 @@ impl Blocks {
     pub(in crate::raw) fn take_note(&self, block: u32) {
         // Acquire (O9): the entries that were noted before.
         self.record(block).earliest.swap(0, order!(note_taken, Acquire));
+        // And those of whoever found the note there, and noted nothing.
+        fence(order!(note_gone, SeqCst));
     }
 
     // Giving memory back, a run of blocks at a time.

@@ -3,7 +3,7 @@
 use crate::{
     listener::RemovalCause,
     raw::{
-        index::{Found, Located},
+        index::Located,
         reclaim::{guard::Guard, stripe::Turn},
         table::Table,
         words::{
@@ -52,7 +52,7 @@ impl<T> Table<T> {
     ) -> Result<Removal<'g, T>, E> {
         let turn = &mut self.turn(guard);
         loop {
-            let Found::At(mut old) = self.index.find_entry(key, turn, &mut is_match)? else {
+            let Some(mut old) = self.index.find_entry(key, &mut None, turn, &mut is_match)? else {
                 return Ok(Ok(None));
             };
             if !self.is_visible(old.state) {
@@ -111,7 +111,8 @@ impl<T> Table<T> {
     ) -> Result<bool, E> {
         let turn = &mut self.turn(guard);
         loop {
-            let Found::At(mut entry) = self.index.find_entry(key, turn, &mut is_match)? else {
+            let Some(mut entry) = self.index.find_entry(key, &mut None, turn, &mut is_match)?
+            else {
                 return Ok(false);
             };
             let (judged, wanted) = (entry.state, change(entry.state));

@@ -2,11 +2,8 @@
 
 use crate::{
     raw::{
-        index::{Found, Gap, Located},
-        ops::{
-            draft::{Draft, Waiting},
-            put::Put,
-        },
+        index::{Gap, Located},
+        ops::{draft::Waiting, put::Put},
         reclaim::{guard::Guard, stripe::Turn},
         table::Table,
         words::{
@@ -57,22 +54,18 @@ impl<K, V> Table<(K, V)> {
         mut decide: impl FnMut(&mut Waiting<K, V>, Option<Met<'g, (K, V)>>) -> Decision,
     ) -> Result<Computed<'g, (K, V)>, E> {
         let turn = &mut self.turn(guard);
+        let mut gap = None;
         loop {
-            let mut old = match self
-                .index
-                .find_entry(key, turn, |(met, _)| is_match(waiting.key.as_ref(), met))?
-            {
-                Found::At(located) => located,
-                Found::Gap(gap) => {
-                    turn.leave();
-                    let Decision::Put(deadline) = decide(waiting, None) else {
-                        return Ok(Computed::Left(None));
-                    };
-                    let state = deadline.unwrap_or(State::NEVER);
-                    match self.append_waiting(waiting, key, state, &gap, turn) {
-                        Some(entry) => return Ok(Computed::Put(Put { entry, replaced: None })),
-                        None => continue,
-                    }
+            let is_key = |(met, _): &(K, V)| is_match(waiting.key.as_ref(), met);
+            let Some(mut old) = self.index.find_entry(key, &mut gap, turn, is_key)? else {
+                turn.leave();
+                let Decision::Put(deadline) = decide(waiting, None) else {
+                    return Ok(Computed::Left(None));
+                };
+                let state = deadline.unwrap_or(State::NEVER);
+                match self.append_waiting(waiting, key, state, &mut gap, turn) {
+                    Some(entry) => return Ok(Computed::Put(Put { entry, replaced: None })),
+                    None => continue,
                 }
             };
             let first = old.state;
@@ -80,8 +73,11 @@ impl<K, V> Table<(K, V)> {
             turn.leave();
             match decide(waiting, seen.map(|entry| Met { entry, slot: old.slot() })) {
                 Decision::Put(deadline) => {
-                    let draft = &mut Draft::new(&self.index, waiting, guard);
-                    while self.is_still(&mut old, seen.is_some()) {
+                    // What keeps the deadline that it was judged by needs no other reading: it stands before that,
+                    // within the call (DESIGN.md, section 5).
+                    let keeps = seen.is_some() && deadline.is_none();
+                    let mut is_there = keeps || self.is_still(&mut old, seen.is_some());
+                    while is_there {
                         // The new entry takes over the deadline it is judged by, so a renewal between
                         // fails the step and is not lost.
                         let kept = if planted!(renewal_lost_by_update) { first } else { old.state };
@@ -91,19 +87,23 @@ impl<K, V> Table<(K, V)> {
                             (None, None) => State::NEVER,
                         };
                         if let Some(entry) =
-                            self.replace(draft, key, state, &mut old, seen.is_some(), turn)
+                            self.replace(waiting, key, state, &mut old, seen.is_some(), turn)
                         {
                             return Ok(Computed::Put(Put { entry, replaced: seen }));
                         }
+                        (is_there, old) = self.is_still_otherwise(old, seen.is_some());
                     }
                 }
+                // By a copy, here and below: so what was found is in registers.
                 Decision::Remove if seen.is_some() => {
-                    if self.remove_seen(&mut old, turn) {
-                        return Ok(Computed::Removed(old.entry()));
+                    let mut removed = old;
+                    if self.remove_seen(&mut removed, turn) {
+                        return Ok(Computed::Removed(removed.entry()));
                     }
                 }
                 Decision::Remove => {
-                    if self.is_gone(&mut old, turn) {
+                    let mut over = old;
+                    if self.is_gone(&mut over, turn) {
                         return Ok(Computed::Left(None));
                     }
                 }
@@ -123,23 +123,31 @@ impl<K, V> Table<(K, V)> {
         waiting: &mut Waiting<K, V>,
         key: SplitKey,
         state: State,
-        gap: &Gap<'g>,
+        gap: &mut Option<Gap<'g>>,
         turn: &mut Turn<'g>,
     ) -> Option<&'g (K, V)> {
-        let draft = &mut Draft::new(&self.index, waiting, turn.guard);
-        self.append(draft, key, state, gap, turn)
+        match self.append_at_once(waiting, key, state, gap, turn) {
+            Ok(entry) => Some(entry),
+            // In a map with a bound, or in a line without a cell.
+            Err(mut draft) => self.append(&mut draft, key, state, &gap.take()?, turn),
+        }
     }
 }
 
 impl<T> Table<T> {
-    /// Removes an entry that was seen visible, as long as it is that one, renewed or not, and visible.
+    /// Removes an entry that was seen visible, as long as it is that one; if it was renewed meanwhile, as long as it is
+    /// visible then. (If not, no other reading is needed: as in [`Table::compute`].)
     pub(super) fn remove_seen<'g>(&'g self, old: &mut Located<'g, T>, turn: &mut Turn<'g>) -> bool {
-        while self.is_still(old, true) {
+        loop {
             if self.remove_judged(old, turn) {
                 return true;
             }
+            let is_there;
+            (is_there, *old) = self.is_still_otherwise(*old, true);
+            if !is_there {
+                return false;
+            }
         }
-        false
     }
 
     /// Whether an entry that was found visible, or expired, is so by a new reading, or the state that it was
@@ -147,21 +155,29 @@ impl<T> Table<T> {
     #[inline]
     fn is_still<'g>(&'g self, old: &mut Located<'g, T>, visible: bool) -> bool {
         // The usual case, in line.
-        visible && !old.state.is_terminal() && self.is_visible(old.state)
-            || self.is_still_otherwise(old, visible)
+        visible && !old.state.is_terminal() && self.is_visible(old.state) || {
+            let is_there;
+            (is_there, *old) = self.is_still_otherwise(*old, visible);
+            is_there
+        }
     }
 
+    /// The same, and what the entry is then.
     #[cold]
     #[inline(never)]
-    fn is_still_otherwise<'g>(&'g self, old: &mut Located<'g, T>, visible: bool) -> bool {
+    fn is_still_otherwise<'g>(
+        &'g self,
+        mut old: Located<'g, T>,
+        visible: bool,
+    ) -> (bool, Located<'g, T>) {
         while !old.state.is_terminal() {
             if self.is_visible(old.state) {
-                return visible;
+                return (visible, old);
             }
             if !visible || old.confirm_expired() {
-                return !visible;
+                return (!visible, old);
             }
         }
-        false
+        (false, old)
     }
 }

@@ -70,6 +70,49 @@ impl<K, V> Waiting<K, V> {
         self.value = None;
     }
 
+    /// Moves key and value into a slot that was just taken, and sets its state. Nobody else sees it before the slot is
+    /// published.
+    #[inline]
+    pub(in crate::raw) fn fill(
+        &mut self,
+        index: &Index<(K, V)>,
+        slot: SlotIndex,
+        key: u32,
+        state: State,
+    ) {
+        let write = |place| {
+            // SAFETY: of the slot, which is no part of what waits.
+            unsafe { self.move_to(place) };
+        };
+        // SAFETY: just taken, and `write` moves the entry.
+        unsafe { index.slab.fill(slot, key, write) };
+        // Relaxed: published by the Release of its cell (O1) or of the old state (O2).
+        index.slab.node(slot).state.store(state, Ordering::Relaxed);
+    }
+
+    /// Takes the entry back out of a slot that was filled in vain, which is free then: no cell named it.
+    #[cold]
+    #[inline(never)]
+    pub(in crate::raw) fn take_back(
+        &mut self,
+        index: &Index<(K, V)>,
+        slot: SlotIndex,
+        turn: &mut Turn<'_>,
+    ) {
+        self.take_out(index, slot);
+        index.slab.free(slot, turn);
+    }
+
+    fn take_out(&mut self, index: &Index<(K, V)>, slot: SlotIndex) {
+        let read = |entry: *const (K, V)| {
+            // SAFETY: filled, and not used in its slot any more.
+            let (key, value) = unsafe { entry.read() };
+            (self.key, self.value) = (Some(key), Some(value));
+        };
+        // SAFETY: filled, never published: no one else can read it. `read` moves the entry.
+        unsafe { index.slab.take_out(slot, read) };
+    }
+
     /// Moves key and value to `place`.
     ///
     /// # Safety
@@ -126,6 +169,17 @@ impl<'g, 'w, K, V> Draft<'g, 'w, K, V> {
         Self { index, guard, waiting, slot: None, reserved: Reserved::default() }
     }
 
+    /// One whose entry is in a slot, and that has reserved so much.
+    pub(in crate::raw) fn in_slot(
+        index: &'g Index<(K, V)>,
+        waiting: &'w mut Waiting<K, V>,
+        guard: &'g Guard,
+        slot: SlotIndex,
+        reserved: Reserved<'g>,
+    ) -> Self {
+        Self { index, guard, waiting, slot: Some(slot), reserved }
+    }
+
     /// What it has reserved in a line.
     #[inline]
     pub(in crate::raw) fn reserved(&mut self) -> &mut Reserved<'g> {
@@ -143,6 +197,7 @@ impl<'g, 'w, K, V> Draft<'g, 'w, K, V> {
     }
 
     /// The entry, which is in a slot.
+    #[inline]
     pub(in crate::raw) fn entry(&self) -> &(K, V) {
         let Some(slot) = self.slot else { unreachable!("a draft is placed before it is weighed") };
         // SAFETY: `place` filled the slot, which is ours until `publish`.
@@ -158,44 +213,32 @@ impl<'g, 'w, K, V> Draft<'g, 'w, K, V> {
         state: State,
         take: impl FnOnce() -> SlotIndex,
     ) -> SlotIndex {
-        let slot = self.slot.unwrap_or_else(|| {
-            let slot = take();
-            let write = |place| {
-                // SAFETY: of the slot, which is no part of what waits.
-                unsafe { self.waiting.move_to(place) };
-            };
-            // SAFETY: just taken, and `write` moves the entry.
-            unsafe { self.index.slab.fill(slot, key, write) };
-            self.slot = Some(slot);
-            slot
-        });
-        // Relaxed: published by the Release of its cell (O1) or of the old state (O2).
-        self.index.slab.node(slot).state.store(state, Ordering::Relaxed);
+        if let Some(slot) = self.slot {
+            // Relaxed: as in `fill`.
+            self.index.slab.node(slot).state.store(state, Ordering::Relaxed);
+            return slot;
+        }
+        let slot = take();
+        self.waiting.fill(self.index, slot, key, state);
+        self.slot = Some(slot);
         slot
     }
 
     /// The slot was published under this guard: it belongs to the map now. A cell that the draft has in vain is left:
     /// it was put in the place of another.
     #[inline]
-    pub(in crate::raw) fn publish(&mut self, _guard: &'g Guard) -> &'g (K, V) {
+    pub(in crate::raw) fn publish(&mut self, guard: &'g Guard) -> &'g (K, V) {
         self.reserved.vacate();
         match self.slot.take() {
-            // SAFETY: I4: named by a line under the guard.
-            Some(slot) => unsafe { self.index.slab.node(slot).entry() },
+            Some(slot) => self.index.slab.published(slot, guard),
             None => unreachable!("a draft is placed before it is published"),
         }
     }
 
     #[cold]
     fn take_back(&mut self, slot: SlotIndex) {
-        let read = |entry: *const (K, V)| {
-            // SAFETY: filled by `place`, and not used in its slot any more.
-            let (key, value) = unsafe { entry.read() };
-            (self.waiting.key, self.waiting.value) = (Some(key), Some(value));
-        };
         self.reserved.vacate();
-        // SAFETY: filled by `place`, never published: no one else can read it. `read` moves the entry.
-        unsafe { self.index.slab.take_out(slot, read) };
+        self.waiting.take_out(self.index, slot);
         if self.reserved.was_never_named() || planted!(named_draft_given_back_at_once) {
             self.index.slab.blocks.free_slot(slot);
         } else {

@@ -7,7 +7,7 @@ use crate::{
     listener::RemovalCause,
     raw::{
         bound::Queue,
-        index::{Found, Located},
+        index::Located,
         ops::draft::{Draft, Waiting},
         reclaim::{guard::Guard, stripe::Turn},
         table::Table,
@@ -64,23 +64,28 @@ impl<K, V> Table<(K, V)> {
         mut is_match: impl FnMut(&K, &K) -> Result<bool, E>,
     ) -> Result<Option<(SlotIndex, Option<Queue>)>, E> {
         let draft = &mut Draft::new(&self.index, waiting, turn.guard);
+        let mut gap = None;
         loop {
-            match self.index.find_entry(key, turn, |(met, _)| is_match(draft.key(), met))? {
-                Found::Gap(gap) => {
+            match self
+                .index
+                .find_entry(key, &mut gap, turn, |(met, _)| is_match(draft.key(), met))?
+            {
+                None => {
                     let take = || self.take_slot(turn);
                     let slot = draft.place(key.node_key(), State::HIDDEN, take);
-                    let enter = |bound| self.try_enter_bound(bound, draft, slot, None, turn);
+                    let enter =
+                        |bound| self.try_enter_bound(bound, draft.entry(), slot, None, turn);
                     let Ok(entered) = self.bound().map(enter).transpose() else { return Ok(None) };
-                    if gap.append(slot, draft.reserved()) {
+                    if gap.take().is_some_and(|gap| gap.append(slot, draft.reserved())) {
                         draft.publish(turn.guard);
                         return Ok(Some((slot, entered)));
                     }
                 }
-                Found::At(old) if self.is_visible(old.state) => return Ok(None),
+                Some(old) if self.is_visible(old.state) => return Ok(None),
                 // What another load has put that has lost: no two that have not are of one key.
-                Found::At(mut old) if old.state.is_hidden() => _ = self.end_hidden(&mut old, turn),
+                Some(mut old) if old.state.is_hidden() => _ = self.end_hidden(&mut old, turn),
                 // Ended first, and not replaced: it was counted, and a hidden one is not.
-                Found::At(mut old) => {
+                Some(mut old) => {
                     if old.advance(State::DEAD) {
                         self.end(&old, RemovalCause::Expired, turn);
                     }
@@ -117,7 +122,7 @@ impl<T> Table<T> {
         let turn = &mut self.turn(guard);
         loop {
             let is_match = |met: &T| Ok::<_, core::convert::Infallible>(is_match(met));
-            let Ok(Found::At(mut old)) = self.index.find_entry(key, turn, is_match) else {
+            let Ok(Some(mut old)) = self.index.find_entry(key, &mut None, turn, is_match) else {
                 return false;
             };
             if old.advance(State::DEAD) {

@@ -1,7 +1,6 @@
 //! Early refresh: of the callers that find an entry near its deadline, one gets the token.
 
 use crate::raw::{
-    index::Found,
     ops::compute::Met,
     reclaim::guard::Guard,
     slab::{judge::Hit, tokens::RefreshToken},
@@ -44,7 +43,7 @@ impl<T> Table<T> {
         }
         let turn = &mut self.turn(guard);
         loop {
-            let Found::At(mut met) = self.index.find_entry(key, turn, &mut is_match)? else {
+            let Some(mut met) = self.index.find_entry(key, &mut None, turn, &mut is_match)? else {
                 return Ok(None);
             };
             let due_from = met.state.earlier_by(early);

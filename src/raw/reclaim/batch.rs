@@ -44,9 +44,10 @@ impl Batch {
         self.contents.with_mut(|contents| {
             // SAFETY: `&mut self`: not on the ready stack, so nobody else knows the batch.
             let contents = unsafe { &mut *contents };
-            contents.slots[contents.len] = slot.0;
-            contents.len += 1;
-            contents.len
+            let len = contents.len;
+            contents.slots[len] = slot.0;
+            contents.len = len + 1;
+            len + 1
         })
     }
 }

@@ -145,14 +145,19 @@ impl Limbo {
     /// Called once a slot, by whoever took it off its line (I4).
     #[inline]
     pub(in crate::raw) fn retire(&self, slot: SlotIndex, turn: &mut Turn<'_>) {
-        turn.count_pending(1);
-        let full = turn.with_batch(|batch| {
-            let len = batch.get_or_insert_with(Batch::new).push(slot);
-            if len >= self.batch_slots { batch.take() } else { None }
+        let len = turn.retire(|batch| match batch {
+            Some(batch) => batch.push(slot),
+            None => Self::begin_batch(batch, slot),
         });
-        if let Some(batch) = full {
-            self.defer(batch, turn.guard);
+        if len >= self.batch_slots {
+            self.seal(turn);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_batch(batch: &mut Option<Box<Batch>>, slot: SlotIndex) -> usize {
+        batch.insert(Batch::new()).push(slot)
     }
 
     /// Hands the batches of all stripes to the collector, however full, so that nothing waits for ever.
@@ -166,6 +171,7 @@ impl Limbo {
 
     /// Hands over the stripe's own batch.
     #[cold]
+    #[inline(never)]
     pub(in crate::raw) fn seal(&self, turn: &mut Turn<'_>) {
         if let Some(batch) = turn.take_batch() {
             self.defer(batch, turn.guard);

@@ -66,6 +66,16 @@ struct Kit {
     magazine: Box<[u32]>,
 }
 
+impl Kit {
+    #[cold]
+    #[inline(never)]
+    fn begin_magazine(&mut self, slot: SlotIndex, most: u32) {
+        debug_assert!(self.magazine.is_empty());
+        self.magazine = vec![0; most as usize].into();
+        self.magazine[0] = slot.0;
+    }
+}
+
 impl Stripe {
     /// A stripe in the turn of its maker.
     fn new() -> Self {
@@ -120,10 +130,10 @@ impl<'g> Turn<'g> {
         add(&self.stripe().entries, change);
     }
 
-    /// Counts slots retired, or below zero reclaimed.
+    /// Counts a slot that is reclaimed.
     #[inline]
-    pub(in crate::raw) fn count_pending(&mut self, change: isize) {
-        add(&self.stripe().pending, change);
+    pub(in crate::raw) fn count_reclaimed(&mut self) {
+        add(&self.stripe().pending, -1);
     }
 
     /// Counts an entry that had to go since the map was full.
@@ -154,17 +164,18 @@ impl<'g> Turn<'g> {
     /// Takes the newest slot of the magazine, or else the next one of the block.
     #[inline]
     pub(in crate::raw) fn take_slot(&mut self) -> Option<SlotIndex> {
-        let stripe = self.stripe();
-        if let Some(len) = stripe.len.load(Ordering::Relaxed).checked_sub(1) {
-            stripe.len.store(len, Ordering::Relaxed);
-            return Some(SlotIndex(self.with_kit(|kit| kit.magazine[len as usize])));
-        }
-        let slots = stripe.of_block.load(Ordering::Relaxed);
-        if slots == 0 {
-            return None;
-        }
-        stripe.of_block.store(slots & (slots - 1), Ordering::Relaxed);
-        Some(slot_of(self.with_kit(|kit| kit.block), slots))
+        self.with_stripe(|stripe, kit| {
+            if let Some(len) = stripe.len.load(Ordering::Relaxed).checked_sub(1) {
+                stripe.len.store(len, Ordering::Relaxed);
+                return Some(SlotIndex(kit.magazine[len as usize]));
+            }
+            let slots = stripe.of_block.load(Ordering::Relaxed);
+            if slots == 0 {
+                return None;
+            }
+            stripe.of_block.store(slots & (slots - 1), Ordering::Relaxed);
+            Some(slot_of(kit.block, slots))
+        })
     }
 
     /// Gives the stripe the slots of a block, when it has none left.
@@ -178,30 +189,30 @@ impl<'g> Turn<'g> {
     /// Puts a free slot into the magazine; false if it holds `most` already.
     #[inline]
     pub(in crate::raw) fn put_slot(&mut self, slot: SlotIndex, most: u32) -> bool {
-        let stripe = self.stripe();
-        let len = stripe.len.load(Ordering::Relaxed);
-        if len >= most {
-            return false;
-        }
-        self.with_kit(|kit| {
-            if kit.magazine.is_empty() {
-                kit.magazine = vec![0; most as usize].into();
+        self.with_stripe(|stripe, kit| {
+            let len = stripe.len.load(Ordering::Relaxed);
+            if len >= most {
+                return false;
             }
-            kit.magazine[len as usize] = slot.0;
-        });
-        stripe.len.store(len + 1, Ordering::Relaxed);
-        true
+            match kit.magazine.get_mut(len as usize) {
+                Some(place) => *place = slot.0,
+                None => kit.begin_magazine(slot, most),
+            }
+            stripe.len.store(len + 1, Ordering::Relaxed);
+            true
+        })
     }
 
-    /// Whether someone came for the batch during this turn or one before; not a second time.
+    /// Whether someone came for the batch during this turn or one before.
     #[inline]
     pub(in crate::raw) fn is_seal_wanted(&mut self) -> bool {
         // Relaxed: whoever misses it comes to it in the next turn.
-        let wanted = &self.stripe().seal_wanted;
-        wanted.load(Ordering::Relaxed) && {
-            wanted.store(false, Ordering::Relaxed);
-            true
-        }
+        self.stripe().seal_wanted.load(Ordering::Relaxed)
+    }
+
+    /// The batch is handed over, for whoever came for it.
+    pub(in crate::raw) fn seal_done(&mut self) {
+        self.stripe().seal_wanted.store(false, Ordering::Relaxed);
     }
 
     /// Ends the turn; the next that is needed begins another. Before the user's code runs: what this stripe
@@ -212,6 +223,18 @@ impl<'g> Turn<'g> {
             // Release (O5): the next turn finds what this one left.
             stripe.taken.store(false, order!(turn_left, Release));
         }
+    }
+
+    /// Puts a retired slot into the batch, by means of `push`, and counts it.
+    #[inline]
+    pub(in crate::raw) fn retire<R>(
+        &mut self,
+        push: impl FnOnce(&mut Option<Box<Batch>>) -> R,
+    ) -> R {
+        self.with_stripe(|stripe, kit| {
+            add(&stripe.pending, 1);
+            push(&mut kit.batch)
+        })
     }
 
     /// Takes the batch of retired slots.
@@ -265,16 +288,29 @@ impl<'g> Turn<'g> {
 
     #[inline]
     fn with_kit<R>(&mut self, f: impl FnOnce(&mut Kit) -> R) -> R {
+        self.with_stripe(|_, kit| f(kit))
+    }
+
+    #[inline]
+    fn with_stripe<R>(&mut self, f: impl FnOnce(&'g Stripe, &mut Kit) -> R) -> R {
+        let stripe = self.stripe();
         // SAFETY: ours alone while we have the turn, and `&mut self` is not lent to `f`.
-        self.stripe().kit.with_mut(|kit| f(unsafe { &mut *kit }))
+        stripe.kit.with_mut(|kit| f(stripe, unsafe { &mut *kit }))
     }
 
     #[inline]
     fn stripe(&mut self) -> &'g Stripe {
         match self.mine {
             Some(stripe) => stripe,
-            None => self.mine.insert(self.stripes.enter()),
+            None => self.begin(),
         }
+    }
+
+    /// Begins the turn. Out of line: of all steps of a write that need one, the first alone comes here.
+    #[cold]
+    #[inline(never)]
+    fn begin(&mut self) -> &'g Stripe {
+        self.mine.insert(self.stripes.enter())
     }
 }
 
@@ -308,11 +344,23 @@ impl Stripes {
     /// Takes a turn: of the first stripe of the thread's chain that is free, or of a new one.
     #[inline]
     fn enter(&self) -> &Stripe {
-        let mut place = self.chain(thread_number());
+        let place = self.chain(thread_number());
+        match Self::at(place) {
+            Some(stripe) if stripe.try_enter() => stripe,
+            in_use => self.enter_another(place, in_use),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn enter_another<'s>(
+        &'s self,
+        mut place: &'s AtomicPtr<CachePadded<Stripe>>,
+        mut in_use: Option<&'s Stripe>,
+    ) -> &'s Stripe {
         let mut has_moved = self.0.len() == 1;
         loop {
-            match Self::at(place) {
-                Some(stripe) if stripe.try_enter() => return stripe,
+            match in_use {
                 Some(stripe) if has_moved => place = &stripe.next,
                 Some(_) => {
                     // Someone of the same number is in it: one of us goes elsewhere, from now on (as in
@@ -325,6 +373,10 @@ impl Stripes {
                         return new;
                     }
                 }
+            }
+            match Self::at(place) {
+                Some(stripe) if stripe.try_enter() => return stripe,
+                there => in_use = there,
             }
         }
     }

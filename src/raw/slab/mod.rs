@@ -15,7 +15,10 @@ use crate::{
             pages::PageSize,
             poison,
         },
-        reclaim::stripe::{MAGAZINE_SLOTS, Turn},
+        reclaim::{
+            guard::Guard,
+            stripe::{MAGAZINE_SLOTS, Turn},
+        },
         slab::{
             node::{Node, NodeKey},
             tokens::Tokens,
@@ -96,6 +99,13 @@ impl<T> Slab<T> {
     pub(in crate::raw) fn node(&self, slot: SlotIndex) -> &Node<T> {
         // SAFETY: I5: `fresh_block` ensured the chunk before it handed the block out.
         unsafe { self.nodes.get(slot.0) }
+    }
+
+    /// The entry in a slot that the caller has published under this guard.
+    #[inline]
+    pub(in crate::raw) fn published<'g>(&'g self, slot: SlotIndex, _guard: &'g Guard) -> &'g T {
+        // SAFETY: I4: named by a line under the guard.
+        unsafe { self.node(slot).entry() }
     }
 
     #[inline]

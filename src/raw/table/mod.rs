@@ -251,7 +251,9 @@ impl<T> Table<T> {
 
     /// Whether an entry in this state, which is not terminal, is visible now. The word was loaded before.
     pub(in crate::raw) fn is_visible(&self, state: State) -> bool {
-        state.is_never() || state.is_visible_at(self.clock.reading_for(state))
+        state.is_never()
+            || self.clock.is_before_deadline(state)
+            || state.is_visible_at(self.clock.reading_to_write(state))
     }
 
     /// After our step to a state that ends an entry for good: counts it, takes it off its line, and tells.

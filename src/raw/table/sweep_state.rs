@@ -10,6 +10,9 @@ use crate::{
 pub(in crate::raw) struct SweepRate(SettingWord);
 
 impl SweepRate {
+    /// No slots, each two thousand millionth write: so few come to ask for them.
+    const NEVER: u64 = (1 << 31) - 1;
+
     /// For `sweep_per_write` slots a write, on average.
     pub(in crate::raw) fn new(sweep_per_write: u32) -> Self {
         let rate = Self(SettingWord::new(0));
@@ -21,17 +24,24 @@ impl SweepRate {
     /// cursor is touched rarely.
     pub(in crate::raw) fn set(&self, sweep_per_write: u32) {
         let block = if MODEL { 1 } else { BLOCK_SLOTS };
-        let writes =
-            block.checked_div(sweep_per_write).map_or(1, |writes| 1 << writes.max(1).ilog2());
-        let slots = sweep_per_write * writes;
+        let rate = block.checked_div(sweep_per_write).map_or(Self::NEVER, |writes| {
+            let writes = 1 << writes.max(1).ilog2();
+            u64::from(sweep_per_write * writes) << 32 | u64::from(writes - 1)
+        });
         // Relaxed: which write is the first to see it does not matter.
-        self.0.store(u64::from(slots) << 32 | u64::from(writes - 1), Ordering::Relaxed);
+        self.0.store(rate, Ordering::Relaxed);
     }
 
     /// The slots a write, on average.
     pub(in crate::raw) fn per_write(&self) -> u32 {
         let rate = self.0.load(Ordering::Relaxed);
         (rate >> 32) as u32 / (rate as u32 + 1)
+    }
+
+    /// Whether the stripe's write of this number may have to sweep.
+    #[inline]
+    pub(in crate::raw) fn is_at(&self, write: u32) -> bool {
+        write & self.0.load(Ordering::Relaxed) as u32 == 0
     }
 
     /// How many slots the stripe's write of this number sweeps, if any.

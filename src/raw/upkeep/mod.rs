@@ -189,8 +189,28 @@ impl<T> Table<T> {
     pub(in crate::raw) fn after_write<'g>(&'g self, turn: &mut Turn<'g>) {
         let Index { lines, limbo, .. } = &self.index;
         let writes = turn.count_write();
-        if writes.is_multiple_of(WRITES_PER_LOOK_WHEN_SMALL) || writes < WRITES_PER_LOOK_WHEN_SMALL
+        if Self::is_to_look(writes)
+            || self.sweep_rate.is_at(writes)
+            || lines.is_moving(turn.guard)
+            || turn.is_seal_wanted()
+            || limbo.has_due()
         {
+            self.keep_up(writes, turn);
+        }
+    }
+
+    /// Whether a write of a stripe, by its number, is one that has a look at things.
+    #[inline]
+    fn is_to_look(writes: u32) -> bool {
+        writes.is_multiple_of(WRITES_PER_LOOK_WHEN_SMALL) || writes < WRITES_PER_LOOK_WHEN_SMALL
+    }
+
+    /// The extra work that there is, out of line: most writes have none.
+    #[cold]
+    #[inline(never)]
+    fn keep_up<'g>(&'g self, writes: u32, turn: &mut Turn<'g>) {
+        let Index { lines, limbo, .. } = &self.index;
+        if Self::is_to_look(writes) {
             self.look(writes, turn);
         }
         if lines.is_moving(turn.guard) {
@@ -202,6 +222,7 @@ impl<T> Table<T> {
             self.sweep_aside(slots, self.grace(), turn);
         }
         if turn.is_seal_wanted() {
+            turn.seal_done();
             limbo.seal(turn);
         }
         if limbo.has_due() {
