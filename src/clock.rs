@@ -1,6 +1,6 @@
 //! Time: the clocks a map can run on, points in time, and what is left of it.
 
-use core::{any::Any, cell::Cell, fmt, ops::Add, time::Duration};
+use core::{any::Any, fmt, ops::Add, time::Duration};
 use std::{
     panic::{RefUnwindSafe, UnwindSafe},
     sync::Arc,
@@ -17,7 +17,7 @@ use coarse::Coarse;
 
 use crate::{
     raw::{Now, State, WipedWord},
-    sync::{AtomicU64, Ordering, ProcessBox, per_thread, planted},
+    sync::{AtomicU64, Ordering, ProcessBox, planted},
 };
 
 /// A source of monotonic time for a map.
@@ -256,12 +256,6 @@ pub enum Ttl {
     Remaining(Duration),
 }
 
-per_thread! {
-    // The latest reading of the coarse clock by which a write of this thread could not judge. All maps on the system's
-    // clock have its origin.
-    static NOT_FAR: Cell<Now> = Cell::new(Now::BEFORE_ALL)
-}
-
 /// The clock of one map, or of several. The default costs no dynamic call.
 #[derive(Clone)]
 pub(crate) struct ClockSource {
@@ -331,20 +325,15 @@ impl ClockSource {
         self.coarse.reading_before(state).unwrap_or_else(|| self.late())
     }
 
-    /// The same for a write. A thread whose last look at the coarse clock was in vain does not look there for such a
-    /// deadline: by then it was not far enough, and time goes on.
+    /// The same for a write, which moves the horizon on with the exact time that it reads: so the next one does not ask the
+    /// coarse clock in vain.
     #[inline]
     pub(crate) fn reading_to_write(&self, state: State) -> Now {
-        if let Source::Monotonic { coarse, .. } = &self.source
-            && state.is_visible_at(NOT_FAR.with(Cell::get))
-            && let Some(latest) = coarse.latest()
-        {
-            if state.is_visible_at(latest) {
-                return latest;
-            }
-            NOT_FAR.with(|not_far| not_far.set(latest));
-        }
-        self.late()
+        self.coarse.reading_before(state).unwrap_or_else(|| {
+            let now = self.late();
+            self.coarse.note(now);
+            now
+        })
     }
 
     /// The same as `now`, out of line: few lookups come to it.
