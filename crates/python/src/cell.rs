@@ -35,6 +35,12 @@ thread_local! {
     };
 }
 
+/// Whether [`dropped`] has any.
+#[inline]
+pub(crate) fn has_dropped() -> bool {
+    DROPPED.with_borrow(|dropped| !dropped.references.is_empty())
+}
+
 /// The references of the cells that this thread has dropped since it asked last; mostly none, which costs nothing. To
 /// be given back attached, and not pinned. Asked for before code of Python's may run: that may use another store.
 #[inline]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use evanesce::Ttl;
 use pyo3::{
     exceptions::{PyTypeError, PyValueError},
+    ffi,
     prelude::*,
     types::{PyBool, PyFloat, PyInt, PyString},
 };
@@ -46,6 +47,21 @@ pub(crate) fn parse(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Duration> 
             "{name} is {text}, but must be zero or more milliseconds, or a timedelta of zero or more"
         ))
     })
+}
+
+/// As [`parse`], of exactly an int or a float in its range; `None` of all else.
+#[inline]
+#[expect(unsafe_code, reason = "reads an int without an exception")]
+pub(crate) fn parse_plain(given: &Bound<'_, PyAny>) -> Option<Duration> {
+    if given.is_exact_instance_of::<PyInt>() {
+        let mut overflow = 0;
+        // SAFETY: it is an int, and alive. It raises nothing of one.
+        let ms = unsafe { ffi::PyLong_AsLongLongAndOverflow(given.as_ptr(), &raw mut overflow) };
+        let ms = u64::try_from(ms).ok().filter(|_| overflow == 0)?;
+        return Some(Duration::from_millis(ms));
+    }
+    let ms = given.cast_exact::<PyFloat>().ok()?.value();
+    from_nanos(ms * NANOS_PER_MS)
 }
 
 /// `None` of a negative int.

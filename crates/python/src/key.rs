@@ -1,18 +1,18 @@
 //! Keys: hashed once, compared as a dict compares them.
 
-use std::{
-    ptr,
-    sync::atomic::{AtomicIsize, Ordering},
-};
+use std::ptr;
 
 use evanesce::Pinned;
 use pyo3::{
-    ffi,
+    Borrowed,
     prelude::*,
     types::{PyBool, PyBytes, PyFloat, PyInt, PyString},
 };
 
-use crate::{calls, cell::ObjectCell};
+use crate::{calls, cell::ObjectCell, strings::Hashed};
+
+/// That it takes a call of Python's code to go on; nothing has happened.
+pub(crate) struct TakesCalls;
 
 /// A key that is looked for.
 pub(crate) struct Wanted<'a, 'py> {
@@ -27,17 +27,27 @@ impl<'a, 'py> Wanted<'a, 'py> {
     /// `TypeError` if the object has no hash, and what its `__hash__` raises.
     #[inline]
     pub(crate) fn new(object: &'a Bound<'py, PyAny>) -> PyResult<Self> {
-        match kept_hash(object) {
-            Some(hash) => Ok(Self { object, hash, is_plain: true }),
-            None => Self::ask(object),
+        match Self::plain(object) {
+            Ok(wanted) => Ok(wanted),
+            Err(TakesCalls) => Self::ask(object),
         }
+    }
+
+    /// A plain one, whose hash takes no call of Python's code.
+    #[inline]
+    pub(crate) fn plain(object: &'a Bound<'py, PyAny>) -> Result<Self, TakesCalls> {
+        let hash = match Hashed::new(object.as_borrowed()) {
+            Some(string) => string.hash,
+            // What fails here, for want of memory, fails again in `ask`.
+            None if is_plain(object) => object.hash().map_err(|_| TakesCalls)?,
+            None => return Err(TakesCalls),
+        };
+        Ok(Self { object, hash, is_plain: true })
     }
 
     #[inline(never)]
     fn ask(object: &'a Bound<'py, PyAny>) -> PyResult<Self> {
-        let is_plain = is_plain(object);
-        let hash = if is_plain { object.hash() } else { calls::hash(object) }?;
-        Ok(Self { object, hash, is_plain })
+        Ok(Self { object, hash: calls::hash(object)?, is_plain: is_plain(object) })
     }
 
     /// A key that another store holds, whose hash is known.
@@ -73,8 +83,8 @@ impl<'a, 'py> Wanted<'a, 'py> {
                 return Ok(false);
             }
             let object = met.object.borrow(self.object.py());
-            if self.is_plain && is_plain(&object) {
-                return object.eq(self.object);
+            if let Some(is_equal) = self.equals_plain(object) {
+                return Ok(is_equal);
             }
             if object.as_ptr() == equal {
                 return Ok(true);
@@ -89,21 +99,30 @@ impl<'a, 'py> Wanted<'a, 'py> {
             Ok(is_equal)
         }
     }
-}
 
-/// The hash of a string that has been hashed before: Python keeps it in the string.
-#[inline]
-#[expect(unsafe_code, reason = "reads a field of an object of Python's")]
-fn kept_hash(object: &Bound<'_, PyAny>) -> Option<isize> {
-    if !object.is_exact_instance_of::<PyString>() {
-        return None;
+    /// As [`Self::matches`], of a plain one, as far as it takes no call of Python's code.
+    #[inline]
+    pub(crate) fn matches_plain(&self) -> impl FnMut(&Key) -> Result<bool, TakesCalls> {
+        move |met| {
+            if met.object.is(self.object) {
+                return Ok(true);
+            }
+            if met.hash != self.hash {
+                return Ok(false);
+            }
+            self.equals_plain(met.object.borrow(self.object.py())).ok_or(TakesCalls)
+        }
     }
-    let string: *mut ffi::PyASCIIObject = object.as_ptr().cast();
-    // SAFETY: it is a string, alive, and each begins so.
-    let place = unsafe { &raw mut (*string).hash };
-    // SAFETY: as above; the word is aligned, and other threads only access it whole.
-    let hash = unsafe { AtomicIsize::from_ptr(place) }.load(Ordering::Relaxed);
-    (hash != -1).then_some(hash)
+
+    /// Whether a held key of the same hash is this one; `None` if that takes a call of Python's code.
+    #[inline]
+    fn equals_plain(&self, held: Borrowed<'_, 'py, PyAny>) -> Option<bool> {
+        if let Some((held, wanted)) = Hashed::new(held).zip(Hashed::new(self.object.as_borrowed()))
+        {
+            return Some(held.equals(wanted));
+        }
+        if self.is_plain && is_plain(&held) { held.eq(self.object).ok() } else { None }
+    }
 }
 
 /// The hash for the map. Python's own leaves integers as they are, and floats with zeros below: each bit of it is

@@ -82,6 +82,8 @@ mod duration;
 #[allow(unsafe_code)] // asks the main thread to call
 mod expired;
 mod forks;
+#[allow(unsafe_code)] // functions that Python calls
+mod front;
 mod functions;
 mod key;
 mod key_value_store;
@@ -91,6 +93,8 @@ mod lookups;
 mod options;
 mod size;
 mod store;
+#[allow(unsafe_code)] // reads strings of Python's where they lie
+mod strings;
 #[allow(unsafe_code)] // asks which interpreter this is
 mod sweeping;
 mod threads;
@@ -102,7 +106,7 @@ use pyo3::prelude::*;
 /// The part of the package `evanesce` that is written in Rust.
 #[pymodule(gil_used = false)]
 mod _core {
-    use super::{Bound, PyModule, PyModuleMethods, PyResult, sweeping};
+    use super::{Bound, PyModule, PyModuleMethods, PyResult, front, sweeping};
 
     #[pymodule_export]
     use super::{
@@ -114,6 +118,7 @@ mod _core {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         sweeping::refuse_subinterpreters()?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        front::put_in_front(module.py())?;
         sweeping::watch_the_process(module.py())
     }
 }

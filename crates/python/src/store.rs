@@ -2,7 +2,6 @@
 
 use std::{
     cell::Cell,
-    convert::Infallible,
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering, fence},
@@ -19,16 +18,18 @@ use crate::{
     duration::{self, FOR_EVER, IDLE},
     expired::Expired,
     functions::Function,
-    key::{Key, Pin, Wanted, is_plain, is_quiet},
+    key::{Key, Pin, TakesCalls, Wanted, is_plain, is_quiet},
     listener::Listener,
     lookups::Lookups,
     options::Options,
     size::{Maxsize, Putting},
     sweeping::Sweeping,
-    threads::{self, locked},
+    threads,
     timer::Timer,
 };
 
+mod quick;
+mod removal;
 mod whole;
 
 pub(crate) use whole::Timed;
@@ -40,10 +41,15 @@ const PROMPT_TRIES: usize = 4;
 const WRITES_PER_RECLAIM: u32 = 61;
 
 thread_local! {
-    static WRITES: Cell<u32> = const { Cell::new(0) };
-    /// Whether an entry has ended by a write of this thread, beside what the write displaced itself, that is to go at
-    /// once.
-    static IS_PROMPT: Cell<bool> = const { Cell::new(false) };
+    static WRITES: Cell<Writes> = const { Cell::new(Writes { count: 0, is_prompt: false }) };
+}
+
+/// Those of a thread.
+#[derive(Clone, Copy, Default)]
+struct Writes {
+    count: u32,
+    /// Whether an entry has ended by the last one, beside what it displaced itself, that is to go at once.
+    is_prompt: bool,
 }
 
 pub(crate) struct Store {
@@ -161,6 +167,14 @@ impl Store {
     /// As [`Self::get`], and not counted.
     #[inline]
     pub(crate) fn peek(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+        match self.peek_quick(key) {
+            Ok(value) => Ok(value),
+            Err(TakesCalls) => self.peek_by_calls(key),
+        }
+    }
+
+    #[inline(never)]
+    fn peek_by_calls(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
         self.read_time(key.py())?;
         let (py, wanted) = (key.py(), Wanted::new(key)?);
         let value = {
@@ -179,14 +193,14 @@ impl Store {
     /// vain while another thread is pinned; then a later write does it.
     #[inline]
     fn after_write(&self, py: Python<'_>, is_prompt: bool) {
-        let writes = WRITES.get().wrapping_add(1);
-        WRITES.set(writes);
-        if is_prompt | IS_PROMPT.take() || writes.is_multiple_of(WRITES_PER_RECLAIM) {
+        let Writes { count, is_prompt: is_other_prompt } = WRITES.get();
+        let count = count.wrapping_add(1);
+        WRITES.set(Writes { count, is_prompt: false });
+        if is_prompt | is_other_prompt || count.is_multiple_of(WRITES_PER_RECLAIM) {
             self.reclaim();
         }
-        let dropped = cell::dropped();
-        if !dropped.references.is_empty() {
-            calls::give_back(py, self.sweeping.expired.take_ends(dropped));
+        if cell::has_dropped() {
+            calls::give_back(py, self.sweeping.expired.take_ends(cell::dropped()));
         }
         self.sweeping.expired.give_back_some(py);
     }
@@ -225,22 +239,37 @@ impl Store {
         self.note_deadlines(ttl);
         let put = {
             let _putting = self.putting(value)?;
-            Self::upsert(&self.map().pin(), wanted, value, ttl)
+            let pin = self.map().pin();
+            Self::upsert(&pin, wanted, value, ttl, wanted.matches(&pin))
         };
-        self.note_containers(wanted.object, value);
-        self.expect(ttl);
-        self.after_write(value.py(), put.as_ref().is_ok_and(|is_prompt| *is_prompt));
+        self.after_put(wanted, value, ttl, put.as_ref().is_ok_and(|is_prompt| *is_prompt));
         put.map(|_| ())
     }
 
+    /// After a put: `is_prompt` as for [`Self::after_write`].
+    #[inline]
+    fn after_put(
+        &self,
+        wanted: &Wanted<'_, '_>,
+        value: &Bound<'_, PyAny>,
+        ttl: Duration,
+        is_prompt: bool,
+    ) {
+        self.note_containers(wanted.object, value);
+        self.expect(ttl);
+        self.after_write(value.py(), is_prompt);
+    }
+
     /// Puts a value, with the key that is there if there is one. Returns whether what it displaced is to go at once.
-    fn upsert(
+    #[inline]
+    fn upsert<E>(
         pin: &Pin<'_>,
         wanted: &Wanted<'_, '_>,
         value: &Bound<'_, PyAny>,
         ttl: Duration,
-    ) -> PyResult<bool> {
-        let (py, hash, is_match) = (value.py(), wanted.mixed(), wanted.matches(pin));
+        is_match: impl FnMut(&Key) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let (py, hash) = (value.py(), wanted.mixed());
         let make_key =
             |held: Option<&Key>| held.map_or_else(|| Key::new(wanted), |held| held.again(py));
         let make = |_: Option<&ObjectCell>| ObjectCell::new(value.clone().unbind());
@@ -344,62 +373,6 @@ impl Store {
         self.has_deadlines.load(Ordering::Relaxed)
     }
 
-    /// Removes a key that has not expired; returns the key that was held, and its value.
-    pub(crate) fn remove(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<[Py<PyAny>; 2]>> {
-        self.read_time(key.py())?;
-        let (py, wanted) = (key.py(), Wanted::new(key)?);
-        let removed = {
-            let pin = self.map().pin();
-            let removed = pin.remove_entry_by(wanted.mixed(), wanted.matches(&pin));
-            removed.map(|entry| entry.map(|entry| held_by(entry, py)))
-        };
-        self.after_removal(py, removed.as_ref().ok().and_then(Option::as_ref));
-        removed
-    }
-
-    /// As [`Self::after_write`], when references have been counted to what the entry held.
-    fn after_removal(&self, py: Python<'_>, removed: Option<&[Py<PyAny>; 2]>) {
-        let is_quiet = |object: &Py<PyAny>| is_quiet(object.bind(py));
-        self.after_write(py, removed.is_some_and(|held| !held.iter().all(is_quiet)));
-    }
-
-    /// Removes a key, and lets go of what it held; false if it was absent.
-    pub(crate) fn delete(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let removed = self.remove(key)?;
-        let was_there = removed.is_some();
-        calls::give_back(key.py(), removed.into_iter().flatten());
-        Ok(was_there)
-    }
-
-    /// Removes an entry, whichever the map comes to first. A walk from the beginning each time would come by all that
-    /// were removed before; so one walk notes the hashes of many.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Self::read_time`].
-    pub(crate) fn remove_any(&self, py: Python<'_>) -> PyResult<Option<[Py<PyAny>; 2]>> {
-        self.read_time(py)?;
-        let removed = loop {
-            let Some(hash) = locked(&self.to_remove).pop() else {
-                let share = (self.map().len() / 16).clamp(16, 1 << 16);
-                let hashes: Vec<_> = self.map().pin().keys().map(Key::mixed).take(share).collect();
-                if hashes.is_empty() {
-                    break None;
-                }
-                *locked(&self.to_remove) = hashes;
-                continue;
-            };
-            let pin = self.map().pin();
-            let Ok(removed) =
-                pin.remove_entry_by(hash, |met| Ok::<_, Infallible>(met.mixed() == hash));
-            if let Some(removed) = removed {
-                break Some(held_by(removed, py));
-            }
-        };
-        self.after_removal(py, removed.as_ref());
-        Ok(removed)
-    }
-
     /// What `tell` says of the entry of a key, unless it is absent.
     pub(crate) fn told<R>(
         &self,
@@ -484,13 +457,8 @@ fn note_prompt(key: &Key, value: &ObjectCell) {
     #[expect(unsafe_code, reason = "as said")]
     let py = unsafe { Python::assume_attached() };
     if !is_quiet(&key.object.borrow(py)) || !is_quiet(&value.borrow(py)) {
-        IS_PROMPT.set(true);
+        WRITES.set(Writes { is_prompt: true, ..WRITES.get() });
     }
-}
-
-/// References of its own to what an entry holds. The thread is pinned.
-fn held_by((key, value): (&Key, &ObjectCell), py: Python<'_>) -> [Py<PyAny>; 2] {
-    [key.object.get(py).unbind(), value.get(py).unbind()]
 }
 
 /// Whether an object can be part of a cycle, for all that its type says.

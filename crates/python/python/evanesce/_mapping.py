@@ -23,9 +23,10 @@ _ABSENT: Any = object()
 class TtlMap(_core.TtlMap[_K, _V], Kin[_K, _V], MutableMapping[_K, _V]):
     """A mapping whose entries can expire; for many threads at once.
 
-    It is made as a dict is, but that keywords are options: those of KeyValueStore. Iteration never raises RuntimeError.
-    It has no order. A subclass may have a __missing__, as one of dict. `len` clears away what has expired. `dict(m)` looks each key up anew, and raises KeyError if one
-    expires in between: use `dict(m.items())`.
+    It is made as a dict is, but that keywords are options: those of KeyValueStore. Time is told by the same clock: the
+    system's monotonic one, exact to the nanosecond. Iteration never raises RuntimeError. It has no order. A subclass
+    may have a __missing__, as one of dict. `len` clears away what has expired. `dict(m)` looks each key up anew, and
+    raises KeyError if one expires in between: use `dict(m.items())`.
 
     >>> from evanesce import ManualClock, TtlMap
     >>> clock = ManualClock()

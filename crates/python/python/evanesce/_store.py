@@ -41,7 +41,8 @@ class KeyValueStore(_core.KeyValueStore[_K, _V], Kin[_K, _V]):
         store, but waits for nothing that the main thread may hold. What it raises goes to sys.unraisablehook. It is not
         told of what is there when the store goes.
     clock
-        A ManualClock, for tests. None: the system's clock, which no one can set.
+        A ManualClock, for tests. None: the system's monotonic clock, which no one can set, exact to the nanosecond: what
+        was put for 5 milliseconds is absent 5 milliseconds later.
     timer
         A function without arguments that returns the time in seconds, as time.monotonic does; called once in each call.
     sweep_interval

@@ -234,7 +234,7 @@ impl Store {
             return Ok(());
         }
         self.note_deadlines(ttl);
-        let put = Self::upsert(pin, &wanted, &copied.value, ttl);
+        let put = Self::upsert(pin, &wanted, &copied.value, ttl, wanted.matches(pin));
         self.note_containers(&copied.key, &copied.value);
         self.expect(ttl);
         put.map(|_| ())
