@@ -188,7 +188,7 @@ impl Cluster {
                 self.known_or_new(nodes, seed)?;
             }
         }
-        node.ok_or(Error::Lost { ago: Duration::ZERO })
+        node.ok_or(Error::Lost { ago: Duration::ZERO, why: None })
     }
 
     /// A request for a slot at this node.

@@ -73,8 +73,10 @@ pub(crate) enum Look<V> {
     /// The same, and its caller is to refresh it.
     Due(Option<Arc<V>>, RefreshToken),
     Miss,
-    /// The connection is lost, for so long.
-    Lost(Duration),
+    /// Others are to have their turn before.
+    Turn,
+    /// The connection is lost. Boxed: an error is far larger than a hit.
+    Lost(Box<Error>),
 }
 
 /// Whether a value may be served.
@@ -145,15 +147,16 @@ impl<V> Near<V> {
         let kept = pinned.get(key)?;
         match self.judge(kept) {
             Judged::Fresh => {}
-            Judged::Stale => self.counts.stale_hits.add(),
+            Judged::Stale => self.counts.hits.add_stale(),
             Judged::Outdated | Judged::Lost(_) => return None,
         }
         self.counts.hits.add();
         Some(read(kept.value.as_ref()))
     }
 
-    /// Looks a key up. One caller is told to refresh it when that is due.
-    pub(crate) fn look(&self, key: &[u8]) -> Look<V> {
+    /// Looks a key up. One caller is told to refresh it when that is due, and each at times that it is the turn of others, unless that `was_turn`.
+    #[inline]
+    pub(crate) fn look(&self, key: &[u8], was_turn: bool) -> Look<V> {
         let pinned = self.map.pin();
         let (kept, due) = match self.refresh_early {
             None => (pinned.get(key), None),
@@ -164,22 +167,25 @@ impl<V> Near<V> {
             },
         };
         let Some(kept) = kept else { return Look::Miss };
-        match self.judge(kept) {
+        let judged = self.judge(kept);
+        match judged {
+            Judged::Fresh | Judged::Stale => {}
             Judged::Outdated => return Look::Miss,
-            Judged::Lost(time) => return Look::Lost(time),
-            Judged::Stale => self.counts.stale_hits.add(),
-            Judged::Fresh => {
-                self.counts.hits.add();
-                // Where the server ends it a refresh would give it no time, and be due again.
-                let value = kept.value.clone();
-                return match due.filter(|_| kept.ends_near) {
-                    Some(token) => Look::Due(value, token),
-                    None => Look::Hit(value),
-                };
-            }
+            Judged::Lost(time) => return Look::Lost(Box::new(kept.origin.gate.lost(time))),
         }
-        self.counts.hits.add();
-        Look::Hit(kept.value.clone())
+        if !self.counts.hits.add_in_turn(was_turn) {
+            return Look::Turn;
+        }
+        let value = kept.value.clone();
+        if matches!(judged, Judged::Stale) {
+            self.counts.hits.add_stale();
+            return Look::Hit(value);
+        }
+        // Where the server ends it a refresh would give it no time, and be due again.
+        match due.filter(|_| kept.ends_near) {
+            Some(token) => Look::Due(value, token),
+            None => Look::Hit(value),
+        }
     }
 
     /// Has `read` called by one of those who ask for the key at a time, and keeps what it gives for as long as that says, unless
@@ -198,7 +204,7 @@ impl<V> Near<V> {
         loop {
             let start = Origin::now(gate);
             if let Some(ago) = gate.lost_for(start.word) {
-                return Err(Error::Lost { ago });
+                return Err(gate.lost(ago));
             }
             self.drop_outdated(key);
             if planted!(naive_fill) {

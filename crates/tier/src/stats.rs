@@ -1,11 +1,15 @@
 //! What is counted.
 
 use std::{
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    array,
+    cell::Cell,
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
 use crossbeam_utils::CachePadded;
+
+use crate::threads::{NUMBERS, number};
 
 /// What a tier did since it was made. From [`Tier::stats`](crate::Tier::stats).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -40,21 +44,79 @@ pub struct Stats {
     pub entries: usize,
 }
 
-/// A count that many threads add to.
+/// Hits, counted by the thread: each adds in a line of its own, without a locked instruction, which would cost a hit some nanoseconds.
+#[derive(Debug)]
+pub(crate) struct Hits([CachePadded<Line>; NUMBERS + 1]);
+
+/// What one thread has counted. The last of them is of all threads without a number.
 #[derive(Debug, Default)]
-pub(crate) struct Striped([CachePadded<AtomicU64>; 16]);
+struct Line {
+    hits: AtomicU64,
+    stale_hits: AtomicU64,
+}
 
-impl Striped {
+/// Hits of a thread from one turn that it gives others to the next: each costs a look at the network, some microseconds.
+const HITS_A_TURN: u64 = 1024;
+
+impl Default for Hits {
+    fn default() -> Self {
+        Self(array::from_fn(|_| CachePadded::default()))
+    }
+}
+
+impl Hits {
+    /// Counts a hit.
+    #[inline]
     pub(crate) fn add(&self) {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        thread_local! { static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % 16; }
-        // Relaxed, as all of these: nothing follows from a count.
-        self.0[MINE.with(|mine| *mine)].fetch_add(1, Ordering::Relaxed);
+        let number = number();
+        self.add_to(number, |line| &line.hits);
     }
 
-    fn sum(&self) -> u64 {
-        self.0.iter().map(|stripe| stripe.load(Ordering::Relaxed)).sum()
+    /// Counts a hit: if it is not the turn of others before, or `was_turn`. Whether it did.
+    #[inline]
+    pub(crate) fn add_in_turn(&self, was_turn: bool) -> bool {
+        let number = number();
+        let is_turn = match self.0[number].hits.load(Ordering::Relaxed) {
+            _ if number == NUMBERS => is_turn_without_number(),
+            hits => hits % HITS_A_TURN == HITS_A_TURN - 1,
+        };
+        if is_turn && !was_turn {
+            return false;
+        }
+        self.add_to(number, |line| &line.hits);
+        true
     }
+
+    /// Counts that a hit was one of a lost connection.
+    pub(crate) fn add_stale(&self) {
+        self.add_to(number(), |line| &line.stale_hits);
+    }
+
+    #[inline]
+    fn add_to(&self, number: usize, count: impl Fn(&Line) -> &AtomicU64) {
+        let count = count(&self.0[number]);
+        // Relaxed, as all of these: nothing follows from a count.
+        if number < NUMBERS {
+            // Nobody else stores here (`threads.rs`).
+            count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        } else {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn sum(&self, count: impl Fn(&Line) -> &AtomicU64) -> u64 {
+        self.0.iter().map(|line| count(line).load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// Whether a thread that shares its line has had so many hits since the last turn of others.
+#[cold]
+fn is_turn_without_number() -> bool {
+    thread_local! {
+        static HITS: Cell<u64> = const { Cell::new(0) };
+    }
+    HITS.set((HITS.get() + 1) % HITS_A_TURN);
+    HITS.get() == 0
 }
 
 /// A count that is far from any hot path.
@@ -74,8 +136,7 @@ impl Count {
 /// The counts of a tier.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    pub(crate) hits: Striped,
-    pub(crate) stale_hits: Striped,
+    pub(crate) hits: Hits,
     pub(crate) fills: Count,
     pub(crate) refused_fills: Count,
     pub(crate) joined: Count,
@@ -98,8 +159,8 @@ impl Counts {
     pub(crate) fn stats(&self, entries: usize) -> Stats {
         let push_lag = self.push_lag.load(Ordering::Relaxed);
         Stats {
-            hits: self.hits.sum(),
-            stale_hits: self.stale_hits.sum(),
+            hits: self.hits.sum(|line| &line.hits),
+            stale_hits: self.hits.sum(|line| &line.stale_hits),
             fills: self.fills.get(),
             refused_fills: self.refused_fills.get(),
             joined: self.joined.get(),

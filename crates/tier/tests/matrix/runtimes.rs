@@ -16,10 +16,15 @@ use tokio::{
     sync::Notify,
 };
 
-use crate::{Place, catch_up, common::until, read, rows, say};
+use crate::{
+    Place, catch_up,
+    common::{server::Server, until},
+    read, rows, say,
+};
 
 rows! {
-    "its runtime ends": ends, "a loop of hits on one thread": loops, "early refresh without a runtime": without,
+    "its runtime ends": ends, "a loop of hits on one thread": loops, "a loop of errors on one thread": errors,
+    "early refresh without a runtime": without,
     "requests that are held": held,
 }
 
@@ -80,6 +85,33 @@ async fn loops(place: Arc<Place>) -> String {
     until("the reader", async || reader.is_finished()).await;
     reader.join().unwrap();
     "the push comes through".into()
+}
+
+async fn errors(place: Arc<Place>) -> String {
+    let mut server = Server::start(place.kind, &[]).await;
+    let options = place.options_at(&server.url());
+    let (is_connected, was_lost) = (Arc::default(), Arc::default());
+    let told: [Arc<AtomicBool>; 2] = [Arc::clone(&is_connected), Arc::clone(&was_lost)];
+    let reader = thread::spawn(move || {
+        one_thread().block_on(async {
+            let tier = options.connect().await.unwrap();
+            let start = Instant::now();
+            // Neither waits: a hit, and an error while it is lost. What connects again is on this thread, too.
+            for is_ok in [true, false, true] {
+                while tier.get("a").await.is_ok() != is_ok {
+                    assert!(start.elapsed() < Duration::from_secs(20), "never {is_ok}");
+                }
+                told[usize::from(!is_ok)].store(true, Ordering::SeqCst);
+            }
+        });
+    });
+    until("a connection", async || is_connected.load(Ordering::SeqCst)).await;
+    server.stop();
+    until("the loss", async || was_lost.load(Ordering::SeqCst)).await;
+    server.start_again().await;
+    until("the reader", async || reader.is_finished()).await;
+    reader.join().unwrap();
+    "it connects again".into()
 }
 
 async fn without(place: Arc<Place>) -> String {
