@@ -18,11 +18,13 @@ const LOST: u64 = 1;
 const GENERATION: u64 = 2;
 
 impl Word {
+    #[inline]
     pub(crate) fn is_lost(self) -> bool {
         self.0 & LOST != 0
     }
 
     /// The word of the same generation while it is connected: that of the values that were read in it.
+    #[inline]
     pub(crate) fn of_values(self) -> Self {
         Self(self.0 & !LOST)
     }
@@ -74,6 +76,7 @@ impl Origin {
     }
 
     /// Whether the topology is still the same.
+    #[inline]
     pub(crate) fn has_topology_of_now(&self) -> bool {
         self.changes == self.gate.changes.0.load(Ordering::Acquire)
     }
@@ -112,6 +115,7 @@ impl Gate {
     }
 
     /// The word. Acquire: with it the connection that was published before.
+    #[inline] // as all that a hit calls: it is compiled in the user's crate
     pub(crate) fn word(&self) -> Word {
         Word(self.word.load(Ordering::Acquire))
     }

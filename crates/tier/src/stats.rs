@@ -8,6 +8,7 @@ use std::{
 };
 
 use crossbeam_utils::CachePadded;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::threads::{NUMBERS, number};
 
@@ -55,8 +56,13 @@ struct Line {
     stale_hits: AtomicU64,
 }
 
-/// Hits of a thread from one turn that it gives others to the next: each costs a look at the network, some microseconds.
-const HITS_A_TURN: u64 = 1024;
+/// Hits of a thread from one turn that it gives others to the next, where no other thread runs the tasks of its runtime: each costs a look at the
+/// network, about a microsecond.
+const HITS_A_TURN: u64 = 1 << 10;
+
+/// The same where others do, about five milliseconds. They hear the server meanwhile, unless they all are in such loops. Each turn
+/// wakes one of them, and where processors are scarce that one takes the place of this.
+const HITS_A_TURN_OF_MANY: u64 = 1 << 16;
 
 impl Default for Hits {
     fn default() -> Self {
@@ -78,7 +84,7 @@ impl Hits {
         let number = number();
         let is_turn = match self.0[number].hits.load(Ordering::Relaxed) {
             _ if number == NUMBERS => is_turn_without_number(),
-            hits => hits % HITS_A_TURN == HITS_A_TURN - 1,
+            hits => is_turn(hits),
         };
         if is_turn && !was_turn {
             return false;
@@ -109,14 +115,29 @@ impl Hits {
     }
 }
 
-/// Whether a thread that shares its line has had so many hits since the last turn of others.
+/// Whether others are to have their turn before the next hit of a thread that has had so many.
+#[inline]
+fn is_turn(hits: u64) -> bool {
+    hits % HITS_A_TURN == HITS_A_TURN - 1 && is_turn_in_this_runtime(hits)
+}
+
+#[cold]
+fn is_turn_in_this_runtime(hits: u64) -> bool {
+    let has_other_threads = Handle::try_current().is_ok_and(|runtime| {
+        runtime.runtime_flavor() != RuntimeFlavor::CurrentThread
+            && runtime.metrics().num_workers() > 1
+    });
+    !has_other_threads || hits % HITS_A_TURN_OF_MANY == HITS_A_TURN_OF_MANY - 1
+}
+
+/// The same for a thread that shares its line.
 #[cold]
 fn is_turn_without_number() -> bool {
     thread_local! {
         static HITS: Cell<u64> = const { Cell::new(0) };
     }
-    HITS.set((HITS.get() + 1) % HITS_A_TURN);
-    HITS.get() == 0
+    let hits = HITS.replace(HITS.get() + 1);
+    is_turn(hits)
 }
 
 /// A count that is far from any hot path.

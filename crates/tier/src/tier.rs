@@ -1,6 +1,6 @@
 //! What is asked of a tier: reads, writes, forgetting.
 
-use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
+use std::{fmt, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
 use evanesce::{RefreshToken, TtlMap};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -158,8 +158,7 @@ where
         let key = key.as_ref();
         match self.inner.shared.near.look(key, false) {
             Look::Hit(value) => Ok(value),
-            // Boxed: a hit does not pay for its size.
-            look => Box::pin(no_hit(&self.inner, key, look)).await,
+            look => no_hit(&self.inner, key, look).await,
         }
     }
 
@@ -367,8 +366,17 @@ impl<V: Send + Sync + 'static> Inner<V> {
     }
 }
 
-/// What a read comes to that has found this.
-async fn no_hit<V: Send + Sync + 'static>(
+/// What a read comes to that has found this. Boxed here, so that a hit does not pay for its size.
+#[inline(never)]
+fn no_hit<'a, V: Send + Sync + 'static>(
+    inner: &'a Arc<Inner<V>>,
+    key: &'a [u8],
+    look: Look<V>,
+) -> Pin<Box<impl Future<Output = Result<Option<Arc<V>>, Error>> + 'a>> {
+    Box::pin(after_look(inner, key, look))
+}
+
+async fn after_look<V: Send + Sync + 'static>(
     inner: &Arc<Inner<V>>,
     key: &[u8],
     mut look: Look<V>,

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -23,7 +23,7 @@ use crate::{
 };
 
 rows! {
-    "its runtime ends": ends, "a loop of hits on one thread": loops, "a loop of errors on one thread": errors,
+    "its runtime ends": ends, "a loop of hits on one thread": loops, "loops of hits on all threads": all_loop, "a loop of errors on one thread": errors,
     "early refresh without a runtime": without,
     "requests that are held": held,
 }
@@ -84,6 +84,40 @@ async fn loops(place: Arc<Place>) -> String {
     say::<()>(&mut foreign, "SET t:a 2").await;
     until("the reader", async || reader.is_finished()).await;
     reader.join().unwrap();
+    "the push comes through".into()
+}
+
+async fn all_loop(place: Arc<Place>) -> String {
+    let mut foreign = place.foreign().await;
+    say::<()>(&mut foreign, "SET t:a 1").await;
+    let options = place.options();
+    let reading = Arc::new(AtomicU32::new(0));
+    let reading_too = Arc::clone(&reading);
+    let readers = thread::spawn(move || {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let tier = options.connect().await.unwrap();
+            catch_up(&tier).await;
+            let start = Instant::now();
+            let loops = (0..3).map(|_| {
+                let (tier, reading) = (tier.clone(), Arc::clone(&reading_too));
+                tokio::spawn(async move {
+                    assert_eq!(read(&tier, "a").await.as_deref(), Some("1"));
+                    reading.fetch_add(1, Ordering::SeqCst);
+                    while read(&tier, "a").await.as_deref() == Some("1") {
+                        assert!(start.elapsed() < Duration::from_secs(20), "stale for ever");
+                    }
+                })
+            });
+            for done in loops.collect::<Vec<_>>() {
+                done.await.unwrap();
+            }
+        });
+    });
+    until("first reads", async || reading.load(Ordering::SeqCst) == 3).await;
+    say::<()>(&mut foreign, "SET t:a 2").await;
+    until("the readers", async || readers.is_finished()).await;
+    readers.join().unwrap();
     "the push comes through".into()
 }
 
