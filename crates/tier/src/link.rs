@@ -155,7 +155,8 @@ impl Link {
     /// The connection.
     pub(crate) fn session(&self) -> Result<Session, Error> {
         let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        session.ok_or_else(|| self.gate.lost(Duration::ZERO))
+        session
+            .ok_or_else(|| self.gate.lost(self.gate.lost_for(self.gate.word()).unwrap_or_default()))
     }
 
     fn publish(&self, session: Option<Session>) {

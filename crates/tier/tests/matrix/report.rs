@@ -39,18 +39,31 @@ async fn columns(kind: Kind, rows: &[(&str, Row)]) -> Vec<Column> {
             return Vec::new();
         }
     };
+    let has = |name| rows.iter().any(|(row, _)| row.starts_with(name));
     let mut columns = Vec::new();
     let cluster = Arc::new(OnceCell::new());
     let prefixes = Tracking::Prefixes(vec![b"t:".to_vec()]);
     for (name, tracking) in [("OPTIN", Tracking::OptIn), ("BCAST", prefixes)] {
         let mut cells = Vec::new();
         let server = Server::start(kind, &[]).await;
-        let place = Arc::new(Place { kind, server, tracking, cluster: Arc::clone(&cluster) });
-        if rows.iter().any(|(row, _)| row.starts_with("cluster")) {
-            // Its nodes take seconds to agree. Meanwhile other rows run.
-            let early = Arc::clone(&place);
-            tokio::task::spawn_local(async move { _ = early.cluster().await });
-        }
+        let place = Arc::new(Place {
+            kind,
+            server,
+            tracking,
+            cluster: Arc::clone(&cluster),
+            spare: OnceCell::new(),
+        });
+        // Nodes take seconds to agree. Meanwhile other rows run.
+        let early = Arc::clone(&place);
+        let (any, moved) = (has("cluster"), has("cluster: replica promoted"));
+        tokio::task::spawn_local(async move {
+            if any {
+                early.cluster().await;
+            }
+            if moved {
+                early.spare().await;
+            }
+        });
         for (row, check) in rows {
             say::<()>(&mut place.foreign().await, "FLUSHALL").await;
             let start = std::time::Instant::now();
