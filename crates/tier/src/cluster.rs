@@ -308,7 +308,7 @@ fn seed(url: &str) -> Result<(ConnectionInfo, Address), Error> {
     }
     match info.addr().clone() {
         ConnectionAddr::Tcp(host, port) => Ok((info, Address { host, port })),
-        _ => Err(no("nodes of a cluster have a host and a port")),
+        _ => Err(no("nodes of a cluster have a host and a port, and no TLS")),
     }
 }
 

@@ -163,7 +163,7 @@ impl<V> Near<V> {
             Judged::Stale => self.counts.hits.add_stale(),
             Judged::Outdated | Judged::Lost(_) => return None,
         }
-        self.counts.hits.add();
+        self.counts.hits.add_view();
         Some(read(kept.value.as_ref()))
     }
 

@@ -41,6 +41,9 @@ impl LastHeard {
     }
 
     fn note(&self) {
+        if planted!(answers_alone) {
+            return;
+        }
         let nanos = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.last.store(nanos, Ordering::Relaxed);
     }

@@ -8,7 +8,6 @@ use std::{
 };
 
 use crossbeam_utils::CachePadded;
-use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::threads::{NUMBERS, number};
 
@@ -52,17 +51,16 @@ pub(crate) struct Hits([CachePadded<Line>; NUMBERS + 1]);
 /// What one thread has counted. The last of them is of all threads without a number.
 #[derive(Debug, Default)]
 struct Line {
-    hits: AtomicU64,
-    stale_hits: AtomicU64,
+    /// By `get`. Also the clock of turns, so nothing else counts here: a `get` might never find it at the end of a turn.
+    gets: AtomicU64,
+    /// By `hit` and `view`.
+    views: AtomicU64,
+    /// Of both, those of a lost connection.
+    stale: AtomicU64,
 }
 
-/// Hits of a thread from one turn that it gives others to the next, where no other thread runs the tasks of its runtime: each costs a look at the
-/// network, about a microsecond.
+/// Hits of a thread from one turn that it gives others to the next: each costs a look at the network, some microseconds.
 const HITS_A_TURN: u64 = 1 << 10;
-
-/// The same where others do, about five milliseconds. They hear the server meanwhile, unless they all are in such loops. Each turn
-/// wakes one of them, and where processors are scarce that one takes the place of this.
-const HITS_A_TURN_OF_MANY: u64 = 1 << 16;
 
 impl Default for Hits {
     fn default() -> Self {
@@ -71,31 +69,30 @@ impl Default for Hits {
 }
 
 impl Hits {
-    /// Counts a hit.
+    /// Counts a hit of `hit` or `view`.
     #[inline]
-    pub(crate) fn add(&self) {
-        let number = number();
-        self.add_to(number, |line| &line.hits);
+    pub(crate) fn add_view(&self) {
+        self.add_to(number(), |line| &line.views);
     }
 
-    /// Counts a hit: if it is not the turn of others before, or `was_turn`. Whether it did.
+    /// Counts a hit of `get`: if it is not the turn of others before, or `was_turn`. Whether it did.
     #[inline]
     pub(crate) fn add_in_turn(&self, was_turn: bool) -> bool {
         let number = number();
-        let is_turn = match self.0[number].hits.load(Ordering::Relaxed) {
+        let is_turn = match self.0[number].gets.load(Ordering::Relaxed) {
             _ if number == NUMBERS => is_turn_without_number(),
             hits => is_turn(hits),
         };
-        if is_turn && !was_turn {
+        if is_turn && !was_turn && !planted!(no_turn) {
             return false;
         }
-        self.add_to(number, |line| &line.hits);
+        self.add_to(number, |line| &line.gets);
         true
     }
 
     /// Counts that a hit was one of a lost connection.
     pub(crate) fn add_stale(&self) {
-        self.add_to(number(), |line| &line.stale_hits);
+        self.add_to(number(), |line| &line.stale);
     }
 
     #[inline]
@@ -116,18 +113,8 @@ impl Hits {
 }
 
 /// Whether others are to have their turn before the next hit of a thread that has had so many.
-#[inline]
 fn is_turn(hits: u64) -> bool {
-    hits % HITS_A_TURN == HITS_A_TURN - 1 && is_turn_in_this_runtime(hits)
-}
-
-#[cold]
-fn is_turn_in_this_runtime(hits: u64) -> bool {
-    let has_other_threads = Handle::try_current().is_ok_and(|runtime| {
-        runtime.runtime_flavor() != RuntimeFlavor::CurrentThread
-            && runtime.metrics().num_workers() > 1
-    });
-    !has_other_threads || hits % HITS_A_TURN_OF_MANY == HITS_A_TURN_OF_MANY - 1
+    hits % HITS_A_TURN == HITS_A_TURN - 1
 }
 
 /// The same for a thread that shares its line.
@@ -180,8 +167,8 @@ impl Counts {
     pub(crate) fn stats(&self, entries: usize) -> Stats {
         let push_lag = self.push_lag.load(Ordering::Relaxed);
         Stats {
-            hits: self.hits.sum(|line| &line.hits),
-            stale_hits: self.hits.sum(|line| &line.stale_hits),
+            hits: self.hits.sum(|line| &line.gets) + self.hits.sum(|line| &line.views),
+            stale_hits: self.hits.sum(|line| &line.stale),
             fills: self.fills.get(),
             refused_fills: self.refused_fills.get(),
             joined: self.joined.get(),

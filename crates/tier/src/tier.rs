@@ -119,7 +119,7 @@ impl<K: ?Sized, V> Tier<K, V> {
         TierBuilder::new(vec![url.into()], false)
     }
 
-    /// Returns the options of a tier in front of a cluster. Each of `nodes` is an address as [`builder`](Self::builder) takes it, with a host; the first
+    /// Returns the options of a tier in front of a cluster. Each of `nodes` is an address as [`builder`](Self::builder) takes it, with a host and without TLS; the first
     /// that answers says which others there are. All have the user and the password of the first one.
     pub fn cluster(nodes: impl IntoIterator<Item = impl Into<String>>) -> TierBuilder<K, V> {
         TierBuilder::new(nodes.into_iter().map(Into::into).collect(), true)
@@ -381,12 +381,12 @@ async fn after_look<V: Send + Sync + 'static>(
     key: &[u8],
     mut look: Look<V>,
 ) -> Result<Option<Arc<V>>, Error> {
-    if matches!(look, Look::Turn | Look::Lost(_)) {
-        // A loop of hits, or of such errors, would otherwise never let its thread read what the server says.
+    if matches!(look, Look::Turn) {
+        // A loop of hits would otherwise never let its thread read what the server says.
         yield_now().await;
         look = inner.shared.near.look(key, true);
     }
-    match look {
+    let found = match look {
         Look::Hit(value) => Ok(value),
         Look::Due(value, token) => {
             // Without a runtime another caller refreshes it, or it ends.
@@ -395,10 +395,15 @@ async fn after_look<V: Send + Sync + 'static>(
             }
             Ok(value)
         }
-        Look::Miss => Ok(inner.fill(key).await?.value),
+        Look::Miss => inner.fill(key).await.map(|kept| kept.value),
         Look::Lost(error) => Err(*error),
         Look::Turn => unreachable!("it was their turn"),
+    };
+    if matches!(found, Err(Error::Lost { .. })) && !planted!(no_turn) {
+        // Nor would a loop of these errors let the connection be made again.
+        yield_now().await;
     }
+    found
 }
 
 /// Reads a key again before it ends here. A push takes the entry out, and so the token is for nothing.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::{path::Path, process::Command};
+use std::{io::Write, path::Path, process::Command};
 
 use common::server::{Kind, Server, free_port};
 use evanesce_tier::{Bytes, Error, Tier};
@@ -25,7 +25,8 @@ fn certify(folder: &Path) -> bool {
 async fn a_tier_speaks_tls() {
     let folder = tempfile::tempdir().unwrap();
     if Kind::Redis.program().is_err() || !certify(folder.path()) {
-        println!("SKIPPED: no redis-server, or no openssl");
+        // Past the test harness, which shows nothing of a test that passes.
+        _ = writeln!(std::io::stderr(), "SKIPPED: TLS: no redis-server, or no openssl");
         return;
     }
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -67,6 +68,10 @@ async fn within() {
     redis::cmd("SET").arg("a").arg("2").exec_async(&mut foreign).await.unwrap();
     common::until("the push", async || tier.hit("a").is_none()).await;
     assert_eq!(tier.get("a").await.unwrap().unwrap().as_str(), "2");
+    // No cluster is spoken to so.
+    let cluster = Tier::<str, String>::cluster([std::env::var(URL).unwrap()]).codec(Bytes);
+    let error = cluster.connect().await.unwrap_err();
+    assert!(matches!(&error, Error::Address { words, .. } if words.contains("no TLS")), "{error}");
     // The port without TLS speaks none.
     let port = std::env::var("EVANESCE_FOREIGN").unwrap().replace("redis:", "rediss:");
     let error = Tier::<str, String>::builder(port).codec(Bytes).connect().await.unwrap_err();

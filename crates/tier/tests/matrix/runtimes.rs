@@ -64,26 +64,31 @@ async fn ends(place: Arc<Place>) -> String {
 
 async fn loops(place: Arc<Place>) -> String {
     let mut foreign = place.foreign().await;
-    say::<()>(&mut foreign, "SET t:a 1").await;
-    let options = place.options();
-    let has_read = Arc::new(AtomicBool::new(false));
-    let has_read_too = Arc::clone(&has_read);
-    let reader = thread::spawn(move || {
-        one_thread().block_on(async {
-            let tier = options.connect().await.unwrap();
-            catch_up(&tier).await;
-            let start = Instant::now();
-            // Each is a hit, so that nothing here waits.
-            while read(&tier, "a").await.as_deref() == Some("1") {
-                has_read_too.store(true, Ordering::SeqCst);
-                assert!(start.elapsed() < Duration::from_secs(10), "stale for ever");
-            }
+    for views_too in [false, true] {
+        say::<()>(&mut foreign, "SET t:a 1").await;
+        let options = place.options();
+        let has_read = Arc::new(AtomicBool::new(false));
+        let has_read_too = Arc::clone(&has_read);
+        let reader = thread::spawn(move || {
+            one_thread().block_on(async {
+                let tier = options.connect().await.unwrap();
+                catch_up(&tier).await;
+                let start = Instant::now();
+                // Each is a hit, so that nothing here waits.
+                while read(&tier, "a").await.as_deref() == Some("1") {
+                    if views_too {
+                        _ = tier.hit("a");
+                    }
+                    has_read_too.store(true, Ordering::SeqCst);
+                    assert!(start.elapsed() < Duration::from_secs(10), "stale for ever");
+                }
+            });
         });
-    });
-    until("a first read", async || has_read.load(Ordering::SeqCst)).await;
-    say::<()>(&mut foreign, "SET t:a 2").await;
-    until("the reader", async || reader.is_finished()).await;
-    reader.join().unwrap();
+        until("a first read", async || has_read.load(Ordering::SeqCst)).await;
+        say::<()>(&mut foreign, "SET t:a 2").await;
+        until("the reader", async || reader.is_finished()).await;
+        reader.join().unwrap();
+    }
     "the push comes through".into()
 }
 
@@ -122,29 +127,35 @@ async fn all_loop(place: Arc<Place>) -> String {
 }
 
 async fn errors(place: Arc<Place>) -> String {
-    let mut server = Server::start(place.kind, &[]).await;
-    let options = place.options_at(&server.url());
-    let (is_connected, was_lost) = (Arc::default(), Arc::default());
-    let told: [Arc<AtomicBool>; 2] = [Arc::clone(&is_connected), Arc::clone(&was_lost)];
-    let reader = thread::spawn(move || {
-        one_thread().block_on(async {
-            let tier = options.connect().await.unwrap();
-            let start = Instant::now();
-            // Neither waits: a hit, and an error while it is lost. What connects again is on this thread, too.
-            for is_ok in [true, false, true] {
-                while tier.get("a").await.is_ok() != is_ok {
-                    assert!(start.elapsed() < Duration::from_secs(20), "never {is_ok}");
+    // Of a key that is kept, and of one that is not.
+    for is_kept in [true, false] {
+        let mut server = Server::start(place.kind, &[]).await;
+        let options = place.options_at(&server.url());
+        let (is_connected, was_lost) = (Arc::default(), Arc::default());
+        let told: [Arc<AtomicBool>; 2] = [Arc::clone(&is_connected), Arc::clone(&was_lost)];
+        let reader = thread::spawn(move || {
+            one_thread().block_on(async {
+                let tier = options.connect().await.unwrap();
+                let start = Instant::now();
+                // Neither waits: a hit, and an error while it is lost. What connects again is on this thread, too.
+                for is_ok in [true, false, true] {
+                    while tier.get("a").await.is_ok() != is_ok {
+                        assert!(start.elapsed() < Duration::from_secs(20), "never {is_ok}");
+                    }
+                    if !is_kept {
+                        tier.forget_local("a");
+                    }
+                    told[usize::from(!is_ok)].store(true, Ordering::SeqCst);
                 }
-                told[usize::from(!is_ok)].store(true, Ordering::SeqCst);
-            }
+            });
         });
-    });
-    until("a connection", async || is_connected.load(Ordering::SeqCst)).await;
-    server.stop();
-    until("the loss", async || was_lost.load(Ordering::SeqCst)).await;
-    server.start_again().await;
-    until("the reader", async || reader.is_finished()).await;
-    reader.join().unwrap();
+        until("a connection", async || is_connected.load(Ordering::SeqCst)).await;
+        server.stop();
+        until("the loss", async || was_lost.load(Ordering::SeqCst)).await;
+        server.start_again().await;
+        until("the reader", async || reader.is_finished()).await;
+        reader.join().unwrap();
+    }
     "it connects again".into()
 }
 
