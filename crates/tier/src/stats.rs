@@ -199,3 +199,47 @@ impl Counts {
         }
     }
 }
+
+#[cfg(all(test, not(evanesce_shuttle)))]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    fn sum(hits: &Hits) -> u64 {
+        hits.sum(|line| &line.gets) + hits.sum(|line| &line.views)
+    }
+
+    #[test]
+    fn no_hit_is_lost_where_threads_come_and_go() {
+        const THREADS: u64 = NUMBERS as u64 + 8;
+        let hits = Hits::default();
+        for round in 1..=10 {
+            thread::scope(|scope| {
+                for _ in 0..THREADS {
+                    scope.spawn(|| {
+                        for _ in 0..1000 {
+                            hits.add_view();
+                            assert!(hits.add_in_turn(true));
+                        }
+                    });
+                }
+            });
+            assert_eq!(sum(&hits), round * THREADS * 2000);
+        }
+    }
+
+    #[test]
+    fn views_put_off_no_turn() {
+        let hits = Hits::default();
+        let mut turns = 0;
+        for _ in 0..3 * HITS_A_TURN {
+            hits.add_view();
+            if !hits.add_in_turn(false) {
+                turns += 1;
+                assert!(hits.add_in_turn(true));
+            }
+        }
+        assert_eq!((turns, sum(&hits)), (3, 6 * HITS_A_TURN));
+    }
+}
