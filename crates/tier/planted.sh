@@ -31,6 +31,10 @@ matrix push_beside push before a later answer
 matrix topology_not_compared cluster: empty slot moved
 matrix absences_kept cluster: empty slot moved
 matrix word_of_another_node cluster: FLUSHALL
+matrix answers_alone answers slower than the heartbeat
+matrix no_turn a loop of hits on one thread
+matrix no_turn loops of hits on all threads
+matrix no_turn a loop of errors on one thread
 matrix kept_while_moving cluster: a slot half moved
 model naive_fill racy_fill_vs_push
 model naive_fill racy_fill_vs_own_write

@@ -7,8 +7,13 @@ use crate::error::Error;
 /// The client of an address, with RESP3, and the address without its password.
 pub(crate) fn client(url: &str) -> Result<(Client, String), Error> {
     let server = without_password(url);
-    let no =
-        |error: &RedisError| Error::Address { server: server.clone(), words: error.to_string() };
+    let no = |error: &RedisError| {
+        let mut words = error.to_string();
+        if cfg!(not(feature = "tls")) && url.starts_with("rediss:") {
+            words.push_str("; for `rediss://` evanesce-tier has the feature `tls`");
+        }
+        Error::Address { server: server.clone(), words }
+    };
     let info = Client::open(url).map_err(|error| no(&error))?.get_connection_info().clone();
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     let client = Client::open(info.set_redis_settings(settings)).map_err(|error| no(&error))?;
@@ -45,6 +50,17 @@ mod tests {
         );
         assert_eq!(without_password("redis:ada:secret@host"), "redis@host");
         assert_eq!(without_password("ada:secret@host"), "ada@host");
+    }
+
+    #[test]
+    fn tls_needs_its_feature_and_says_so() {
+        let client = client("rediss://ada:secret@host");
+        if cfg!(feature = "tls") {
+            assert!(client.is_ok());
+        } else {
+            let error = client.unwrap_err().to_string();
+            assert!(error.contains("the feature `tls`") && !error.contains("secret"), "{error}");
+        }
     }
 
     #[test]

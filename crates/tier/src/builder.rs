@@ -43,7 +43,8 @@ impl<K: ?Sized, V, C> TierBuilder<K, V, C> {
         TierBuilder { urls, is_cluster, options, codec, of }
     }
 
-    /// Sets what all keys of the tier begin with in the server; not empty. Default: nothing.
+    /// Sets what all keys of the tier begin with in the server; not empty. Default: nothing. The names of [leases](crate::Load::lease) do not begin with
+    /// it, but with `lease:`.
     pub fn prefix(mut self, prefix: impl Into<Vec<u8>>) -> Self {
         self.options.prefix = Some(prefix.into());
         self
@@ -78,9 +79,10 @@ impl<K: ?Sized, V, C> TierBuilder<K, V, C> {
         self
     }
 
-    /// Sets how often the server is asked for a sign of life, and how long its answer may take before the connection is given up: 1 ms to 100 years,
-    /// each. Their sum is how long a connection may be dead before that is noticed. The answer waits behind those before it: choose
-    /// the time-out longer than the largest value takes to come, and than the answers to all that is asked for at once. Default: 1 s and 1 s.
+    /// Sets how often the server is asked for a sign of life, and for how long nothing may come then before the connection is given up: 1 ms to 100 years,
+    /// each. Their sum is how long a connection may be dead before that is noticed. Whatever comes is a sign of life, as the answer waits behind
+    /// others; but that may not be later than the longer one of this time-out and [`request_timeout`](Self::request_timeout). Over TLS the answer alone is
+    /// one. Default: 1 s and 1 s.
     pub fn heartbeat(mut self, interval: Duration, timeout: Duration) -> Self {
         self.options.heartbeat = interval;
         self.options.heartbeat_timeout = timeout;
@@ -127,6 +129,9 @@ where
     V: Send + Sync + 'static,
 {
     /// Returns the tier, connected.
+    ///
+    /// The server is heard by tasks of the runtime in which this is called. While that runs no tasks (it has one thread, which is blocked or not in
+    /// `block_on`), nothing is heard, and nothing bounds how stale a read is. When it ends, reads are errors.
     ///
     /// # Errors
     ///

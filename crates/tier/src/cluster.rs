@@ -188,7 +188,7 @@ impl Cluster {
                 self.known_or_new(nodes, seed)?;
             }
         }
-        node.ok_or(Error::Lost { ago: Duration::ZERO })
+        node.ok_or(Error::Lost { ago: Duration::ZERO, why: None })
     }
 
     /// A request for a slot at this node.
@@ -308,7 +308,7 @@ fn seed(url: &str) -> Result<(ConnectionInfo, Address), Error> {
     }
     match info.addr().clone() {
         ConnectionAddr::Tcp(host, port) => Ok((info, Address { host, port })),
-        _ => Err(no("nodes of a cluster have a host and a port")),
+        _ => Err(no("nodes of a cluster have a host and a port, and no TLS")),
     }
 }
 

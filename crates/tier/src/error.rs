@@ -57,6 +57,9 @@ pub enum Error {
     Lost {
         /// How long ago.
         ago: Duration,
+        /// Why: what the last attempt to connect again came to, or before it how the connection ended. It is the
+        /// [`source`](error::Error::source) as well.
+        why: Option<Arc<Error>>,
     },
     /// The connection was lost during the request. A write may have been done or not.
     Interrupted {
@@ -155,7 +158,10 @@ impl fmt::Display for Error {
             Self::NoTracking { server, words } => {
                 write!(f, "{server} refuses CLIENT TRACKING: {words}")
             }
-            Self::Lost { ago } => write!(f, "the connection was lost {ago:?} ago"),
+            Self::Lost { ago, why: None } => write!(f, "the connection was lost {ago:?} ago"),
+            Self::Lost { ago, why: Some(why) } => {
+                write!(f, "the connection was lost {ago:?} ago: {why}")
+            }
             Self::Interrupted { words } => {
                 write!(f, "the connection was lost during the request: {words}")
             }
@@ -193,6 +199,7 @@ impl error::Error for Error {
             Self::Decode { source, .. }
             | Self::Encode { source, .. }
             | Self::Load { source, .. } => Some(&**source),
+            Self::Lost { why, .. } => why.as_deref().map(|why| why as _),
             _ => None,
         }
     }

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::{
+    error::Error,
+    sync::{AtomicU64, Mutex, Ordering},
+};
 
 /// A generation, and in the lowest bit whether the connection is lost. Later ones are greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -15,11 +18,13 @@ const LOST: u64 = 1;
 const GENERATION: u64 = 2;
 
 impl Word {
+    #[inline]
     pub(crate) fn is_lost(self) -> bool {
         self.0 & LOST != 0
     }
 
     /// The word of the same generation while it is connected: that of the values that were read in it.
+    #[inline]
     pub(crate) fn of_values(self) -> Self {
         Self(self.0 & !LOST)
     }
@@ -71,6 +76,7 @@ impl Origin {
     }
 
     /// Whether the topology is still the same.
+    #[inline]
     pub(crate) fn has_topology_of_now(&self) -> bool {
         self.changes == self.gate.changes.0.load(Ordering::Acquire)
     }
@@ -86,6 +92,8 @@ pub(crate) struct Gate {
     start: Instant,
     /// The last connection. Whoever changes the word holds it.
     session: Mutex<SessionId>,
+    /// Why there is none, as far as is known.
+    failure: Mutex<Option<Arc<Error>>>,
 }
 
 impl Gate {
@@ -102,10 +110,12 @@ impl Gate {
             lost_at: AtomicU64::new(0),
             start: Instant::now(),
             session: Mutex::new(SessionId(0)),
+            failure: Mutex::new(None),
         }
     }
 
     /// The word. Acquire: with it the connection that was published before.
+    #[inline] // as all that a hit calls: it is compiled in the user's crate
     pub(crate) fn word(&self) -> Word {
         Word(self.word.load(Ordering::Acquire))
     }
@@ -116,6 +126,18 @@ impl Gate {
         let lost_at = self.lost_at.load(Ordering::Acquire);
         let is_of_it = word.is_lost() && self.word() == word;
         is_of_it.then(|| self.start.elapsed().saturating_sub(Duration::from_nanos(lost_at)))
+    }
+
+    /// What a caller is told while the connection is lost.
+    #[cold]
+    pub(crate) fn lost(&self, ago: Duration) -> Error {
+        let why = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Error::Lost { ago, why }
+    }
+
+    /// An attempt to connect came to this.
+    pub(crate) fn failed(&self, why: Error) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(why));
     }
 
     /// The number of a connection that is about to be made. Those before it change the word no more.
@@ -137,11 +159,12 @@ impl Gate {
     }
 
     /// The connection is lost. False if it is not the last, or is known to be lost.
-    pub(crate) fn lose(&self, of: SessionId) -> bool {
+    pub(crate) fn lose(&self, of: SessionId, words: &str) -> bool {
         let now = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.change(of, |word| {
             if word & LOST == 0 {
                 self.lost_at.store(now, Ordering::Release);
+                self.failed(Error::Interrupted { words: words.to_owned() });
             }
             word | LOST
         })
@@ -175,7 +198,7 @@ mod tests {
         gate.forget_all();
         assert!(gate.word() > word && !gate.word().is_lost());
         let word = gate.word();
-        assert!(gate.lose(first) && !gate.lose(first));
+        assert!(gate.lose(first, "a") && !gate.lose(first, "b"));
         assert_eq!((gate.word().is_lost(), gate.word().of_values()), (true, word));
         assert!(gate.lost_for(gate.word()).is_some());
         let second = gate.next_session();
@@ -191,7 +214,7 @@ mod tests {
         let second = gate.next_session();
         assert!(gate.connected(second));
         let word = gate.word();
-        assert!(!gate.lose(first) && !gate.connected(first));
+        assert!(!gate.lose(first, "a") && !gate.connected(first));
         assert_eq!(gate.word(), word);
     }
 
@@ -200,7 +223,7 @@ mod tests {
         let gate = Gate::new();
         gate.connected(gate.next_session());
         let word = gate.word();
-        gate.lose(SessionId(1));
+        gate.lose(SessionId(1), "a");
         gate.forget_all();
         assert!(gate.word().is_lost() && gate.word().of_values() > word);
     }

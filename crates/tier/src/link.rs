@@ -1,6 +1,8 @@
 //! One connection to a server that says what changes, made again whenever it is lost.
 
 use std::{
+    io,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -9,13 +11,18 @@ use redis::{
     AsyncConnectionConfig, Client, ErrorKind, PushInfo, PushKind, RedisError, ServerErrorKind,
     Value, aio::MultiplexedConnection, cmd,
 };
-use tokio::{sync::watch, task::AbortHandle, time::timeout};
+use tokio::{
+    sync::watch,
+    task::AbortHandle,
+    time::{timeout, timeout_at},
+};
 
 use crate::{
     error::Error,
     gate::{Gate, SessionId},
     observe,
     options::{Options, Tracking},
+    socket::{self, Connected, Driver, LastHeard},
     view::{Address, View},
     wire::Session,
 };
@@ -148,7 +155,8 @@ impl Link {
     /// The connection.
     pub(crate) fn session(&self) -> Result<Session, Error> {
         let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        session.ok_or_else(|| Error::Lost { ago: Duration::ZERO })
+        session
+            .ok_or_else(|| self.gate.lost(self.gate.lost_for(self.gate.word()).unwrap_or_default()))
     }
 
     fn publish(&self, session: Option<Session>) {
@@ -165,8 +173,11 @@ impl Link {
             .set_response_timeout(Some(self.options.request_timeout))
             .set_pipeline_buffer_size(MOST_REQUESTS)
             .set_push_sender(self.listener(id, Arc::clone(&closed)));
-        let connect = self.client.get_multiplexed_async_connection_with_config(&config);
-        let mut connection = connect.await.map_err(|error| self.refusal(&error))?;
+        let connect = timeout(self.options.request_timeout, socket::connect(&self.client, config));
+        let connected =
+            connect.await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
+        let Connected { mut connection, last_heard, driver } =
+            connected.map_err(|error| self.refusal(&error))?;
         self.track(&mut connection).await?;
         let opts_in = self.options.tracking == Tracking::OptIn;
         let timeout = self.options.request_timeout;
@@ -185,7 +196,7 @@ impl Link {
         }
         self.tried.send_replace(Some(Ok(())));
         observe::connected(&self.server);
-        Ok(Open { id, session, closed })
+        Ok(Open { id, session, closed, last_heard, _driver: driver })
     }
 
     async fn track(&self, connection: &mut MultiplexedConnection) -> Result<(), Error> {
@@ -263,7 +274,7 @@ impl Link {
     }
 
     fn lose(&self, id: SessionId, words: &str) {
-        if self.gate.lose(id) {
+        if self.gate.lose(id, words) {
             self.told.lost();
             observe::lost(&self.server, words);
         }
@@ -278,19 +289,35 @@ impl Link {
                 () = tokio::time::sleep(self.options.heartbeat) => {}
             }
             let asked = Instant::now();
-            match timeout(self.options.heartbeat_timeout, self.sign(&open.session)).await {
-                Ok(Ok(())) => self.told.heartbeat_took(asked.elapsed()),
-                Ok(Err(error)) => return error.to_string(),
-                Err(_) => {
-                    return format!("no heartbeat within {:?}", self.options.heartbeat_timeout);
-                }
+            match self.sign_in_time(open, asked).await {
+                Some(Ok(())) => self.told.heartbeat_took(asked.elapsed()),
+                Some(Err(error)) => return error.to_string(),
+                None => return format!("no heartbeat within {:?}", asked.elapsed()),
+            }
+        }
+    }
+
+    /// A sign of life. `None` if nothing at all came for the heartbeat time-out, or no answer for as long as any request waits: what
+    /// comes before the answer keeps it waiting, and is a sign of life as well.
+    async fn sign_in_time(&self, open: &Open, asked: Instant) -> Option<Result<(), Error>> {
+        let quiet = self.options.heartbeat_timeout;
+        let longest = quiet.max(self.options.request_timeout);
+        let mut sign = pin!(self.sign(&open.session, longest));
+        loop {
+            let heard = open.last_heard.time().max(asked);
+            let until = (heard + quiet).min(asked + longest);
+            if let Ok(sign) = timeout_at(until.into(), &mut sign).await {
+                return Some(sign);
+            }
+            if open.last_heard.time() <= heard || asked.elapsed() >= longest {
+                return None;
             }
         }
     }
 
     /// A sign of life: of a node, what it knows of its cluster.
-    async fn sign(&self, session: &Session) -> Result<(), Error> {
-        let session = session.patient(self.options.heartbeat_timeout);
+    async fn sign(&self, session: &Session, longest: Duration) -> Result<(), Error> {
+        let session = session.patient(longest);
         match &self.node {
             None => session.ping().await,
             Some(at) => self.view(&session, at, || true).await,
@@ -324,6 +351,7 @@ impl Link {
                 Ok(open) => return open,
                 Err(error) => {
                     observe::cannot_connect(&self.server, &error);
+                    self.gate.failed(error.clone());
                     self.tried.send_replace(Some(Err(error)));
                 }
             }
@@ -389,7 +417,7 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         let link = &self.0;
         // No connection from before changes the word after this.
-        if link.gate.lose(link.gate.next_session()) {
+        if link.gate.lose(link.gate.next_session(), "the tier's runtime has ended") {
             link.told.lost();
         }
         link.publish(None);
@@ -401,6 +429,8 @@ struct Open {
     id: SessionId,
     session: Session,
     closed: Arc<watch::Sender<bool>>,
+    last_heard: LastHeard,
+    _driver: Option<Driver>,
 }
 
 /// Planted: a task that applies pushes when its turn comes.

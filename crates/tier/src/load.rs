@@ -36,7 +36,8 @@ impl Load {
 
     /// For all who wait in the whole fleet one loads: the one with a lease in the server, for `time` at most, 1 ms to 100 years. Choose it longer than the
     /// loader takes, since what is loaded after its end is not stored; if a process dies while it loads, the others wait
-    /// for that end. Default: one loads in each process.
+    /// for that end. Its name begins with `lease:` and not with the tier's prefix: a user with rules for keys needs both. Default: one loads in
+    /// each process.
     pub const fn lease(mut self, time: Duration) -> Self {
         self.lease = Some(time);
         self

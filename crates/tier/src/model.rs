@@ -88,7 +88,7 @@ impl World {
         {
             let mut state = self.server.state.lock().unwrap();
             if !state.2 {
-                return Err(Error::Lost { ago: Duration::ZERO });
+                return Err(self.gate.lost(Duration::ZERO));
             }
             let value = state.0;
             state.1.push_back(Frame::Answer(sender, value));
@@ -102,9 +102,10 @@ impl World {
     }
 
     fn get(&self) -> Result<u64, Error> {
-        match self.near.look(KEY) {
+        match self.near.look(KEY, false) {
             Look::Hit(value) | Look::Due(value, _) => Ok(*value.unwrap()),
-            Look::Lost(ago) => Err(Error::Lost { ago }),
+            Look::Lost(error) => Err(*error),
+            Look::Turn => unreachable!("so many hits"),
             Look::Miss => {
                 let filled =
                     shuttle::future::block_on(
@@ -232,7 +233,7 @@ fn racy_fill_vs_loss() {
                 }
             }
             drop(state);
-            world.gate.lose(session);
+            world.gate.lose(session, "planned");
             world.write(|| unreachable!("nobody to tell"));
             // Connected again; the old read loop goes on with the new stream.
             let session = world.gate.next_session();

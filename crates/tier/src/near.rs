@@ -38,6 +38,7 @@ impl<V> Kept<V> {
     }
 
     /// It says that there is no such key, and who would know that may be another now.
+    #[inline]
     fn is_of_another_topology(&self) -> bool {
         !planted!(absences_kept) && self.value.is_none() && !self.origin.has_topology_of_now()
     }
@@ -73,8 +74,10 @@ pub(crate) enum Look<V> {
     /// The same, and its caller is to refresh it.
     Due(Option<Arc<V>>, RefreshToken),
     Miss,
-    /// The connection is lost, for so long.
-    Lost(Duration),
+    /// Others are to have their turn before.
+    Turn,
+    /// The connection is lost. Boxed: an error is far larger than a hit.
+    Lost(Box<Error>),
 }
 
 /// Whether a value may be served.
@@ -115,7 +118,18 @@ impl<V> Near<V> {
         self.map.remove(key);
     }
 
+    #[inline]
     fn judge(&self, kept: &Kept<V>) -> Judged {
+        if !kept.is_of_another_topology() && kept.origin.word.of_values() == kept.origin.gate.word()
+        {
+            return Judged::Fresh;
+        }
+        self.judge_unlike(kept)
+    }
+
+    /// That of what was not read under the word of now.
+    #[cold]
+    fn judge_unlike(&self, kept: &Kept<V>) -> Judged {
         if planted!(generation_not_compared) {
             return Judged::Fresh;
         }
@@ -140,45 +154,59 @@ impl<V> Near<V> {
     }
 
     /// Calls `read` with what the key has, if that may be served.
+    #[inline]
     pub(crate) fn view<R>(&self, key: &[u8], read: impl FnOnce(Option<&Arc<V>>) -> R) -> Option<R> {
         let pinned = self.map.pin();
         let kept = pinned.get(key)?;
         match self.judge(kept) {
             Judged::Fresh => {}
-            Judged::Stale => self.counts.stale_hits.add(),
+            Judged::Stale => self.counts.hits.add_stale(),
             Judged::Outdated | Judged::Lost(_) => return None,
         }
-        self.counts.hits.add();
+        self.counts.hits.add_view();
         Some(read(kept.value.as_ref()))
     }
 
-    /// Looks a key up. One caller is told to refresh it when that is due.
-    pub(crate) fn look(&self, key: &[u8]) -> Look<V> {
-        let pinned = self.map.pin();
-        let (kept, due) = match self.refresh_early {
-            None => (pinned.get(key), None),
-            Some(early) => match pinned.get_or_refresh(key, early) {
-                Lookup::Fresh(kept) | Lookup::Stale(kept) => (Some(kept), None),
-                Lookup::Refresh(kept, token) => (Some(kept), Some(token)),
-                Lookup::Missing => (None, None),
-            },
-        };
-        let Some(kept) = kept else { return Look::Miss };
-        match self.judge(kept) {
-            Judged::Outdated => return Look::Miss,
-            Judged::Lost(time) => return Look::Lost(time),
-            Judged::Stale => self.counts.stale_hits.add(),
-            Judged::Fresh => {
-                self.counts.hits.add();
-                // Where the server ends it a refresh would give it no time, and be due again.
-                let value = kept.value.clone();
-                return match due.filter(|_| kept.ends_near) {
-                    Some(token) => Look::Due(value, token),
-                    None => Look::Hit(value),
-                };
-            }
+    /// Looks a key up. One caller is told to refresh it when that is due, and each at times that it is the turn of others, unless that `was_turn`.
+    #[inline]
+    pub(crate) fn look(&self, key: &[u8], was_turn: bool) -> Look<V> {
+        if let Some(early) = self.refresh_early {
+            return self.look_early(key, early, was_turn);
         }
-        self.counts.hits.add();
+        let pinned = self.map.pin();
+        let Some(kept) = pinned.get(key) else { return Look::Miss };
+        self.served(kept, was_turn)
+    }
+
+    #[inline(never)]
+    fn look_early(&self, key: &[u8], early: Duration, was_turn: bool) -> Look<V> {
+        let pinned = self.map.pin();
+        let (kept, token) = match pinned.get_or_refresh(key, early) {
+            Lookup::Fresh(kept) | Lookup::Stale(kept) => return self.served(kept, was_turn),
+            Lookup::Refresh(kept, token) => (kept, token),
+            Lookup::Missing => return Look::Miss,
+        };
+        match (self.judge(kept), self.served(kept, was_turn)) {
+            // Where the server ends it a refresh would give it no time, and be due again.
+            (Judged::Fresh, Look::Hit(value)) if kept.ends_near => Look::Due(value, token),
+            (_, look) => look,
+        }
+    }
+
+    #[inline]
+    fn served(&self, kept: &Kept<V>, was_turn: bool) -> Look<V> {
+        let is_stale = match self.judge(kept) {
+            Judged::Fresh => false,
+            Judged::Stale => true,
+            Judged::Outdated => return Look::Miss,
+            Judged::Lost(time) => return Look::Lost(Box::new(kept.origin.gate.lost(time))),
+        };
+        if !self.counts.hits.add_in_turn(was_turn) {
+            return Look::Turn;
+        }
+        if is_stale {
+            self.counts.hits.add_stale();
+        }
         Look::Hit(kept.value.clone())
     }
 
@@ -198,7 +226,7 @@ impl<V> Near<V> {
         loop {
             let start = Origin::now(gate);
             if let Some(ago) = gate.lost_for(start.word) {
-                return Err(Error::Lost { ago });
+                return Err(gate.lost(ago));
             }
             self.drop_outdated(key);
             if planted!(naive_fill) {

@@ -1,6 +1,6 @@
 //! What is asked of a tier: reads, writes, forgetting.
 
-use std::{cell::Cell, fmt, marker::PhantomData, sync::Arc, time::Duration};
+use std::{fmt, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
 use evanesce::{RefreshToken, TtlMap};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -113,13 +113,13 @@ impl<K: ?Sized, V> fmt::Debug for Tier<K, V> {
 }
 
 impl<K: ?Sized, V> Tier<K, V> {
-    /// Returns the options of a tier in front of the server at `url`: `redis://[user:password@]host[:port][/database]`, or
-    /// `redis+unix:///path`.
+    /// Returns the options of a tier in front of the server at `url`: `redis://[user:password@]host[:port][/database]`,
+    /// `rediss://` for TLS, with the feature `tls`, or `redis+unix:///path`.
     pub fn builder(url: impl Into<String>) -> TierBuilder<K, V> {
         TierBuilder::new(vec![url.into()], false)
     }
 
-    /// Returns the options of a tier in front of a cluster. Each of `nodes` is an address as [`builder`](Self::builder) takes it, with a host; the first
+    /// Returns the options of a tier in front of a cluster. Each of `nodes` is an address as [`builder`](Self::builder) takes it, with a host and without TLS; the first
     /// that answers says which others there are. All have the user and the password of the first one.
     pub fn cluster(nodes: impl IntoIterator<Item = impl Into<String>>) -> TierBuilder<K, V> {
         TierBuilder::new(nodes.into_iter().map(Into::into).collect(), true)
@@ -156,22 +156,9 @@ where
     /// Its future may be dropped at any time: if it was the one that asks the server, one of those who wait for it asks again.
     pub async fn get(&self, key: &K) -> Result<Option<Arc<V>>, Error> {
         let key = key.as_ref();
-        // A loop of hits would otherwise never let its thread read what the server says.
-        if is_turn_of_others() {
-            yield_now().await;
-        }
-        match self.inner.shared.near.look(key) {
+        match self.inner.shared.near.look(key, false) {
             Look::Hit(value) => Ok(value),
-            Look::Due(value, token) => {
-                // Without a runtime another caller refreshes it, or it ends.
-                if let Ok(runtime) = Handle::try_current() {
-                    runtime.spawn(refresh(Arc::clone(&self.inner), key.to_vec(), token));
-                }
-                Ok(value)
-            }
-            // Boxed: a hit does not pay for its size.
-            Look::Miss => Ok(Box::pin(self.inner.fill(key)).await?.value),
-            Look::Lost(ago) => Err(Error::Lost { ago }),
+            look => no_hit(&self.inner, key, look).await,
         }
     }
 
@@ -379,6 +366,46 @@ impl<V: Send + Sync + 'static> Inner<V> {
     }
 }
 
+/// What a read comes to that has found this. Boxed here, so that a hit does not pay for its size.
+#[inline(never)]
+fn no_hit<'a, V: Send + Sync + 'static>(
+    inner: &'a Arc<Inner<V>>,
+    key: &'a [u8],
+    look: Look<V>,
+) -> Pin<Box<impl Future<Output = Result<Option<Arc<V>>, Error>> + 'a>> {
+    Box::pin(after_look(inner, key, look))
+}
+
+async fn after_look<V: Send + Sync + 'static>(
+    inner: &Arc<Inner<V>>,
+    key: &[u8],
+    mut look: Look<V>,
+) -> Result<Option<Arc<V>>, Error> {
+    if matches!(look, Look::Turn) {
+        // A loop of hits would otherwise never let its thread read what the server says.
+        yield_now().await;
+        look = inner.shared.near.look(key, true);
+    }
+    let found = match look {
+        Look::Hit(value) => Ok(value),
+        Look::Due(value, token) => {
+            // Without a runtime another caller refreshes it, or it ends.
+            if let Ok(runtime) = Handle::try_current() {
+                runtime.spawn(refresh(Arc::clone(inner), key.to_vec(), token));
+            }
+            Ok(value)
+        }
+        Look::Miss => inner.fill(key).await.map(|kept| kept.value),
+        Look::Lost(error) => Err(*error),
+        Look::Turn => unreachable!("it was their turn"),
+    };
+    if matches!(found, Err(Error::Lost { .. })) && !planted!(no_turn) {
+        // Nor would a loop of these errors let the connection be made again.
+        yield_now().await;
+    }
+    found
+}
+
 /// Reads a key again before it ends here. A push takes the entry out, and so the token is for nothing.
 async fn refresh<V: Send + Sync + 'static>(
     inner: Arc<Inner<V>>,
@@ -399,17 +426,4 @@ pub(crate) fn check_ttl(ttl: Duration) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Option { option: "ttl", value: format!("{ttl:?}"), allowed: "1 ms to 100 years" })
-}
-
-/// Hits of a thread from one turn that it gives others to the next: each costs a look at the network, some microseconds.
-const HITS_A_TURN: u32 = 1024;
-
-/// Whether this thread has had so many hits since the last turn of others.
-fn is_turn_of_others() -> bool {
-    thread_local! {
-        static HITS: Cell<u32> = const { Cell::new(0) };
-    }
-    let hits = HITS.get() + 1;
-    HITS.set(if hits == HITS_A_TURN { 0 } else { hits });
-    hits == HITS_A_TURN
 }

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -18,26 +19,33 @@ use tokio::{
 /// Hands bytes on, both ways, until it swallows them.
 pub struct Proxy {
     port: u16,
-    swallows: Arc<AtomicBool>,
+    states: [Arc<State>; 2],
     task: AbortHandle,
+}
+
+/// What is done with bytes of one direction.
+#[derive(Default)]
+struct State {
+    swallows: AtomicBool,
+    is_slow: AtomicBool,
 }
 
 impl Proxy {
     pub async fn start(to: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let swallows = Arc::new(AtomicBool::new(false));
-        let swallows_too = Arc::clone(&swallows);
+        let states = <[Arc<State>; 2]>::default();
+        let [up, down] = states.clone();
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await.unwrap();
                 let ((from_client, to_client), (from_server, to_server)) =
                     (client.into_split(), server.into_split());
-                tokio::spawn(hand_on(from_client, to_server, Arc::clone(&swallows_too)));
-                tokio::spawn(hand_on(from_server, to_client, Arc::clone(&swallows_too)));
+                tokio::spawn(hand_on(from_client, to_server, Arc::clone(&up)));
+                tokio::spawn(hand_on(from_server, to_client, Arc::clone(&down)));
             }
         });
-        Self { port, swallows, task: task.abort_handle() }
+        Self { port, states, task: task.abort_handle() }
     }
 
     pub fn url(&self) -> String {
@@ -46,7 +54,19 @@ impl Proxy {
 
     /// From now on nothing comes through; the connections stay as they are.
     pub fn swallow(&self, swallows: bool) {
-        self.swallows.store(swallows, Ordering::SeqCst);
+        for state in &self.states {
+            state.swallows.store(swallows, Ordering::SeqCst);
+        }
+    }
+
+    /// The same for what the client says alone.
+    pub fn swallow_requests(&self, swallows: bool) {
+        self.states[0].swallows.store(swallows, Ordering::SeqCst);
+    }
+
+    /// From now on what the server says comes bit by bit: 200 kB a second at most.
+    pub fn be_slow(&self) {
+        self.states[1].is_slow.store(true, Ordering::SeqCst);
     }
 }
 
@@ -111,19 +131,25 @@ impl Drop for Proxy {
 async fn hand_on(
     mut from: impl AsyncReadExt + Unpin,
     mut to: impl AsyncWriteExt + Unpin,
-    swallows: Arc<AtomicBool>,
+    state: Arc<State>,
 ) {
+    const SLOW: usize = 2_000;
     let mut buffer = vec![0; 1 << 16];
     // A connection that has lost bytes once is dead for good.
     let mut is_dead = false;
     loop {
-        let length = from.read(&mut buffer).await.unwrap_or(0);
-        is_dead |= swallows.load(Ordering::SeqCst);
+        let is_slow = state.is_slow.load(Ordering::SeqCst);
+        let most = if is_slow { SLOW } else { buffer.len() };
+        let length = from.read(&mut buffer[..most]).await.unwrap_or(0);
+        is_dead |= state.swallows.load(Ordering::SeqCst);
         if length == 0 {
             return;
         }
         if !is_dead && to.write_all(&buffer[..length]).await.is_err() {
             return;
+        }
+        if is_slow {
+            tokio::time::sleep(Duration::from_millis(10)).await; // what makes it slow
         }
     }
 }

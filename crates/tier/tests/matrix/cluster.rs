@@ -30,7 +30,7 @@ pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Options for a tier of the place's cluster, whose nodes are empty, and that cluster.
 pub(crate) async fn options(place: &Place) -> (TierBuilder<str, String, Bytes>, &Cluster) {
-    let cluster = place.cluster.get_or_init(|| Cluster::start(place.kind)).await;
+    let cluster = place.cluster().await;
     cluster.agreed().await;
     cluster.flush().await;
     // All topology is heard of soon; only rows that are about it lose a connection by it.

@@ -13,10 +13,7 @@ use evanesce_tier::{Error, Load, State, Tier};
 use crate::{
     Place,
     cluster::{HOUR, catch_up, connected, options},
-    common::{
-        cluster::{Cluster, Node},
-        until,
-    },
+    common::{cluster::Node, until},
     read, rows, say,
 };
 
@@ -216,8 +213,7 @@ async fn moved_at_once(place: Arc<Place>) -> String {
 }
 
 async fn promoted(place: Arc<Place>) -> String {
-    // One of its own, as it is another cluster afterwards.
-    let cluster = Cluster::start(place.kind).await;
+    let cluster = place.spare().await;
     let replica = Node::start(place.kind).await;
     cluster.nodes[0].meet(&replica).await;
     let mut to_replica = replica.foreign().await;

@@ -25,7 +25,8 @@ rows! {
     "a proxy that takes another connection": swapped,
     "server down with max_stale": max_stale, "server down without": no_max_stale, "replica promoted": promoted,
     "the last handle dropped": dropped,
-    "requests more impatient than the heartbeat": impatient,
+    "requests more impatient than the heartbeat": impatient, "answers slower than the heartbeat": slow,
+    "requests get lost, pushes come": deaf, "why it is lost": why,
 }
 
 async fn connected(tier: &Text) {
@@ -175,7 +176,7 @@ async fn max_stale(place: Arc<Place>) -> String {
             answered += 1;
             false
         }
-        Err(Error::Lost { ago }) => {
+        Err(Error::Lost { ago, .. }) => {
             assert!(ago >= time);
             true
         }
@@ -257,4 +258,73 @@ async fn impatient(place: Arc<Place>) -> String {
     until("the end of the pause", async || tier.get("a").await.is_ok()).await;
     assert_eq!(tier.stats().losses, 0);
     "the connection stays".into()
+}
+
+async fn slow(place: Arc<Place>) -> String {
+    let mut foreign = place.foreign().await;
+    // It takes some seconds to come.
+    let value = "v".repeat(600_000);
+    redis::cmd("SET").arg("t:a").arg(&value).query_async::<()>(&mut foreign).await.unwrap();
+    let proxy = Proxy::start(place.server.port()).await;
+    let (interval, timeout) = (Duration::from_millis(10), Duration::from_secs(1));
+    let options = place.options_at(&proxy.url()).heartbeat(interval, timeout);
+    let tier = options.connect().await.unwrap();
+    catch_up(&tier).await;
+    proxy.be_slow();
+    let start = Instant::now();
+    assert_eq!(tier.get("a").await.unwrap().unwrap().as_str(), value);
+    assert!(start.elapsed() > 2 * timeout, "too fast to say anything");
+    assert_eq!(tier.stats().losses, 0);
+    "what comes is a sign of life".into()
+}
+
+async fn deaf(place: Arc<Place>) -> String {
+    if place.is_opt_in() {
+        return "no read, no push".into();
+    }
+    let proxy = Proxy::start(place.server.port()).await;
+    let (interval, timeout) = (Duration::from_millis(10), Duration::from_millis(100));
+    let options = place.options_at(&proxy.url()).heartbeat(interval, timeout);
+    let tier = options.request_timeout(Duration::from_millis(300)).connect().await.unwrap();
+    let mut foreign = place.foreign().await;
+    proxy.swallow_requests(true);
+    let pushes = tier.stats().pushes;
+    until("the loss", async || {
+        say::<()>(&mut foreign, "SET t:a 1").await;
+        tier.stats().losses > 0
+    })
+    .await;
+    assert!(tier.stats().pushes > pushes);
+    proxy.swallow_requests(false);
+    connected(&tier).await;
+    until("an answer", async || tier.get("a").await.is_ok()).await;
+    "lost, and back".into()
+}
+
+async fn why(place: Arc<Place>) -> String {
+    let mut server = Server::start(place.kind, &[]).await;
+    let mut foreign = server.foreign().await;
+    say::<()>(&mut foreign, "ACL SETUSER ada on >geheim ~* &* +@all").await;
+    let url = format!("redis://ada:geheim@127.0.0.1:{}/", server.port());
+    let tier = place.options_at(&url).connect().await.unwrap();
+    say::<()>(&mut foreign, "ACL SETUSER ada resetpass >other").await;
+    kill_all(&mut foreign).await;
+    until("the refusal", async || {
+        let Err(Error::Lost { why: Some(why), .. }) = tier.get("a").await else { return false };
+        matches!(*why, Error::Refused { .. })
+    })
+    .await;
+    let error = tier.put("a", &"1".into(), None).await.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("refuses the user or the password"), "{source}");
+    assert!(error.to_string().contains(&source), "{error}");
+    let all = format!("{error} {error:?}");
+    assert!(all.contains("ada@") && !all.contains("geheim"), "{all}");
+    server.stop();
+    until("that it is gone", async || {
+        let Err(Error::Lost { why: Some(why), .. }) = tier.get("a").await else { return false };
+        matches!(*why, Error::Unreachable { .. })
+    })
+    .await;
+    "the last refusal, without the password".into()
 }

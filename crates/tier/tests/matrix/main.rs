@@ -30,13 +30,24 @@ pub(crate) struct Place {
     kind: Kind,
     server: Server,
     tracking: Tracking,
-    /// Of the same kind, started when it is first asked for.
-    cluster: OnceCell<Cluster>,
+    /// Of the same kind, for all places of that.
+    cluster: Arc<OnceCell<Cluster>>,
+    /// One of its own, for a row that leaves another behind.
+    spare: OnceCell<Cluster>,
 }
 
 pub(crate) type Text = Tier<str, String>;
 
 impl Place {
+    /// The cluster, started when it is first asked for.
+    async fn cluster(&self) -> &Cluster {
+        self.cluster.get_or_init(|| Cluster::start(self.kind)).await
+    }
+
+    async fn spare(&self) -> &Cluster {
+        self.spare.get_or_init(|| Cluster::start(self.kind)).await
+    }
+
     fn is_opt_in(&self) -> bool {
         self.tracking == Tracking::OptIn
     }

@@ -14,40 +14,14 @@ use crate::{
 /// Longer than any row takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// What a row said in each place, or why it failed.
+type Column = (String, Vec<Result<String, String>>);
+
 pub(crate) async fn run(rows: &[(&str, Row)]) -> ExitCode {
     std::panic::set_hook(Box::new(|_| {})); // told in the table
-    let mut columns: Vec<(String, Vec<Result<String, String>>)> = Vec::new();
-    for kind in [Kind::Redis, Kind::Valkey] {
-        let version = match kind.version() {
-            Ok(version) => version,
-            Err(why) => {
-                println!("SKIPPED: {why}");
-                continue;
-            }
-        };
-        let prefixes = Tracking::Prefixes(vec![b"t:".to_vec()]);
-        for (name, tracking) in [("OPTIN", Tracking::OptIn), ("BCAST", prefixes)] {
-            let mut cells = Vec::new();
-            let server = Server::start(kind, &[]).await;
-            let place = Arc::new(Place { kind, server, tracking, cluster: OnceCell::new() });
-            for (row, check) in rows {
-                say::<()>(&mut place.foreign().await, "FLUSHALL").await;
-                let start = std::time::Instant::now();
-                let checked = tokio::task::spawn_local(check(Arc::clone(&place)));
-                let cell = match tokio::time::timeout(LIMIT, checked).await {
-                    Ok(Ok(said)) => Ok(said),
-                    Ok(Err(error)) => Err(panic_message(error)),
-                    Err(_) => Err(format!("not done within {LIMIT:?}")),
-                };
-                eprintln!("{row}, {version} {name}: {:.1} s", start.elapsed().as_secs_f64());
-                if let Err(error) = &cell {
-                    println!("FAILED: {row} on {version} with {name}: {error}");
-                }
-                cells.push(cell);
-            }
-            columns.push((format!("{version} {name}"), cells));
-        }
-    }
+    // Side by side, as most rows wait most of the time.
+    let (redis, valkey) = tokio::join!(columns(Kind::Redis, rows), columns(Kind::Valkey, rows));
+    let columns = [redis, valkey].concat();
     table(rows, &columns);
     let failed = columns.iter().flat_map(|(_, cells)| cells).filter(|cell| cell.is_err()).count();
     let done = columns.len() * rows.len();
@@ -56,7 +30,61 @@ pub(crate) async fn run(rows: &[(&str, Row)]) -> ExitCode {
     if failed == 0 && done > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn table(rows: &[(&str, Row)], columns: &[(String, Vec<Result<String, String>>)]) {
+/// The rows on servers of a kind, one after another: they share its cluster.
+async fn columns(kind: Kind, rows: &[(&str, Row)]) -> Vec<Column> {
+    let version = match kind.version() {
+        Ok(version) => version,
+        Err(why) => {
+            println!("SKIPPED: {why}");
+            return Vec::new();
+        }
+    };
+    let has = |name| rows.iter().any(|(row, _)| row.starts_with(name));
+    let mut columns = Vec::new();
+    let cluster = Arc::new(OnceCell::new());
+    let prefixes = Tracking::Prefixes(vec![b"t:".to_vec()]);
+    for (name, tracking) in [("OPTIN", Tracking::OptIn), ("BCAST", prefixes)] {
+        let mut cells = Vec::new();
+        let server = Server::start(kind, &[]).await;
+        let place = Arc::new(Place {
+            kind,
+            server,
+            tracking,
+            cluster: Arc::clone(&cluster),
+            spare: OnceCell::new(),
+        });
+        // Nodes take seconds to agree. Meanwhile other rows run.
+        let early = Arc::clone(&place);
+        let (any, moved) = (has("cluster"), has("cluster: replica promoted"));
+        tokio::task::spawn_local(async move {
+            if any {
+                early.cluster().await;
+            }
+            if moved {
+                early.spare().await;
+            }
+        });
+        for (row, check) in rows {
+            say::<()>(&mut place.foreign().await, "FLUSHALL").await;
+            let start = std::time::Instant::now();
+            let checked = tokio::task::spawn_local(check(Arc::clone(&place)));
+            let cell = match tokio::time::timeout(LIMIT, checked).await {
+                Ok(Ok(said)) => Ok(said),
+                Ok(Err(error)) => Err(panic_message(error)),
+                Err(_) => Err(format!("not done within {LIMIT:?}")),
+            };
+            eprintln!("{row}, {version} {name}: {:.1} s", start.elapsed().as_secs_f64());
+            if let Err(error) = &cell {
+                println!("FAILED: {row} on {version} with {name}: {error}");
+            }
+            cells.push(cell);
+        }
+        columns.push((format!("{version} {name}"), cells));
+    }
+    columns
+}
+
+fn table(rows: &[(&str, Row)], columns: &[Column]) {
     let line = |cells: &mut dyn Iterator<Item = String>| {
         println!("| {} |", cells.collect::<Vec<_>>().join(" | "));
     };

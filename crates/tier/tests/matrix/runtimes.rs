@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -16,10 +16,15 @@ use tokio::{
     sync::Notify,
 };
 
-use crate::{Place, catch_up, common::until, read, rows, say};
+use crate::{
+    Place, catch_up,
+    common::{server::Server, until},
+    read, rows, say,
+};
 
 rows! {
-    "its runtime ends": ends, "a loop of hits on one thread": loops, "early refresh without a runtime": without,
+    "its runtime ends": ends, "a loop of hits on one thread": loops, "loops of hits on all threads": all_loop, "a loop of errors on one thread": errors,
+    "early refresh without a runtime": without,
     "requests that are held": held,
 }
 
@@ -59,27 +64,99 @@ async fn ends(place: Arc<Place>) -> String {
 
 async fn loops(place: Arc<Place>) -> String {
     let mut foreign = place.foreign().await;
+    for views_too in [false, true] {
+        say::<()>(&mut foreign, "SET t:a 1").await;
+        let options = place.options();
+        let has_read = Arc::new(AtomicBool::new(false));
+        let has_read_too = Arc::clone(&has_read);
+        let reader = thread::spawn(move || {
+            one_thread().block_on(async {
+                let tier = options.connect().await.unwrap();
+                catch_up(&tier).await;
+                let start = Instant::now();
+                // Each is a hit, so that nothing here waits.
+                while read(&tier, "a").await.as_deref() == Some("1") {
+                    if views_too {
+                        _ = tier.hit("a");
+                    }
+                    has_read_too.store(true, Ordering::SeqCst);
+                    assert!(start.elapsed() < Duration::from_secs(10), "stale for ever");
+                }
+            });
+        });
+        until("a first read", async || has_read.load(Ordering::SeqCst)).await;
+        say::<()>(&mut foreign, "SET t:a 2").await;
+        until("the reader", async || reader.is_finished()).await;
+        reader.join().unwrap();
+    }
+    "the push comes through".into()
+}
+
+async fn all_loop(place: Arc<Place>) -> String {
+    let mut foreign = place.foreign().await;
     say::<()>(&mut foreign, "SET t:a 1").await;
     let options = place.options();
-    let has_read = Arc::new(AtomicBool::new(false));
-    let has_read_too = Arc::clone(&has_read);
-    let reader = thread::spawn(move || {
-        one_thread().block_on(async {
+    let reading = Arc::new(AtomicU32::new(0));
+    let reading_too = Arc::clone(&reading);
+    let readers = thread::spawn(move || {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async {
             let tier = options.connect().await.unwrap();
             catch_up(&tier).await;
             let start = Instant::now();
-            // Each is a hit, so that nothing here waits.
-            while read(&tier, "a").await.as_deref() == Some("1") {
-                has_read_too.store(true, Ordering::SeqCst);
-                assert!(start.elapsed() < Duration::from_secs(10), "stale for ever");
+            let loops = (0..3).map(|_| {
+                let (tier, reading) = (tier.clone(), Arc::clone(&reading_too));
+                tokio::spawn(async move {
+                    assert_eq!(read(&tier, "a").await.as_deref(), Some("1"));
+                    reading.fetch_add(1, Ordering::SeqCst);
+                    while read(&tier, "a").await.as_deref() == Some("1") {
+                        assert!(start.elapsed() < Duration::from_secs(20), "stale for ever");
+                    }
+                })
+            });
+            for done in loops.collect::<Vec<_>>() {
+                done.await.unwrap();
             }
         });
     });
-    until("a first read", async || has_read.load(Ordering::SeqCst)).await;
+    until("first reads", async || reading.load(Ordering::SeqCst) == 3).await;
     say::<()>(&mut foreign, "SET t:a 2").await;
-    until("the reader", async || reader.is_finished()).await;
-    reader.join().unwrap();
+    until("the readers", async || readers.is_finished()).await;
+    readers.join().unwrap();
     "the push comes through".into()
+}
+
+async fn errors(place: Arc<Place>) -> String {
+    // Of a key that is kept, and of one that is not.
+    for is_kept in [true, false] {
+        let mut server = Server::start(place.kind, &[]).await;
+        let options = place.options_at(&server.url());
+        let (is_connected, was_lost) = (Arc::default(), Arc::default());
+        let told: [Arc<AtomicBool>; 2] = [Arc::clone(&is_connected), Arc::clone(&was_lost)];
+        let reader = thread::spawn(move || {
+            one_thread().block_on(async {
+                let tier = options.connect().await.unwrap();
+                let start = Instant::now();
+                // Neither waits: a hit, and an error while it is lost. What connects again is on this thread, too.
+                for is_ok in [true, false, true] {
+                    while tier.get("a").await.is_ok() != is_ok {
+                        assert!(start.elapsed() < Duration::from_secs(20), "never {is_ok}");
+                    }
+                    if !is_kept {
+                        tier.forget_local("a");
+                    }
+                    told[usize::from(!is_ok)].store(true, Ordering::SeqCst);
+                }
+            });
+        });
+        until("a connection", async || is_connected.load(Ordering::SeqCst)).await;
+        server.stop();
+        until("the loss", async || was_lost.load(Ordering::SeqCst)).await;
+        server.start_again().await;
+        until("the reader", async || reader.is_finished()).await;
+        reader.join().unwrap();
+    }
+    "it connects again".into()
 }
 
 async fn without(place: Arc<Place>) -> String {
