@@ -111,7 +111,7 @@ fn a_value_that_compute_made_for_an_entry_that_went_meanwhile_is_dropped_in_no_t
         map.insert_with_ttl(1, Greedy::IDLE, ns(1));
         map.pin().compute(1, |_| match greedy.take() {
             Some(greedy) => {
-                interrupt(map, |map| _ = map.pin().insert(1, Greedy::IDLE));
+                map.pin().insert(1, Greedy::IDLE);
                 Operation::Insert(greedy)
             }
             None => Operation::Abort,
