@@ -87,7 +87,7 @@ fn get_miss(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(ENTRIES + n))));
 }
 
-#[library_benchmark(config = limited(133_200))]
+#[library_benchmark(config = limited(114_500))]
 #[bench::of_1000(setup = mortal)]
 fn get_hit_with_deadline(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(n * 9))));
@@ -100,7 +100,7 @@ fn get_hit_with_deadline_by_ticks(pinned: Pin) {
 }
 
 // The first time that they are used, which is to be counted.
-#[library_benchmark(config = limited(123_300))]
+#[library_benchmark(config = limited(114_500))]
 #[bench::of_1000(setup = full)]
 fn get_hit_of_a_full_map(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.get(&black_box(n * 9))));
@@ -130,7 +130,7 @@ fn update(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(pinned.update(n * 9, |value| value + 1)));
 }
 
-#[library_benchmark(config = limited(514_200))]
+#[library_benchmark(config = limited(496_700))]
 #[bench::of_1000(setup = mortal)]
 fn compute_with_deadline(pinned: Pin) {
     (0..OPERATIONS).for_each(|n| _ = black_box(count(&pinned, n * 9)));
