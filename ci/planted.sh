@@ -222,8 +222,6 @@ run_given_back     slab_release_vs_take
 tree_bit_set       slab_give_back_vs_take_of_the_last_one
 tree_bit_taken     slab_give_back_vs_take_of_the_last_one
 tree_followed      slab_fresh_block_vs_take_from_first
-deadline_noted     racy_26_set_ttl_to_a_shorter_one_vs_sweep_of_its_block
-note_taken         racy_26_set_ttl_to_a_shorter_one_vs_sweep_of_its_block
 deadline_published racy_26b_insert_vs_sweep_of_its_block
 note_gone          racy_26b_insert_vs_sweep_of_its_block
 token_taken        racy_20b_refresh_token_comes_back_vs_the_next

@@ -376,9 +376,9 @@ impl Blocks {
         if earliest.load(Ordering::Relaxed) >= state.inverted() {
             return;
         }
-        // Release (O9): whoever swaps this note out sees the entries, and those noted before, for a
-        // read-modify-write goes on with their release sequence.
-        earliest.fetch_max(state.inverted(), order!(deadline_noted, Release));
+        // Relaxed: the fence before it releases. Whoever swaps this note out sees the entries, and those noted before, for
+        // a read-modify-write goes on with their release sequence.
+        earliest.fetch_max(state.inverted(), Ordering::Relaxed);
     }
 
     /// The first of some blocks with an entry that may be past its deadline.
@@ -407,9 +407,9 @@ impl Blocks {
 
     /// Takes the note of a block off: its entries are going to be looked at, and those that stay noted again.
     pub(in crate::raw) fn take_note(&self, block: u32) {
-        // Acquire (O9): the entries that were noted before.
-        self.record(block).earliest.swap(0, order!(note_taken, Acquire));
-        // And those of whoever found the note there, and noted nothing.
+        // Relaxed: the fence behind it acquires.
+        self.record(block).earliest.swap(0, Ordering::Relaxed);
+        // O9: the entries that were noted before, and those of whoever found the note there, and noted nothing.
         fence(order!(note_gone, SeqCst));
     }
 
