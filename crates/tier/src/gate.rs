@@ -40,45 +40,48 @@ pub(crate) struct Changes(AtomicU64);
 
 impl Changes {
     pub(crate) fn add(&self) {
-        // Release: who has what now. Pairs with the load in `Origin::now`.
+        // Release: who has what now. Pairs with the load in `Gate::changes`.
         self.0.fetch_add(1, Ordering::Release);
     }
 }
 
-/// Under what something was read: of which server, in which of its generations, and by whose topology.
+/// A server, and one of its generations.
 #[derive(Clone, Debug)]
-pub(crate) struct Origin {
+pub(crate) struct Generation {
     pub(crate) gate: Arc<Gate>,
     pub(crate) word: Word,
-    changes: u64,
 }
 
-impl Origin {
-    /// What is read from now on. To be called before the request leaves.
-    pub(crate) fn now(gate: &Arc<Gate>) -> Self {
-        let changes = gate.changes.0.load(Ordering::Acquire);
-        Self { gate: Arc::clone(gate), word: gate.word(), changes }
-    }
-
+impl Generation {
     /// Whether what was read under it is known to be outdated when something began under `start`.
     pub(crate) fn is_before(&self, start: &Self) -> bool {
         if Arc::ptr_eq(&self.gate, &start.gate) {
             self.word.of_values() < start.word.of_values()
         } else {
             // Of another node: by what that one's word is by now.
-            self.word.of_values() != self.gate.word().of_values()
+            self.is_over()
         }
     }
 
-    /// Whether it was of the topology that `start` is of, or of a later one.
-    pub(crate) fn has_topology_of(&self, start: &Self) -> bool {
-        self.changes >= start.changes
+    /// Whether the server has another by now.
+    pub(crate) fn is_over(&self) -> bool {
+        self.word.of_values() != self.gate.word().of_values()
     }
+}
 
-    /// Whether the topology is still the same.
-    #[inline]
-    pub(crate) fn has_topology_of_now(&self) -> bool {
-        self.changes == self.gate.changes.0.load(Ordering::Acquire)
+/// Under what something was read: in which generation, and by whose topology.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) generation: Generation,
+    pub(crate) changes: u64,
+}
+
+impl Origin {
+    /// What is read from now on. To be called before the request leaves.
+    pub(crate) fn now(gate: &Arc<Gate>) -> Self {
+        let changes = gate.changes();
+        let generation = Generation { gate: Arc::clone(gate), word: gate.word() };
+        Self { generation, changes }
     }
 }
 
@@ -118,6 +121,13 @@ impl Gate {
     #[inline] // as all that a hit calls: it is compiled in the user's crate
     pub(crate) fn word(&self) -> Word {
         Word(self.word.load(Ordering::Acquire))
+    }
+
+    /// How often the topology has changed.
+    #[inline]
+    pub(crate) fn changes(&self) -> u64 {
+        // Acquire: who has what since the last of them.
+        self.changes.0.load(Ordering::Acquire)
     }
 
     /// How long ago the connection was lost, if it is, and the word is still the one that says so.

@@ -115,8 +115,10 @@ where
                 // Of a load from before this word: what was set since may be newer.
                 Ok(kept) if !led && !kept.is_for(&start) => {}
                 Err(error) if !led && error.is_connection() => {}
-                Ok(Kept { value: Some(value), .. }) => return Ok(value),
-                Ok(_) => unreachable!("a load gives a value"),
+                Ok(kept) => match kept.value() {
+                    Some(value) => return Ok(Arc::clone(value)),
+                    None => unreachable!("a load gives a value"),
+                },
                 Err(error) => return Err(error),
             }
         }

@@ -111,7 +111,7 @@ impl World {
                     shuttle::future::block_on(
                         self.near.fill(&self.gate, KEY, || async { self.ask() }),
                     )?;
-                Ok(*filled.value.unwrap())
+                Ok(**filled.value().unwrap())
             }
         }
     }

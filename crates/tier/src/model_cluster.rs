@@ -108,7 +108,7 @@ impl World {
             Look::Miss => {
                 let gate = &self.gates[self.owner()].1;
                 let filled = self.near.fill(gate, KEY, || async { self.ask() });
-                shuttle::future::block_on(filled).unwrap().value.map(|value| *value)
+                shuttle::future::block_on(filled).unwrap().value().map(|value| **value)
             }
         }
     }

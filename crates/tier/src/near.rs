@@ -6,47 +6,89 @@ use evanesce::{Load, Loaded, Lookup, RefreshToken, TtlMap};
 
 use crate::{
     error::Error,
-    gate::{Gate, Origin},
+    gate::{Gate, Generation, Origin},
     stats::Counts,
 };
 
-/// What a key has: a value, or none.
+/// What a key has, and in which generation its fill began.
+///
+/// With the map's word and the key it fills a cache line, which is all that a hit loads of the entry itself.
 #[derive(Debug)]
 pub(crate) struct Kept<V> {
-    /// Under what its fill began.
-    pub(crate) origin: Origin,
-    pub(crate) value: Option<Arc<V>>,
-    /// Whether the near TTL ends it, so that an early refresh gives it more time.
-    ends_near: bool,
+    /// Its word is one of values.
+    generation: Generation,
+    what: What<V>,
+}
+
+#[derive(Debug)]
+enum What<V> {
+    /// No value, as those say who had the key after so many changes of the topology.
+    None { changes: u64 },
+    /// A value that ends here before it ends in the server, so that an early refresh gives it more time.
+    EndsHere(Arc<V>),
+    /// One that ends when the server says.
+    EndsThere(Arc<V>),
 }
 
 impl<V> Kept<V> {
     pub(crate) fn of(read: Read<V>) -> Self {
-        Self { origin: read.origin, value: read.value, ends_near: read.ends_near }
+        let Origin { generation: Generation { gate, word }, changes } = read.origin;
+        let generation = Generation { gate, word: word.of_values() };
+        let what = match read.value {
+            None => What::None { changes },
+            Some(value) if read.ends_near => What::EndsHere(value),
+            Some(value) => What::EndsThere(value),
+        };
+        Self { generation, what }
+    }
+
+    #[inline]
+    pub(crate) fn value(&self) -> Option<&Arc<V>> {
+        match &self.what {
+            What::EndsHere(value) | What::EndsThere(value) => Some(value),
+            What::None { .. } => None,
+        }
     }
 
     /// Whether who began under `start` may have it.
     pub(crate) fn is_for(&self, start: &Origin) -> bool {
-        let is_of_its_topology = self.value.is_some() || self.origin.has_topology_of(start);
-        is_of_its_topology && !self.origin.is_before(start)
+        let is_of_its_topology = match self.what {
+            What::None { changes } => changes >= start.changes,
+            _ => true,
+        };
+        is_of_its_topology && !self.generation.is_before(&start.generation)
     }
 
     /// Whether it is never served again.
     fn is_outdated(&self) -> bool {
-        self.origin.word.of_values() != self.origin.gate.word().of_values()
-            || self.is_of_another_topology()
+        self.generation.is_over() || self.is_of_another_topology()
     }
 
     /// It says that there is no such key, and who would know that may be another now.
     #[inline]
     fn is_of_another_topology(&self) -> bool {
-        !planted!(absences_kept) && self.value.is_none() && !self.origin.has_topology_of_now()
+        match self.what {
+            What::None { changes } => {
+                changes != self.generation.gate.changes() && !planted!(absences_kept)
+            }
+            _ => false,
+        }
     }
 }
 
 impl<V> Clone for Kept<V> {
     fn clone(&self) -> Self {
-        Self { origin: self.origin.clone(), value: self.value.clone(), ends_near: self.ends_near }
+        Self { generation: self.generation.clone(), what: self.what.clone() }
+    }
+}
+
+impl<V> Clone for What<V> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::None { changes } => Self::None { changes: *changes },
+            Self::EndsHere(value) => Self::EndsHere(Arc::clone(value)),
+            Self::EndsThere(value) => Self::EndsThere(Arc::clone(value)),
+        }
     }
 }
 
@@ -61,10 +103,10 @@ pub(crate) struct Read<V> {
     pub(crate) ends_near: bool,
 }
 
-/// A fill that failed, and under what it began.
+/// A fill that failed, and in which generation it began.
 #[derive(Clone)]
 struct Failed {
-    origin: Origin,
+    generation: Generation,
     error: Error,
 }
 
@@ -120,8 +162,8 @@ impl<V> Near<V> {
 
     #[inline]
     fn judge(&self, kept: &Kept<V>) -> Judged {
-        if !kept.is_of_another_topology() && kept.origin.word.of_values() == kept.origin.gate.word()
-        {
+        let Generation { gate, word } = &kept.generation;
+        if *word == gate.word() && !kept.is_of_another_topology() {
             return Judged::Fresh;
         }
         self.judge_unlike(kept)
@@ -136,13 +178,13 @@ impl<V> Near<V> {
         if kept.is_of_another_topology() {
             return Judged::Outdated;
         }
-        let (gate, of) = (&kept.origin.gate, kept.origin.word.of_values());
+        let Generation { gate, word: of } = &kept.generation;
         loop {
             let word = gate.word();
-            if of == word {
+            if *of == word {
                 return Judged::Fresh;
             }
-            if of != word.of_values() {
+            if *of != word.of_values() {
                 return Judged::Outdated;
             }
             match gate.lost_for(word) {
@@ -163,8 +205,9 @@ impl<V> Near<V> {
             Judged::Stale => self.counts.hits.add_stale(),
             Judged::Outdated | Judged::Lost(_) => return None,
         }
+        let value = kept.value();
         self.counts.hits.add_view();
-        Some(read(kept.value.as_ref()))
+        Some(read(value))
     }
 
     /// Looks a key up. One caller is told to refresh it when that is due, and each at times that it is the turn of others, unless that `was_turn`.
@@ -188,7 +231,7 @@ impl<V> Near<V> {
         };
         match (self.judge(kept), self.served(kept, was_turn)) {
             // Where the server ends it a refresh would give it no time, and be due again.
-            (Judged::Fresh, Look::Hit(value)) if kept.ends_near => Look::Due(value, token),
+            (Judged::Fresh, Look::Hit(value)) if matches!(kept.what, What::EndsHere(_)) => Look::Due(value, token),
             (_, look) => look,
         }
     }
@@ -199,7 +242,7 @@ impl<V> Near<V> {
             Judged::Fresh => false,
             Judged::Stale => true,
             Judged::Outdated => return Look::Miss,
-            Judged::Lost(time) => return Look::Lost(Box::new(kept.origin.gate.lost(time))),
+            Judged::Lost(time) => return Look::Lost(Box::new(kept.generation.gate.lost(time))),
         };
         if !self.counts.hits.add_in_turn(was_turn) {
             return Look::Turn;
@@ -207,7 +250,7 @@ impl<V> Near<V> {
         if is_stale {
             self.counts.hits.add_stale();
         }
-        Look::Hit(kept.value.clone())
+        Look::Hit(kept.value().cloned())
     }
 
     /// Has `read` called by one of those who ask for the key at a time, and keeps what it gives for as long as that says, unless
@@ -225,7 +268,7 @@ impl<V> Near<V> {
     {
         loop {
             let start = Origin::now(gate);
-            if let Some(ago) = gate.lost_for(start.word) {
+            if let Some(ago) = gate.lost_for(start.generation.word) {
                 return Err(gate.lost(ago));
             }
             self.drop_outdated(key);
@@ -239,13 +282,13 @@ impl<V> Near<V> {
             let (slot, read) = (&mut kept_for, &mut read);
             let read = move || {
                 self.counts.fills.add();
-                let origin = Origin::now(gate);
+                let Origin { generation, .. } = Origin::now(gate);
                 let reading = read();
                 let slot = slot;
                 async move {
-                    let mut read = reading.await.map_err(|error| Failed { origin, error })?;
+                    let mut read = reading.await.map_err(|error| Failed { generation, error })?;
                     if planted!(word_read_late) {
-                        read.origin = Origin::now(&read.origin.gate);
+                        read.origin = Origin::now(&read.origin.generation.gate);
                     }
                     let ttl = read.ttl;
                     *slot = Some(ttl);
@@ -256,7 +299,7 @@ impl<V> Near<V> {
             match (found, kept_for) {
                 // Somebody else's, from before this call's word.
                 (Ok(kept), None) if !kept.is_for(&start) => {}
-                (Err(failed), None) if failed.origin.is_before(&start) => {}
+                (Err(failed), None) if failed.generation.is_before(&start.generation) => {}
                 (Ok(kept), None) => {
                     self.counts.joined.add();
                     return Ok(kept);
@@ -293,8 +336,8 @@ impl<V> Near<V> {
 
     fn has(&self, key: &[u8], wanted: &Kept<V>) -> bool {
         self.map.view(key, |kept| {
-            !kept.origin.is_before(&wanted.origin)
-                && match (&kept.value, &wanted.value) {
+            !kept.generation.is_before(&wanted.generation)
+                && match (kept.value(), wanted.value()) {
                     (Some(one), Some(other)) => Arc::ptr_eq(one, other),
                     (one, other) => one.is_none() && other.is_none(),
                 }
@@ -316,5 +359,17 @@ impl<V> Near<V> {
             self.counts.refused_fills.add();
         }
         is_kept
+    }
+}
+
+#[cfg(all(test, not(evanesce_shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_fits_a_cache_line() {
+        // The map puts a word before it.
+        let bytes = size_of::<u64>() + size_of::<(Vec<u8>, Kept<String>)>();
+        assert_eq!(bytes, 64);
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use crossbeam_utils::CachePadded;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use crate::threads::{NUMBERS, number};
+use crate::threads::{NUMBERS, own, own_or_shared};
 
 /// What a tier did since it was made. From [`Tier::stats`](crate::Tier::stats).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -78,39 +78,54 @@ impl Hits {
     /// Counts a hit of `hit` or `view`.
     #[inline]
     pub(crate) fn add_view(&self) {
-        self.add_to(number(), |line| &line.views);
+        self.add_to(|line| &line.views);
     }
 
     /// Counts a hit of `get`: if it is not the turn of others before, or `was_turn`. Whether it did.
     #[inline]
     pub(crate) fn add_in_turn(&self, was_turn: bool) -> bool {
-        let number = number();
-        let is_turn = match self.0[number].gets.load(Ordering::Relaxed) {
-            _ if number == NUMBERS => is_turn_without_number(),
-            hits => is_turn(hits),
-        };
-        if is_turn && !was_turn && !planted!(no_turn) {
+        let Some(number) = own() else { return self.add_in_turn_elsewhere(was_turn) };
+        let gets = &self.0[number].gets;
+        let hits = gets.load(Ordering::Relaxed);
+        if is_turn(hits) && !was_turn && !planted!(no_turn) {
             return false;
         }
-        self.add_to(number, |line| &line.gets);
+        gets.store(hits + 1, Ordering::Relaxed);
+        true
+    }
+
+    #[cold]
+    fn add_in_turn_elsewhere(&self, was_turn: bool) -> bool {
+        if own_or_shared() < NUMBERS {
+            return self.add_in_turn(was_turn);
+        }
+        if is_turn_without_number() && !was_turn && !planted!(no_turn) {
+            return false;
+        }
+        self.0[NUMBERS].gets.fetch_add(1, Ordering::Relaxed);
         true
     }
 
     /// Counts that a hit was one of a lost connection.
     pub(crate) fn add_stale(&self) {
-        self.add_to(number(), |line| &line.stale);
+        self.add_to(|line| &line.stale);
     }
 
+    // Relaxed, as all of these: nothing follows from a count.
     #[inline]
-    fn add_to(&self, number: usize, count: impl Fn(&Line) -> &AtomicU64) {
+    fn add_to(&self, count: impl Fn(&Line) -> &AtomicU64) {
+        let Some(number) = own() else {
+            return self.add_elsewhere(count);
+        };
+        // Nobody else stores here (`threads.rs`).
         let count = count(&self.0[number]);
-        // Relaxed, as all of these: nothing follows from a count.
-        if number < NUMBERS {
-            // Nobody else stores here (`threads.rs`).
-            count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        } else {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    #[cold]
+    fn add_elsewhere(&self, count: impl Fn(&Line) -> &AtomicU64) {
+        // One instruction, as the line may be of many. If the thread has a number now, its next hits do not come here.
+        count(&self.0[own_or_shared()]).fetch_add(1, Ordering::Relaxed);
     }
 
     fn sum(&self, count: impl Fn(&Line) -> &AtomicU64) -> u64 {

@@ -186,6 +186,7 @@ where
     ///
     /// Never waiting, it does not let the tasks of its thread go on either. Where the runtime of the tier has one thread, let a loop that
     /// waits for a change await something, or use [`get`](Self::get).
+    #[inline]
     #[must_use]
     pub fn hit(&self, key: &K) -> Option<Arc<V>> {
         let read = |value: Option<&Arc<V>>| value.map(Arc::clone);
@@ -194,6 +195,7 @@ where
 
     /// Calls `read` with the value of `key` that is kept, and returns what it returns; `None` without calling it where [`hit`](Self::hit) returns
     /// that. While `read` runs, the map frees no memory: let it be short.
+    #[inline]
     pub fn view<R>(&self, key: &K, read: impl FnOnce(&V) -> R) -> Option<R> {
         let read = |value: Option<&Arc<V>>| value.map(|value| read(value));
         self.inner.shared.near.view(key.as_ref(), read).flatten()
@@ -230,7 +232,7 @@ where
         let done = self.inner.servers.at(at, set).await;
         // Also after an error: the server may have done it.
         self.inner.shared.forget(key);
-        done
+        in_turn(done).await
     }
 
     /// Deletes `key` in the server, and ends the lease of its load, so that a load that began before stores nothing. Returns whether it was there. When
@@ -249,7 +251,7 @@ where
         let full = self.inner.shared.options.full_key(key);
         let done = self.inner.delete(&full, &lease::name(&full)).await;
         self.inner.shared.forget(key);
-        done
+        in_turn(done).await
     }
 
     /// Lets `key` end after `ttl` from now, rounded up to whole milliseconds. Returns whether it was there. When it has returned, the next read
@@ -270,7 +272,7 @@ where
         let touch = |to: At| async move { to.session.touch(at, ttl).await };
         let done = self.inner.servers.at(at, touch).await;
         self.inner.shared.near.forget(key);
-        done
+        in_turn(done).await
     }
 
     /// Forgets what is kept of `key`, and keeps nothing of fills that go on. The server's is left alone.
@@ -395,15 +397,20 @@ async fn after_look<V: Send + Sync + 'static>(
             }
             Ok(value)
         }
-        Look::Miss => inner.fill(key).await.map(|kept| kept.value),
+        Look::Miss => inner.fill(key).await.map(|kept| kept.value().cloned()),
         Look::Lost(error) => Err(*error),
         Look::Turn => unreachable!("it was their turn"),
     };
-    if matches!(found, Err(Error::Lost { .. })) && !planted!(no_turn) {
-        // Nor would a loop of these errors let the connection be made again.
+    in_turn(found).await
+}
+
+/// Returns what it is given; an error of the connection after the turn of others. Such an error may need no waiting, and a loop of it
+/// would never let its thread make the connection again.
+async fn in_turn<T>(done: Result<T, Error>) -> Result<T, Error> {
+    if matches!(&done, Err(error) if error.is_connection()) && !planted!(no_turn) {
         yield_now().await;
     }
-    found
+    done
 }
 
 /// Reads a key again before it ends here. A push takes the entry out, and so the token is for nothing.

@@ -1,6 +1,8 @@
 //! Runtimes that end, that have one thread, or that are not there.
 
 use std::{
+    future::Future,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -9,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use evanesce_tier::{Error, State};
+use evanesce_tier::{Error, Load, State};
 use futures_util::future::FutureExt;
 use tokio::{
     runtime::{Builder, Runtime},
@@ -17,13 +19,13 @@ use tokio::{
 };
 
 use crate::{
-    Place, catch_up,
+    Place, Text, catch_up,
     common::{server::Server, until},
     read, rows, say,
 };
 
 rows! {
-    "its runtime ends": ends, "a loop of hits on one thread": loops, "loops of hits on all threads": all_loop, "a loop of errors on one thread": errors,
+    "its runtime ends": ends, "a loop of hits on one thread": loops, "loops of hits on all threads": all_loop, "a loop of errors on one thread": errors, "a loop of failed writes on one thread": failed_writes,
     "early refresh without a runtime": without,
     "requests that are held": held,
 }
@@ -155,6 +157,52 @@ async fn errors(place: Arc<Place>) -> String {
         server.start_again().await;
         until("the reader", async || reader.is_finished()).await;
         reader.join().unwrap();
+    }
+    "it connects again".into()
+}
+
+/// A call that is an error while the connection is lost, and whether it was one.
+type Call = for<'t> fn(&'t Text) -> Pin<Box<dyn Future<Output = Result<(), Error>> + 't>>;
+
+async fn failed_writes(place: Arc<Place>) -> String {
+    let calls: [Call; 4] = [
+        |tier| Box::pin(async { tier.put("a", &"1".into(), None).await }),
+        |tier| Box::pin(async { tier.delete("a").await.map(drop) }),
+        |tier| Box::pin(async { tier.touch("a", Duration::from_secs(100)).await.map(drop) }),
+        |tier| Box::pin(async {
+            // What is kept would need no server.
+            tier.forget_local("a");
+            let loader = async |_: &str| Ok::<_, Error>("1".into());
+            tier.get_or_load("a", Load::new(), loader).await.map(drop)
+        }),
+    ];
+    let mut server = Server::start(place.kind, &[]).await;
+    for call in calls {
+        let options = place.options_at(&server.url());
+        let was_lost = Arc::new(AtomicBool::new(false));
+        let was_lost_too = Arc::clone(&was_lost);
+        let is_connected = Arc::new(AtomicBool::new(false));
+        let is_connected_too = Arc::clone(&is_connected);
+        let writer = thread::spawn(move || {
+            one_thread().block_on(async {
+                let tier = options.connect().await.unwrap();
+                is_connected_too.store(true, Ordering::SeqCst);
+                let start = Instant::now();
+                // Lost, and connected again by a task of this thread.
+                for is_ok in [false, true] {
+                    while call(&tier).await.is_ok() != is_ok {
+                        assert!(start.elapsed() < Duration::from_secs(20), "never {is_ok}");
+                    }
+                    was_lost_too.store(true, Ordering::SeqCst);
+                }
+            });
+        });
+        until("a connection", async || is_connected.load(Ordering::SeqCst)).await;
+        server.stop();
+        until("the loss", async || was_lost.load(Ordering::SeqCst)).await;
+        server.start_again().await;
+        until("the writer", async || writer.is_finished()).await;
+        writer.join().unwrap();
     }
     "it connects again".into()
 }
