@@ -1,11 +1,18 @@
 #!/usr/bin/env bash
 # The near tier: its tests and its fault matrix on the servers that are there (ci/servers.sh), its models and what is
-# planted (one build each, in which nothing is planted at first); its examples and its comparison.
+# planted; its examples and its comparison. Each package is linted as its users build it, with no features but its own; what runs is built by
+# crates/tier/build.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo clippy -p evanesce-tier -p evanesce-tier-bench -p tier-web-examples --all-targets --all-features -- -D warnings
+lint() { cargo clippy "$@" -- -D warnings; }
+lint -p evanesce-tier --all-targets --all-features
+lint -p evanesce-tier --no-default-features
+lint -p evanesce-tier-bench --all-targets
+lint -p tier-web-examples --all-targets
 crates/tier/planted.sh
-cargo run -q --release -p evanesce-tier --example fleet
-cargo test -p tier-web-examples
-cargo test --release -p evanesce-tier-bench
-cargo run -q --release -p evanesce-tier-bench -- --smoke
+source crates/tier/build.sh
+cargo build $packages --bins --examples
+cargo test $packages --bins --test shared_sessions
+cargo test $packages --doc
+"$CARGO_TARGET_DIR/debug/examples/fleet"
+"$CARGO_TARGET_DIR/debug/evanesce-tier-bench" --smoke

@@ -31,6 +31,8 @@ mod wire;
 mod model;
 #[cfg(all(test, evanesce_shuttle))]
 mod model_cluster;
+#[cfg(all(test, evanesce_shuttle))]
+mod model_threads;
 
 // The page as docs, whose code is tested.
 #[doc = include_str!("../GUIDE.md")]

@@ -231,7 +231,9 @@ impl<V> Near<V> {
         };
         match (self.judge(kept), self.served(kept, was_turn)) {
             // Where the server ends it a refresh would give it no time, and be due again.
-            (Judged::Fresh, Look::Hit(value)) if matches!(kept.what, What::EndsHere(_)) => Look::Due(value, token),
+            (Judged::Fresh, Look::Hit(value)) if matches!(kept.what, What::EndsHere(_)) => {
+                Look::Due(value, token)
+            }
             (_, look) => look,
         }
     }

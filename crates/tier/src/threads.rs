@@ -42,7 +42,7 @@ impl Numbers {
     }
 }
 
-// Threads of a model are no threads of the system, so there all have to share: a model takes numbers by itself.
+// The threads of a model are one thread of the system, and all have the number 0: a model takes numbers by itself.
 #[cfg(not(evanesce_shuttle))]
 static OF_ALL: Numbers = Numbers::new();
 
@@ -68,7 +68,7 @@ pub(crate) fn own() -> Option<usize> {
 
 #[cfg(evanesce_shuttle)]
 pub(crate) fn own() -> Option<usize> {
-    None
+    Some(0)
 }
 
 /// The number of this thread; [`NUMBERS`] if all were taken when it first asked.
@@ -89,7 +89,7 @@ pub(crate) fn own_or_shared() -> usize {
 
 #[cfg(evanesce_shuttle)]
 pub(crate) fn own_or_shared() -> usize {
-    NUMBERS
+    0
 }
 
 /// Gives the number back when its thread ends.

@@ -1,5 +1,5 @@
 //! The fault matrix on real servers, and the race: `cargo test -p evanesce-tier --test matrix -- [FILTER]` prints both as
-//! tables. It fails if a row does.
+//! tables. It fails if a row does, and with `--until-failure` ends with the first that does.
 
 mod bad_input;
 mod cluster;
@@ -101,8 +101,10 @@ macro_rules! rows {
 pub(crate) use rows;
 
 fn main() -> ExitCode {
-    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let is_wanted = |name: &str| filter.as_deref().is_none_or(|filter| name.contains(filter));
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let filter = arguments.iter().find(|argument| !argument.starts_with('-'));
+    let ends_early = arguments.iter().any(|argument| argument == "--until-failure");
+    let is_wanted = |name: &str| filter.is_none_or(|filter| name.contains(filter));
     let rows = [
         race::ROWS,
         writes::ROWS,
@@ -120,5 +122,5 @@ fn main() -> ExitCode {
         .event_interval(7)
         .enable_all()
         .build();
-    tokio::task::LocalSet::new().block_on(&runtime.unwrap(), report::run(&rows))
+    tokio::task::LocalSet::new().block_on(&runtime.unwrap(), report::run(&rows, ends_early))
 }

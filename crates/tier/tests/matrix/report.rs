@@ -1,9 +1,13 @@
 //! Runs rows in all places, and prints the table.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use evanesce_tier::Tracking;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, Notify, OnceCell};
 
 use crate::{
     Place, Row,
@@ -14,14 +18,27 @@ use crate::{
 /// Longer than any row takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What a row said in each place, or why it failed.
-type Column = (String, Vec<Result<String, String>>);
+/// What a row said, or why it failed.
+type Cell = Result<String, String>;
 
-pub(crate) async fn run(rows: &[(&str, Row)]) -> ExitCode {
+/// A place's name, and what each row said there.
+type Column = (String, Vec<Cell>);
+
+/// Runs the rows in all places; `ends_early`: until the first that fails.
+pub(crate) async fn run(rows: &[(&str, Row)], ends_early: bool) -> ExitCode {
     std::panic::set_hook(Box::new(|_| {})); // told in the table
+    let failure = Notify::new();
     // Side by side, as most rows wait most of the time.
-    let (redis, valkey) = tokio::join!(columns(Kind::Redis, rows), columns(Kind::Valkey, rows));
-    let columns = [redis, valkey].concat();
+    let columns = async {
+        let of = |kind| columns(kind, rows, &failure);
+        let (redis, valkey) = tokio::join!(of(Kind::Redis), of(Kind::Valkey));
+        [redis, valkey].concat()
+    };
+    let columns = tokio::select! {
+        biased;
+        () = failure.notified(), if ends_early => return ExitCode::FAILURE,
+        columns = columns => columns,
+    };
     table(rows, &columns);
     let failed = columns.iter().flat_map(|(_, cells)| cells).filter(|cell| cell.is_err()).count();
     let done = columns.len() * rows.len();
@@ -30,8 +47,8 @@ pub(crate) async fn run(rows: &[(&str, Row)]) -> ExitCode {
     if failed == 0 && done > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The rows on servers of a kind, one after another: they share its cluster.
-async fn columns(kind: Kind, rows: &[(&str, Row)]) -> Vec<Column> {
+/// The rows on servers of a kind, which share its cluster.
+async fn columns(kind: Kind, rows: &[(&str, Row)], failure: &Notify) -> Vec<Column> {
     let version = match kind.version() {
         Ok(version) => version,
         Err(why) => {
@@ -39,49 +56,73 @@ async fn columns(kind: Kind, rows: &[(&str, Row)]) -> Vec<Column> {
             return Vec::new();
         }
     };
-    let has = |name| rows.iter().any(|(row, _)| row.starts_with(name));
-    let mut columns = Vec::new();
     let cluster = Arc::new(OnceCell::new());
+    // Held by the row that has the cluster.
+    let turn = Mutex::new(());
     let prefixes = Tracking::Prefixes(vec![b"t:".to_vec()]);
-    for (name, tracking) in [("OPTIN", Tracking::OptIn), ("BCAST", prefixes)] {
-        let mut cells = Vec::new();
+    let column = async |way, tracking, order: Vec<usize>| {
+        let name = format!("{version} {way}");
         let server = Server::start(kind, &[]).await;
-        let place = Arc::new(Place {
-            kind,
-            server,
-            tracking,
-            cluster: Arc::clone(&cluster),
-            spare: OnceCell::new(),
-        });
-        // Nodes take seconds to agree. Meanwhile other rows run.
-        let early = Arc::clone(&place);
-        let (any, moved) = (has("cluster"), has("cluster: replica promoted"));
-        tokio::task::spawn_local(async move {
-            if any {
-                early.cluster().await;
+        let cluster = Arc::clone(&cluster);
+        let place = Arc::new(Place { kind, server, tracking, cluster, spare: OnceCell::new() });
+        start_clusters_early(&place, rows);
+        let mut cells = vec![None; rows.len()];
+        for n in order {
+            let (row, check) = rows[n];
+            let _turn = if is_of_cluster(row) { Some(turn.lock().await) } else { None };
+            let cell = cell(&place, (row, check), &name).await;
+            if cell.is_err() {
+                failure.notify_one();
             }
-            if moved {
-                early.spare().await;
-            }
-        });
-        for (row, check) in rows {
-            say::<()>(&mut place.foreign().await, "FLUSHALL").await;
-            let start = std::time::Instant::now();
-            let checked = tokio::task::spawn_local(check(Arc::clone(&place)));
-            let cell = match tokio::time::timeout(LIMIT, checked).await {
-                Ok(Ok(said)) => Ok(said),
-                Ok(Err(error)) => Err(panic_message(error)),
-                Err(_) => Err(format!("not done within {LIMIT:?}")),
-            };
-            eprintln!("{row}, {version} {name}: {:.1} s", start.elapsed().as_secs_f64());
-            if let Err(error) = &cell {
-                println!("FAILED: {row} on {version} with {name}: {error}");
-            }
-            cells.push(cell);
+            cells[n] = Some(cell);
         }
-        columns.push((format!("{version} {name}"), cells));
+        (name, cells.into_iter().map(|cell| cell.expect("the order has all rows")).collect())
+    };
+    let (others, of_cluster): (Vec<_>, Vec<_>) =
+        (0..rows.len()).partition(|&n| !is_of_cluster(rows[n].0));
+    // The cluster is one column's after the other's.
+    let (first, last) = others.split_at(others.len() / 4);
+    let cluster_first = [first, &of_cluster, last].concat();
+    let cluster_last = [&others[..], &of_cluster].concat();
+    let opt_in = column("OPTIN", Tracking::OptIn, cluster_last);
+    let broadcast = column("BCAST", prefixes, cluster_first);
+    let (opt_in, broadcast) = tokio::join!(opt_in, broadcast);
+    vec![opt_in, broadcast]
+}
+
+fn is_of_cluster(row: &str) -> bool {
+    row.starts_with("cluster")
+}
+
+/// Nodes take seconds to agree. Meanwhile other rows run.
+fn start_clusters_early(place: &Arc<Place>, rows: &[(&str, Row)]) {
+    let has = |name| rows.iter().any(|(row, _)| row.starts_with(name));
+    let (any, moved) = (has("cluster"), has("cluster: replica promoted"));
+    let place = Arc::clone(place);
+    tokio::task::spawn_local(async move {
+        if any {
+            place.cluster().await;
+        }
+        if moved {
+            place.spare().await;
+        }
+    });
+}
+
+async fn cell(place: &Arc<Place>, (row, check): (&str, Row), name: &str) -> Cell {
+    say::<()>(&mut place.foreign().await, "FLUSHALL").await;
+    let start = Instant::now();
+    let checked = tokio::task::spawn_local(check(Arc::clone(place)));
+    let cell = match tokio::time::timeout(LIMIT, checked).await {
+        Ok(Ok(said)) => Ok(said),
+        Ok(Err(error)) => Err(panic_message(error)),
+        Err(_) => Err(format!("not done within {LIMIT:?}")),
+    };
+    eprintln!("{row}, {name}: {:.1} s", start.elapsed().as_secs_f64());
+    if let Err(error) = &cell {
+        println!("FAILED: {row} on {name}: {error}");
     }
-    columns
+    cell
 }
 
 fn table(rows: &[(&str, Row)], columns: &[Column]) {

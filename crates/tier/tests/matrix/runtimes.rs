@@ -169,12 +169,14 @@ async fn failed_writes(place: Arc<Place>) -> String {
         |tier| Box::pin(async { tier.put("a", &"1".into(), None).await }),
         |tier| Box::pin(async { tier.delete("a").await.map(drop) }),
         |tier| Box::pin(async { tier.touch("a", Duration::from_secs(100)).await.map(drop) }),
-        |tier| Box::pin(async {
-            // What is kept would need no server.
-            tier.forget_local("a");
-            let loader = async |_: &str| Ok::<_, Error>("1".into());
-            tier.get_or_load("a", Load::new(), loader).await.map(drop)
-        }),
+        |tier| {
+            Box::pin(async {
+                // What is kept would need no server.
+                tier.forget_local("a");
+                let loader = async |_: &str| Ok::<_, Error>("1".into());
+                tier.get_or_load("a", Load::new(), loader).await.map(drop)
+            })
+        },
     ];
     let mut server = Server::start(place.kind, &[]).await;
     for call in calls {
