@@ -16,12 +16,7 @@ build() {
 }
 
 built=$(build planted --lib --test matrix --test tls)
-# The schedules are many: optimised, what they run through.
-optimised=()
-for package in evanesce evanesce-tier shuttle corosensei; do
-    optimised+=(--config "profile.dev.package.$package.opt-level=2")
-done
-models=$(build models --lib "${optimised[@]}")
+models=$(build models --lib --config crates/tier/rustc/models.toml | grep /evanesce_tier-)
 for test in $built $models; do
     "$test"
 done

@@ -1,5 +1,5 @@
 //! Random schedules of fill, push, own write, generation and loss, on the map and the word as they are, before a server of
-//! a few words: `RUSTFLAGS="--cfg evanesce_shuttle" cargo test --release -p evanesce-tier --lib`.
+//! a few words: `RUSTFLAGS="--cfg evanesce_shuttle" cargo test --release -p evanesce-tier --features shuttle --lib`.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 

@@ -24,14 +24,14 @@ type Cell = Result<String, String>;
 /// A place's name, and what each row said there.
 type Column = (String, Vec<Cell>);
 
-/// Runs the rows in all places; `ends_early`: until the first that fails.
+/// Runs the rows in all places; if `ends_early`, in one after the other, until the first that fails.
 pub(crate) async fn run(rows: &[(&str, Row)], ends_early: bool) -> ExitCode {
     std::panic::set_hook(Box::new(|_| {})); // told in the table
     let failure = Notify::new();
     // Side by side, as most rows wait most of the time.
     let columns = async {
-        let of = |kind| columns(kind, rows, &failure);
-        let (redis, valkey) = tokio::join!(of(Kind::Redis), of(Kind::Valkey));
+        let of = |kind| columns(kind, rows, &failure, ends_early);
+        let (redis, valkey) = both(of(Kind::Redis), of(Kind::Valkey), ends_early).await;
         [redis, valkey].concat()
     };
     let columns = tokio::select! {
@@ -48,7 +48,12 @@ pub(crate) async fn run(rows: &[(&str, Row)], ends_early: bool) -> ExitCode {
 }
 
 /// The rows on servers of a kind, which share its cluster.
-async fn columns(kind: Kind, rows: &[(&str, Row)], failure: &Notify) -> Vec<Column> {
+async fn columns(
+    kind: Kind,
+    rows: &[(&str, Row)],
+    failure: &Notify,
+    ends_early: bool,
+) -> Vec<Column> {
     let version = match kind.version() {
         Ok(version) => version,
         Err(why) => {
@@ -86,8 +91,17 @@ async fn columns(kind: Kind, rows: &[(&str, Row)], failure: &Notify) -> Vec<Colu
     let cluster_last = [&others[..], &of_cluster].concat();
     let opt_in = column("OPTIN", Tracking::OptIn, cluster_last);
     let broadcast = column("BCAST", prefixes, cluster_first);
-    let (opt_in, broadcast) = tokio::join!(opt_in, broadcast);
+    let (opt_in, broadcast) = both(opt_in, broadcast, ends_early).await;
     vec![opt_in, broadcast]
+}
+
+/// Runs both: side by side, or one after the other.
+async fn both<T>(
+    one: impl Future<Output = T>,
+    other: impl Future<Output = T>,
+    one_by_one: bool,
+) -> (T, T) {
+    if one_by_one { (one.await, other.await) } else { tokio::join!(one, other) }
 }
 
 fn is_of_cluster(row: &str) -> bool {
