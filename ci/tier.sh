@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # The near tier: its tests and its fault matrix on the servers that are there (ci/servers.sh), its models and what is
-# planted; its examples and its comparison. Each package is linted as its users build it, with no features but its own; what runs is built by
-# crates/tier/build.sh.
+# planted; its examples and its comparison. Each package is linted as it is built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-lint() { cargo clippy "$@" -- -D warnings; }
-lint -p evanesce-tier --all-targets --all-features
-lint -p evanesce-tier --no-default-features
-lint -p evanesce-tier-bench --all-targets
-lint -p tier-web-examples --all-targets
 crates/tier/planted.sh
 source crates/tier/build.sh
-cargo build $packages --bins --examples
-cargo test $packages --bins --test shared_sessions
-cargo test $packages --doc
-"$CARGO_TARGET_DIR/debug/examples/fleet"
-"$CARGO_TARGET_DIR/debug/evanesce-tier-bench" --smoke
+if echo 'pub fn lint(x: u32) -> bool { x == x }' |
+    crates/tier/rustc/linted rustc --crate-name lint --crate-type lib --emit metadata --out-dir "$CARGO_TARGET_DIR" - 2>/dev/null; then
+    echo "crates/tier/rustc/linted does not lint"
+    exit 1
+fi
+linted() { by linted cargo "$@"; }
+linted test -p evanesce-tier --all-features --all-targets --no-run
+linted run -q -p evanesce-tier --all-features --example fleet
+linted test -p evanesce-tier --all-features --doc
+linted test -p tier-web-examples
+linted test -p evanesce-tier-bench
+linted run -q -p evanesce-tier-bench -- --smoke

@@ -1,8 +1,12 @@
-# One folder and one choice of packages and features for all builds of the near tier's tests, so that what they depend on is built
-# once. For planted.sh and ci/tier.sh, to be sourced in the root of the repository.
+# How the near tier's tests are built: by the compilers in rustc/ for the workspace's own packages, so that what these depend on is built
+# once for all of them. For planted.sh and ci/tier.sh, to be sourced in the root of the repository.
 
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/tier
 export CARGO_TARGET_DIR
 # Without debug information a first build takes a sixth less. A panic says its line all the same.
 export CARGO_PROFILE_DEV_DEBUG=none
-packages="-p evanesce-tier -p evanesce-tier-bench -p tier-web-examples --all-features"
+
+by() {
+    local compiler=$PWD/crates/tier/rustc/$1
+    RUSTC_WORKSPACE_WRAPPER=$compiler "${@:2}"
+}

@@ -7,16 +7,15 @@ cd "$(dirname "$0")/../.."
 source crates/tier/build.sh
 unset EVANESCE_PLANTED
 
-# Builds tests by one of the compilers in rustc/, and prints their paths.
+# Builds tests by a compiler, and prints their paths.
 build() {
-    local compiler=$1 log
-    log=$(RUSTC_WORKSPACE_WRAPPER=$PWD/crates/tier/rustc/$compiler cargo test --no-run $packages "${@:2}" 2>&1) ||
-        { echo "$log" >&2; return 1; }
+    local log
+    log=$(by "$1" cargo test --no-run -p evanesce-tier --all-features "${@:2}" 2>&1) || { echo "$log" >&2; return 1; }
     sed -n 's/^ *Executable .*(\(.*\))$/\1/p' <<<"$log"
 }
 
 built=$(build planted --lib --test matrix --test tls)
-models=$(build models --lib --config crates/tier/rustc/models.toml | grep /evanesce_tier-)
+models=$(build models --lib --config crates/tier/rustc/models.toml)
 for test in $built $models; do
     "$test"
 done

@@ -30,7 +30,7 @@ pub(crate) async fn run(rows: &[(&str, Row)], ends_early: bool) -> ExitCode {
     let failure = Notify::new();
     // Side by side, as most rows wait most of the time.
     let columns = async {
-        let of = |kind| columns(kind, rows, &failure, ends_early);
+        let of = |kind| Box::pin(columns(kind, rows, &failure, ends_early));
         let (redis, valkey) = both(of(Kind::Redis), of(Kind::Valkey), ends_early).await;
         [redis, valkey].concat()
     };

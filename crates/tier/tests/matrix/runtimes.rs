@@ -134,15 +134,14 @@ async fn all_loop(place: Arc<Place>) -> String {
         let hits = Arc::new(Hits { of, before: OnceLock::new() });
         let hits_too = Arc::clone(&hits);
         let readers = thread::spawn(move || {
-            let runtime = match threads {
-                1 => one_thread(),
-                _ => {
-                    let next = AtomicUsize::new(0);
-                    let number = move || THREAD.set(next.fetch_add(1, Ordering::SeqCst));
-                    let mut builder = Builder::new_multi_thread();
-                    builder.worker_threads(threads).enable_all().on_thread_start(number);
-                    builder.build().unwrap()
-                }
+            let runtime = if threads == 1 {
+                one_thread()
+            } else {
+                let next = AtomicUsize::new(0);
+                let number = move || THREAD.set(next.fetch_add(1, Ordering::SeqCst));
+                let mut builder = Builder::new_multi_thread();
+                builder.worker_threads(threads).enable_all().on_thread_start(number);
+                builder.build().unwrap()
             };
             runtime.block_on(async {
                 let tier = options.connect().await.unwrap();
