@@ -3,8 +3,6 @@
 
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/tier
 export CARGO_TARGET_DIR
-# Without debug information a first build takes a sixth less. A panic says its line all the same.
-export CARGO_PROFILE_DEV_DEBUG=none
 
 by() {
     local compiler=$PWD/crates/tier/rustc/$1
