@@ -299,12 +299,75 @@ for bug in $(grep -rhoE 'planted!\([a-z_]+\)' src | sed 's/planted!(\(.*\))/\1/'
     grep -qE "^[a-z]+ $bug " <<<"$pairs" || { echo "no rung is named for the bug $bug"; exit 1; }
 done
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+logs=$(mktemp -d)
+log=$logs/log
+trap 'rm -rf "$logs"' EXIT
+
+# beside JOBS COMMAND...: runs a command of this file in the background, behind as many as JOBS - 1 others. Fails if one
+# that has ended did. `beside 0` waits for all.
+running=0
+beside() {
+    local most=$1
+    shift
+    while [ "$running" -gt 0 ] && [ "$running" -ge "$most" ]; do
+        wait -n || return
+        running=$((running - 1))
+    done
+    [ $# -gt 0 ] || return 0
+    (
+        log=$(mktemp -p "$logs")
+        "$@"
+    ) &
+    running=$((running + 1))
+}
+
+# ORDERING MODEL: that the model fails with the ordering weakened, in the build of the rung loom.
+weaken() {
+    local ordering=$1 model=$2 binary name status=0
+    read -r binary name < <(grep -E "[ :]$model\$" <<<"$tests") || { echo "no model $model"; return 1; }
+    (
+        export EVANESCE_WEAKENED=$ordering RUST_BACKTRACE=0
+        run_one loom "$binary" "$name"
+        exit $?
+    ) >"$log" 2>&1 || status=$?
+    # 101: it failed; 134: a second panic while it did. Too few executions are no failure of this kind.
+    ! grep -q 'executions, at least' "$log" || status=0
+    case $status in
+        101 | 134) echo "$ordering, weakened: $model fails" ;;
+        *) tail -5 "$log"; echo "$ordering, weakened: NOT noticed by $model (exit status $status)"; return 1 ;;
+    esac
+}
+
+# RUNG BUG TEST: that the test fails with the bug.
+catch() {
+    local rung=$1 bug=$2 test=$3 binary name status
+    read -r binary name < <(grep -E "[ :]$test\$" <<<"$tests") || { echo "no test $test"; return 1; }
+    # Real threads and random schedules meet a bug by chance: a few tries.
+    for _ in 1 2 3 4 5 6; do
+        status=0
+        # In a shell of its own, whose word about an aborted child goes to the log as well.
+        (
+            export RUST_BACKTRACE=0
+            case $bug in
+                relaxed:*) export EVANESCE_WEAKENED=${bug#relaxed:} ;;
+                *) export EVANESCE_PLANTED=$bug ;;
+            esac
+            run_one "$rung" "$binary" "$name"
+            exit $?
+        ) >"$log" 2>&1 || status=$?
+        [ "$status" = 0 ] || break
+    done
+    # 101: a failed test; 134, 139: aborted or crashed; 66, 23, 1, 77: a sanitizer's or the fuzzer's
+    # report; 124: it hangs, which no unbroken run does.
+    case $status in
+        101 | 134 | 139 | 132 | 66 | 23 | 1 | 77 | 124) echo "$bug caught by $rung $test" ;;
+        *) tail -5 "$log"; echo "$bug NOT caught by $rung $test (exit status $status)"; return 1 ;;
+    esac
+}
 
 # Weakens each ordering, in the build of the rung loom.
 check_orderings() {
-    local in_source listed tests ordering model binary name reason status
+    local in_source listed ordering model reason
     if grep -rnE 'Ordering::(Acquire|Release|AcqRel|SeqCst)' src/raw |
         grep -vE '^src/raw/([a-z]+/check|reclaim/guard|([a-z]+/)+models)\.rs:|planted|cfg!\(tsan\)'; then
         echo "the orderings above have no name"
@@ -320,21 +383,9 @@ check_orderings() {
     build loom --cfg planted >"$log" 2>&1 || { cat "$log"; return 1; }
     tests=$(list_tests loom)
     while read -r ordering model; do
-        [ -n "$ordering" ] || continue
-        read -r binary name < <(grep -E "[ :]$model\$" <<<"$tests") || { echo "no model $model"; return 1; }
-        status=0
-        (
-            export EVANESCE_WEAKENED=$ordering RUST_BACKTRACE=0
-            run_one loom "$binary" "$name"
-            exit $?
-        ) >"$log" 2>&1 || status=$?
-        # 101: it failed; 134: a second panic while it did. Too few executions are no failure of this kind.
-        ! grep -q 'executions, at least' "$log" || status=0
-        case $status in
-            101 | 134) echo "$ordering, weakened: $model fails" ;;
-            *) tail -5 "$log"; echo "$ordering, weakened: NOT noticed by $model (exit status $status)"; return 1 ;;
-        esac
+        [ -z "$ordering" ] || beside "$(nproc)" weaken "$ordering" "$model" || return
     done <<<"$orderings"
+    beside 0 || return
     while read -r ordering reason; do
         [ -z "$ordering" ] || echo "$ordering: no model fails: $reason"
     done <<<"$unseen"
@@ -354,6 +405,7 @@ for rung in $rungs; do
     build "$rung" --cfg planted >"$log" 2>&1 || { cat "$log"; exit 1; }
     # Path and name of each test of the rung.
     tests=$(list_tests "$rung")
+    rung "$rung"
     if [ "$rung" = loom ]; then
         for model in $(grep -oE '(racy|slab|limbo|tokens|once|lines|flight)_[a-z0-9_]*$' <<<"$tests"); do
             grep -qE "^(loom .*|[a-z_/]+ +)$model$" <<<"$pairs$orderings" ||
@@ -370,30 +422,9 @@ for rung in $rungs; do
     count_rung "$rung" "$log"
     while read -r of bug test; do
         [ "$of" = "$rung" ] || continue
-        read -r binary name < <(grep -E "[ :]$test\$" <<<"$tests") || { echo "no test $test"; exit 1; }
-        # Real threads and random schedules meet a bug by chance: a few tries.
-        for _ in 1 2 3 4 5 6; do
-            status=0
-            # In a shell of its own, whose word about an aborted child goes to the log as well.
-            (
-                export RUST_BACKTRACE=0
-                case $bug in
-                    relaxed:*) export EVANESCE_WEAKENED=${bug#relaxed:} ;;
-                    *) export EVANESCE_PLANTED=$bug ;;
-                esac
-                run_one "$rung" "$binary" "$name"
-                exit $?
-            ) >"$log" 2>&1 || status=$?
-            [ "$status" = 0 ] || break
-        done
-        # 101: a failed test; 134, 139: aborted or crashed; 66, 23, 1, 77: a sanitizer's or the fuzzer's
-        # report; 124: it hangs, which no unbroken run does.
-        case $status in
-            101 | 134 | 139 | 132 | 66 | 23 | 1 | 77 | 124) ;;
-            *) tail -5 "$log"; echo "$bug NOT caught by $rung $test (exit status $status)"; exit 1 ;;
-        esac
-        echo "$bug caught by $rung $test"
+        beside "$jobs" catch "$rung" "$bug" "$test" || exit 1
         caught=$((caught + 1))
     done <<<"$pairs"
+    beside 0 || exit 1
 done
 echo "planted bugs: $caught pairs caught"

@@ -24,7 +24,8 @@ can_run() {
     esac
 }
 
-# Sets `flags`, `command` (of cargo), `suites` and `dir` of a rung; and of the binaries that have many suites, `only` those
+# Sets `flags`, `command` (of cargo), `suites`, `dir` and `jobs` of a rung, how many of its tests run side by side: models
+# and fuzzers take one processor each, while real threads are to have the machine to themselves; and of the binaries that have many suites, `only` those
 # that it runs, where sanitizers make all too slow, or look into no memory that is mapped.
 rung() {
     command=(cargo test -p evanesce --release)
@@ -47,7 +48,10 @@ rung() {
             suites=(--test rungs --test statics) only=(reclaim:: regressions:: types::) ;;
         fuzz) flags="--cfg asan" ;;
     esac
-    dir="$root/$1"
+    dir="$root/$1" jobs=1
+    case $1 in
+        loom | epoch | shuttle | fuzz) jobs=$(nproc) ;;
+    esac
     case $1 in
         tsan | asan | lsan) command=(cargo +nightly test -p evanesce --release --target $target) ;;
         # One build for both.
@@ -110,7 +114,7 @@ run_rung() {
         else
             case $(basename "$binary") in
                 rungs-* | threads-*) "$binary" --nocapture --test-threads=1 "${only[@]}" || return ;;
-                *) "$binary" --nocapture --test-threads=1 || return ;;
+                *) "$binary" --nocapture --test-threads="$jobs" || return ;;
             esac
         fi
     done
