@@ -36,11 +36,16 @@ pub(crate) fn dose(few: u64, full: u64) -> u64 {
 /// would delay it; so would a thread that is about to end, so a test joins those it makes. (The end of a scope does not
 /// wait for thread-local destructors.) Panics when `test` hangs (see [`TEST_LIMIT`]).
 pub(crate) fn exclusive(test: impl FnOnce() + Send + 'static) {
+    exclusive_boxed(Box::new(test));
+}
+
+/// By a box, as [`within::run_within`].
+fn exclusive_boxed(test: Box<dyn FnOnce() + Send>) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let limit = std::env::var("EVANESCE_TEST_LIMIT")
         .map_or(TEST_LIMIT, |text| text.parse().expect("a number of seconds"));
-    within(Duration::from_secs(limit), test);
+    within::run_within(Duration::from_secs(limit), test);
 }
 
 /// A builder of whatever map the caller asks for.
