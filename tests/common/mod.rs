@@ -39,13 +39,13 @@ pub(crate) fn exclusive(test: impl FnOnce() + Send + 'static) {
     exclusive_boxed(Box::new(test));
 }
 
-/// By a box, as [`within::run_within`].
+/// By a box, for the reason that [`within`] has one.
 fn exclusive_boxed(test: Box<dyn FnOnce() + Send>) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let limit = std::env::var("EVANESCE_TEST_LIMIT")
         .map_or(TEST_LIMIT, |text| text.parse().expect("a number of seconds"));
-    within::run_within(Duration::from_secs(limit), test);
+    within(Duration::from_secs(limit), test);
 }
 
 /// A builder of whatever map the caller asks for.

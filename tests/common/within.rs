@@ -17,7 +17,7 @@ pub(crate) fn within<R: Send + 'static>(
 
 /// The same without a result. By a box, since a spawn of its own type for each test is a tenth of what all tests take to
 /// build.
-pub(crate) fn run_within(limit: Duration, f: Box<dyn FnOnce() + Send>) {
+fn run_within(limit: Duration, f: Box<dyn FnOnce() + Send>) {
     let (done, ended) = mpsc::channel::<()>();
     let name = thread::current().name().unwrap_or("test").to_owned();
     let worker = thread::Builder::new().name(name);

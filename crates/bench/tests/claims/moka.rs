@@ -97,7 +97,8 @@ fn writes_wait_once_the_queue_of_writes_is_full() {
         });
         called.recv().unwrap();
         scope.spawn(|| {
-            for key in 0..WRITES {
+            // Others than above: to put a value over another calls the listener.
+            for key in 10..10 + WRITES {
                 cache.insert(key, key);
                 made.fetch_add(1, Ordering::Relaxed);
             }
