@@ -123,9 +123,11 @@ fn two_callers_may_make_a_value() {
     assert_eq!(calls.load(Ordering::Relaxed), 2);
 }
 
+type Tell = Box<dyn Fn(u32)>;
+
 thread_local! {
     /// What a [`Watched`] calls with its number when this thread hashes it.
-    static ON_HASH: RefCell<Option<Box<dyn Fn(u32)>>> = RefCell::default();
+    static ON_HASH: RefCell<Option<Tell>> = RefCell::default();
 }
 
 /// A key that tells when it is hashed.
