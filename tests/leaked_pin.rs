@@ -76,8 +76,10 @@ fn others_take_what_the_guide_says() {
     });
     let (held, beside, stats) = (THREADS * WRITES, BYTES.load(Relaxed) - before, map.stats());
     assert_eq!(stats.pending_reclaim, (THREADS + 1) * (WRITES - 1), "{stats:?}");
-    // A block a thread may be free.
-    assert!(stats.slots <= (THREADS + 1) * (WRITES + 64), "{stats:?}");
+    // Some slots are free: up to a block in each stripe that a thread has used. One that finds its stripe in use takes
+    // another, so these are not as many as the threads.
+    assert_eq!(stats.slots, THREADS + 1 + stats.pending_reclaim + stats.free_slots, "{stats:?}");
+    assert!(stats.free_slots < held / 100, "{stats:?}");
     assert!(beside < 24 * held, "{} bytes beside each slot", beside / held);
     println!("{} bytes beside each slot", beside / held);
 }

@@ -15,7 +15,7 @@
 mod common;
 
 use common::books::{MADE, Map, Owned, Pin, Val, alive, any_write, open_books};
-use common::{Rng, assert_slots_accounted, builder, ns, settle, within};
+use common::{Rng, assert_slots_accounted, builder, dose, ns, settle, within};
 use evanesce::{Budget, Clock, Deadline, MonotonicClock, Stats, Sweeper, Ttl};
 use std::collections::BTreeSet;
 use std::panic::resume_unwind;
@@ -356,8 +356,10 @@ fn round(map: &Arc<Map>, number: u32, time: Duration, ceiling: usize) -> (Arc<So
 
 #[test]
 fn a_soak_loses_nothing_and_a_second_round_takes_no_more_memory() {
-    let seconds: u64 = std::env::var("EVANESCE_SOAK_SECONDS")
-        .map_or(6, |text| text.parse().expect("EVANESCE_SOAK_SECONDS is a number"));
+    let seconds: u64 = std::env::var("EVANESCE_SOAK_SECONDS").map_or_else(
+        |_| dose(2, 6),
+        |text| text.parse().expect("EVANESCE_SOAK_SECONDS is a number"),
+    );
     let soak = move || {
         open_books();
         let map: Arc<Map> =

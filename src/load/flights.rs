@@ -3,6 +3,7 @@
 use core::{
     convert::Infallible,
     hash::Hash,
+    panic::{RefUnwindSafe, UnwindSafe},
     task::{Poll, Waker},
 };
 use std::sync::Arc;
@@ -21,8 +22,34 @@ use crate::{
 pub(crate) struct Loads<K, V> {
     /// Whether there was any.
     began: SettingWord,
-    flights: OnceBox<Flights<K, V>>,
+    begun: OnceBox<Begun<K, V>>,
 }
+
+/// The table of flights, and the code of what is done to it by those who load nothing.
+struct Begun<K, V> {
+    flights: Flights<K, V>,
+    code: Box<dyn Upkeep<K, V>>, // of no size: nothing is allocated
+}
+
+/// What writes, sweeps and their like do to flights. By a `dyn` that the first load of a map makes: a map whose program
+/// never loads is built without the code of a second table, which was a seventh of all.
+trait Upkeep<K, V>: Send + Sync + UnwindSafe + RefUnwindSafe {
+    fn kill(
+        &self,
+        flights: &Flights<K, V>,
+        key: SplitKey,
+        guard: &Guard,
+        is_match: &mut dyn FnMut(&K) -> Result<bool, Refused>,
+    ) -> Result<(), Refused>;
+    fn kill_all(&self, flights: &Flights<K, V>, guard: Guard);
+    fn forget_killed(&self, flights: &Flights<K, V>);
+    fn sweep(&self, flights: &Flights<K, V>, budget: Budget);
+    fn shrink_to_fit(&self, flights: &Flights<K, V>);
+    fn bytes(&self, flights: &Flights<K, V>) -> usize;
+}
+
+/// A comparison of keys came to an error, which its caller has.
+struct Refused;
 
 /// A table of them. A load that may yet be kept is in it: one that is not is over, or was killed before another took its
 /// place.
@@ -39,7 +66,7 @@ unsafe impl<K: Send, V: Send> Send for Flights<K, V> {}
 
 impl<K, V> Loads<K, V> {
     pub(crate) fn new() -> Self {
-        Self { began: SettingWord::new(0), flights: OnceBox::new() }
+        Self { began: SettingWord::new(0), begun: OnceBox::new() }
     }
 
     /// Whether there may be any load that a write has to kill.
@@ -54,11 +81,12 @@ impl<K, V> Loads<K, V> {
 
     /// The table of loads, made for a map with this table.
     pub(super) fn begin<T>(&self, table: &Table<T>) -> &Flights<K, V> {
-        let flights = self.flights.get_or_init(|| Flights::of(table));
+        let begun =
+            self.begun.get_or_init(|| Begun { flights: Flights::of(table), code: Box::new(Made) });
         if !self.are_there() {
             self.began.store(1, Ordering::SeqCst);
         }
-        flights
+        &begun.flights
     }
 
     /// Makes the load of a key lose.
@@ -70,7 +98,62 @@ impl<K, V> Loads<K, V> {
         guard: &Guard,
         mut is_match: impl FnMut(&K) -> Result<bool, E>,
     ) -> Result<(), E> {
-        if let Some(flights) = self.going_on() {
+        let Some(Begun { flights, code }) = self.begun.get() else { return Ok(()) };
+        let mut error = None;
+        let is_match =
+            &mut |met: &K| is_match(met).map_err(|met| error = Some(met)).or(Err(Refused));
+        _ = code.kill(flights, key, guard, is_match);
+        error.map_or(Ok(()), Err)
+    }
+
+    /// Makes all loads lose that go on now, and all errors that are kept.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn kill_all(&self, guard: Guard) {
+        if let Some(Begun { flights, code }) = self.begun.get() {
+            code.kill_all(flights, guard);
+        }
+    }
+
+    /// Takes the errors out that were kept and killed.
+    pub(crate) fn forget_killed(&self) {
+        if let Some(Begun { flights, code }) = self.begun.get() {
+            code.forget_killed(flights);
+        }
+    }
+
+    /// Forgets errors that are kept no longer, and reclaims memory.
+    pub(crate) fn sweep(&self, budget: Budget) {
+        if let Some(Begun { flights, code }) = self.begun.get() {
+            code.sweep(flights, budget);
+        }
+    }
+
+    /// Gives back what memory it can.
+    pub(crate) fn shrink_to_fit(&self) {
+        if let Some(Begun { flights, code }) = self.begun.get() {
+            code.shrink_to_fit(flights);
+        }
+    }
+
+    /// The memory in use.
+    pub(crate) fn bytes(&self) -> usize {
+        self.begun.get().map_or(0, |begun| size_of_val(begun) + begun.code.bytes(&begun.flights))
+    }
+}
+
+/// The one [`Upkeep`].
+struct Made;
+
+impl<K, V> Upkeep<K, V> for Made {
+    fn kill(
+        &self,
+        flights: &Flights<K, V>,
+        key: SplitKey,
+        guard: &Guard,
+        is_match: &mut dyn FnMut(&K) -> Result<bool, Refused>,
+    ) -> Result<(), Refused> {
+        if flights.go_on() {
             let met =
                 flights.table.get(key, guard, |(met, _)| is_match(met), |(_, flight)| flight)?;
             if let Some(flight) = met
@@ -82,11 +165,10 @@ impl<K, V> Loads<K, V> {
         Ok(())
     }
 
-    /// Makes all loads lose that go on now, and all errors that are kept.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn kill_all(&self, mut guard: Guard) {
-        let Some(flights) = self.going_on() else { return };
+    fn kill_all(&self, flights: &Flights<K, V>, mut guard: Guard) {
+        if !flights.go_on() {
+            return;
+        }
         for range in flights.table.ranges() {
             let mut position = Position::default();
             flights.table.enter(range, &mut position, &guard);
@@ -97,42 +179,20 @@ impl<K, V> Loads<K, V> {
         }
     }
 
-    /// Takes the errors out that were kept and killed.
-    pub(crate) fn forget_killed(&self) {
-        if let Some(flights) = self.flights.get() {
-            flights.table.retain(|(_, flight)| !flight.is_forgotten());
-        }
+    fn forget_killed(&self, flights: &Flights<K, V>) {
+        flights.table.retain(|(_, flight)| !flight.is_forgotten());
     }
 
-    /// The table, if there is anything in it.
-    fn going_on(&self) -> Option<&Flights<K, V>> {
-        let flights = self.flights.get()?;
-        // SeqCst: as in `are_there`.
-        if flights.count.load(order!(loads_counted, SeqCst)) == 0 {
-            return None;
-        }
-        // With that of `Flights::put`: a load that this does not find has not looked at the origin yet.
-        fence(order!(load_looked_for, SeqCst));
-        Some(flights)
+    fn sweep(&self, flights: &Flights<K, V>, budget: Budget) {
+        budget.run(&flights.table);
     }
 
-    /// Forgets errors that are kept no longer, and reclaims memory.
-    pub(crate) fn sweep(&self, budget: Budget) {
-        if let Some(flights) = self.flights.get() {
-            budget.run(&flights.table);
-        }
+    fn shrink_to_fit(&self, flights: &Flights<K, V>) {
+        flights.table.shrink_to_fit();
     }
 
-    /// Gives back what memory it can.
-    pub(crate) fn shrink_to_fit(&self) {
-        if let Some(flights) = self.flights.get() {
-            flights.table.shrink_to_fit();
-        }
-    }
-
-    /// The memory in use.
-    pub(crate) fn bytes(&self) -> usize {
-        self.flights.get().map_or(0, |flights| size_of_val(flights) + flights.table.figures().bytes)
+    fn bytes(&self, flights: &Flights<K, V>) -> usize {
+        flights.table.figures().bytes
     }
 }
 
@@ -157,6 +217,17 @@ impl<K, V> Flights<K, V> {
             counted.fetch_sub(1, order!(load_ended, SeqCst));
         });
         Self { table: table.beside(listener), count, most: table.most_entries() }
+    }
+
+    /// Whether there is anything in the table.
+    fn go_on(&self) -> bool {
+        // SeqCst: as in `Loads::are_there`.
+        let are_any = self.count.load(order!(loads_counted, SeqCst)) != 0;
+        if are_any {
+            // With that of `enter`: a load that the caller does not find has not looked at the origin yet.
+            fence(order!(load_looked_for, SeqCst));
+        }
+        are_any
     }
 
     /// Begins a load of `key`, unless there is one to join or one that came to an error `E` which is kept.

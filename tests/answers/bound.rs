@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use crate::common::dose;
 use evanesce::{Budget, ManualClock, Operation, RemovalCause, TtlMap};
 
 const NANO: Duration = Duration::from_nanos(1);
@@ -56,7 +57,7 @@ fn each_writer_takes_the_map_past_its_maximum_by_one_at_most() {
             for writer in 0..WRITERS {
                 let map = &map;
                 scope.spawn(move || {
-                    for n in 0..2_000_u64 {
+                    for n in 0..dose(500, 2_000) {
                         let key = n.wrapping_mul(0x9E37_79B9) % 50 + 50 * (writer % 2);
                         match n % 4 {
                             0 => drop(map.remove(&key)),
@@ -119,16 +120,16 @@ fn expired_entries_go_first() {
 #[test]
 fn what_is_used_outlasts_what_is_not() {
     let map = bounded(1000);
-    let mut misses = 0;
-    for round in 1..500 {
+    let (mut misses, rounds) = (0, dose(150, 500));
+    for round in 1..rounds {
         // Half a map's worth of keys that are asked for all the time, in a stream of others.
         for n in 0..500 {
-            misses += u32::from(map.get_cloned(&n).is_none());
+            misses += u64::from(map.get_cloned(&n).is_none());
             map.pin().get_or_insert_with(n, || n);
         }
         (0..500).for_each(|n| _ = map.insert(1000 * round + n, n));
     }
-    assert!(misses < 500 + 500 * 500 / 50, "{misses} of {} lookups missed", 500 * 500);
+    assert!(misses < 500 + 500 * rounds / 50, "{misses} of {} lookups missed", 500 * rounds);
 }
 
 /// Each way to find an entry keeps it, in a stream of new ones.
@@ -178,7 +179,7 @@ fn a_stream_of_fresh_keys_does_not_grow_a_full_map() {
         map.stats()
     };
     let first = fill(0..100_000);
-    let last = fill(100_000..1_000_000);
+    let last = fill(100_000..dose(300_000, 1_000_000));
     // What waits for reclamation has a slot as well, and other tests share the collector.
     assert!(last.slots < 100_000, "{first:?}, then {last:?}");
     assert!(last.bytes_allocated < 4 << 20, "{first:?}, then {last:?}");
@@ -623,7 +624,7 @@ fn a_maximum_leaves_room_for_what_had_to_go() {
 #[test]
 fn the_policy_that_stays_is_the_one_that_is_kept() {
     let map = bounded(100);
-    for _ in 0..2000 {
+    for _ in 0..dose(500, 2_000) {
         thread::scope(|scope| {
             for most in [10, 20] {
                 let map = &map;

@@ -36,6 +36,11 @@ pub(crate) fn dose(few: u64, full: u64) -> u64 {
 /// would delay it; so would a thread that is about to end, so a test joins those it makes. (The end of a scope does not
 /// wait for thread-local destructors.) Panics when `test` hangs (see [`TEST_LIMIT`]).
 pub(crate) fn exclusive(test: impl FnOnce() + Send + 'static) {
+    exclusive_boxed(Box::new(test));
+}
+
+/// By a box, for the reason that [`within`] has one.
+fn exclusive_boxed(test: Box<dyn FnOnce() + Send>) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let limit = std::env::var("EVANESCE_TEST_LIMIT")

@@ -177,6 +177,12 @@ fn real_traces_are_counted_exactly() {
         ("scarab-recs.trace.xz", "u64be", 1_245_184, 258_368),
         ("sprite.trace.gz", "lines", 133_996, 7_075),
     ] {
+        if cfg!(debug_assertions) && requests > 1_000_000 {
+            println!(
+                "SKIPPED: {name}: seconds without optimisation; `.ci/run` counts it in release"
+            );
+            continue;
+        }
         let path = folder.join(name);
         if path.is_file() {
             assert_counts(&path, format, requests, keys);

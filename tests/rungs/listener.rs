@@ -3,7 +3,7 @@
 
 use crate::common::nesting::{counted, deepest, on_a_small_stack};
 use crate::common::sites::boom;
-use crate::common::{assert_slots_accounted, builder, exclusive, ns};
+use crate::common::{assert_slots_accounted, builder, dose, exclusive, ns};
 use evanesce::{Budget, Builder, Compute, ManualClock, Operation, RemovalCause, TtlMap};
 use std::cell::RefCell;
 use std::hash::{Hash, Hasher};
@@ -65,26 +65,26 @@ impl Told {
 #[test]
 fn a_listener_that_writes_to_its_own_map_does_not_nest() {
     on_a_small_stack(|| {
-        const KEYS: u64 = 100_000;
+        let keys = dose(20_000, 100_000);
         for by_sweep in [false, true] {
-            let (clock, told) = (ManualClock::new(), Told::new(KEYS));
+            let (clock, told) = (ManualClock::new(), Told::new(keys));
             let noting = Arc::clone(&told);
             let map = listening(&clock, 1 << 20, move |map, key, _| {
                 if noting.note(key) {
-                    map.insert(KEYS + key, key);
+                    map.insert(keys + key, key);
                 }
             });
-            put_expired(&map, &clock, KEYS);
+            put_expired(&map, &clock, keys);
             if by_sweep {
                 map.sweep(Budget::full_pass());
             } else {
                 // A step of 64 slots for each 16 writes of the test, and again half as much.
-                (0..KEYS / 3).for_each(|key| _ = map.insert(2 * KEYS + key % 10, key));
+                (0..keys / 3).for_each(|key| _ = map.insert(2 * keys + key % 10, key));
             }
             assert_eq!(deepest(), 1, "by sweep: {by_sweep}");
             told.assert_each_once();
             let pin = map.pin();
-            assert!((KEYS..2 * KEYS).all(|key| pin.contains_key(&key)), "an entry is lost");
+            assert!((keys..2 * keys).all(|key| pin.contains_key(&key)), "an entry is lost");
         }
     });
 }

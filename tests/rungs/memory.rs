@@ -7,37 +7,44 @@ use std::thread;
 
 type Map = TtlMap<u64, u64>;
 
-const SURVIVORS: u64 = 10_000;
-const ALL: u64 = 200_000;
+/// The entries for good.
+fn survivors() -> u64 {
+    dose(4_000, 10_000)
+}
+
+/// These and the others.
+fn all() -> u64 {
+    20 * survivors()
+}
 
 /// Where the system takes pages back (on others the figures stay).
 const GIVES_PAGES_BACK: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
-/// A map of `SURVIVORS` entries for good and the others until 10 ns.
+/// A map of some entries for good and the others until 10 ns.
 fn mortal(sweep_per_write: usize) -> (Map, ManualClock) {
     let clock = ManualClock::new();
     let options = builder().clock(clock.clone()).sweep_per_write(sweep_per_write);
     let map: Map = options.build().expect("valid options");
-    (0..SURVIVORS).for_each(|key| _ = map.pin().insert(key, !key));
-    (SURVIVORS..ALL).for_each(|key| _ = map.pin().insert_with_ttl(key, !key, ns(10)));
+    (0..survivors()).for_each(|key| _ = map.pin().insert(key, !key));
+    (survivors()..all()).for_each(|key| _ = map.pin().insert_with_ttl(key, !key, ns(10)));
     (map, clock)
 }
 
 /// The bytes of a map that never had more than the survivors.
 fn fresh_bytes() -> usize {
     let map: Map = TtlMap::new();
-    (0..SURVIVORS).for_each(|key| _ = map.pin().insert(key, !key));
+    (0..survivors()).for_each(|key| _ = map.pin().insert(key, !key));
     map.stats().bytes_allocated
 }
 
 fn assert_survivors(map: &Map) -> Stats {
     let pin = map.pin();
-    assert!((0..SURVIVORS).all(|key| pin.get(&key) == Some(&!key)));
-    assert!((SURVIVORS..ALL).step_by(7).all(|key| pin.get(&key).is_none()));
-    assert_eq!(pin.iter().count() as u64, SURVIVORS);
+    assert!((0..survivors()).all(|key| pin.get(&key) == Some(&!key)));
+    assert!((survivors()..all()).step_by(7).all(|key| pin.get(&key).is_none()));
+    assert_eq!(pin.iter().count() as u64, survivors());
     drop(pin);
     let stats = assert_slots_accounted(map);
-    assert_eq!((stats.len as u64, stats.pending_reclaim), (SURVIVORS, 0));
+    assert_eq!((stats.len as u64, stats.pending_reclaim), (survivors(), 0));
     stats
 }
 
@@ -47,7 +54,7 @@ fn a_full_sweep_gives_the_memory_of_what_expired_back() {
         let (map, clock) = mortal(0);
         let full = map.stats().bytes_allocated;
         clock.advance(ns(10));
-        assert_eq!(map.sweep(Budget::full_pass()).removed as u64, ALL - SURVIVORS);
+        assert_eq!(map.sweep(Budget::full_pass()).removed as u64, all() - survivors());
         settle(&map);
         let after = assert_survivors(&map).bytes_allocated;
         let fresh = fresh_bytes();
@@ -55,11 +62,11 @@ fn a_full_sweep_gives_the_memory_of_what_expired_back() {
         map.shrink_to_fit();
         let fit = assert_survivors(&map).bytes_allocated;
         // The records of the blocks stay, 32 bytes each, of up to twice as many; and parts of runs.
-        let stays = 2 * 32 * (ALL as usize / 64) + (64 << 10);
+        let stays = 2 * 32 * (all() as usize / 64) + (64 << 10);
         assert!(!GIVES_PAGES_BACK || fit <= fresh + stays, "{fit}, {fresh} if fresh");
         // All of it can be used again.
-        (0..ALL).for_each(|key| _ = map.pin().insert(key, key));
-        assert!((0..ALL).all(|key| map.pin().get(&key) == Some(&key)));
+        (0..all()).for_each(|key| _ = map.pin().insert(key, key));
+        assert!((0..all()).all(|key| map.pin().get(&key) == Some(&key)));
         let again = assert_slots_accounted(&map).bytes_allocated;
         assert!(again <= full + full / 8, "{again}, {full} before");
     });
@@ -72,8 +79,8 @@ fn writes_alone_give_memory_back() {
         let (map, clock) = mortal(4);
         let full = map.stats().bytes_allocated;
         clock.advance(ns(10));
-        let writes = 2 * ALL;
-        (0..writes).for_each(|n| _ = map.pin().insert(n % SURVIVORS, !(n % SURVIVORS)));
+        let writes = 2 * all();
+        (0..writes).for_each(|n| _ = map.pin().insert(n % survivors(), !(n % survivors())));
         let after = map.stats().bytes_allocated;
         assert!(!GIVES_PAGES_BACK || after < full / 4, "{full}, then {after} {:?}", map.stats());
         settle(&map);
@@ -84,7 +91,7 @@ fn writes_alone_give_memory_back() {
 #[test]
 fn a_capacity_that_was_asked_for_stays_until_it_is_given_up() {
     exclusive(|| {
-        let map: Map = TtlMap::with_capacity(ALL as usize);
+        let map: Map = TtlMap::with_capacity(all() as usize);
         let laid_out = map.stats().bytes_allocated;
         (0..100).for_each(|key| _ = map.pin().insert(key, key));
         (0..20).for_each(|_| _ = map.sweep(Budget::full_pass()));
@@ -116,6 +123,7 @@ fn on_huge_pages() -> Option<u64> {
 #[cfg(target_os = "linux")]
 #[test]
 fn large_tables_are_put_on_huge_pages_if_that_is_asked_for() {
+    const LARGE: u64 = 200_000;
     exclusive(|| {
         if on_huge_pages().is_none() {
             println!("SKIPPED: huge pages: this system has none");
@@ -132,9 +140,9 @@ fn large_tables_are_put_on_huge_pages_if_that_is_asked_for() {
         let of_one = on_huge_pages();
         assert!(of_one > Some(0));
         let copy = huge.clone(); // laid out for one entry, with the same options
-        (0..ALL).for_each(|key| _ = copy.pin().insert(key, key));
+        (0..LARGE).for_each(|key| _ = copy.pin().insert(key, key));
         assert!(on_huge_pages() > of_one);
-        assert!((0..ALL).all(|key| copy.pin().get(&key) == Some(&key)));
+        assert!((0..LARGE).all(|key| copy.pin().get(&key) == Some(&key)));
         drop((huge, copy));
         assert_eq!(on_huge_pages(), Some(0));
     });
@@ -189,7 +197,7 @@ fn readers_find_every_key_while_the_index_grows_and_shrinks() {
                     n += 1;
                 }
             }));
-            for round in 0..dose(8, 30) {
+            for round in 0..dose(4, 30) {
                 for key in FIXED..PASSING {
                     map.pin().insert(key, key);
                 }
@@ -233,15 +241,18 @@ fn a_parked_reader_costs_memory_only() {
         let full = map.stats().bytes_allocated;
         let parked = map.pin();
         clock.advance(ns(10));
-        assert_eq!(map.sweep(Budget::full_pass()).removed as u64, ALL - SURVIVORS);
+        assert_eq!(map.sweep(Budget::full_pass()).removed as u64, all() - survivors());
         let stats = map.stats();
-        assert_eq!((stats.pending_reclaim as u64, stats.len as u64), (ALL - SURVIVORS, SURVIVORS));
+        assert_eq!(
+            (stats.pending_reclaim as u64, stats.len as u64),
+            (all() - survivors(), survivors())
+        );
         assert!(stats.bytes_allocated >= full);
         // The way back of the index was begun, and is no hindrance to its growth.
         let growths = stats.growths;
-        (ALL..3 * ALL).for_each(|key| _ = map.pin().insert(key, !key));
+        (all()..3 * all()).for_each(|key| _ = map.pin().insert(key, !key));
         assert!(map.stats().growths > growths, "{:?}", map.stats());
-        (ALL..3 * ALL).for_each(|key| _ = map.pin().remove(&key));
+        (all()..3 * all()).for_each(|key| _ = map.pin().remove(&key));
         assert!(map.stats().bytes_allocated > 2 * full);
         assert_eq!(parked.get(&1), Some(&!1));
         drop(parked);

@@ -19,7 +19,7 @@ fn an_empty_map_answers_every_question_and_sweeps_and_clears() {
 #[test]
 fn many_entries_are_found_expire_and_give_their_slots_to_as_many_others() {
     let entries: u64 = std::env::var("EVANESCE_ENTRIES")
-        .map_or(200_000, |text| text.parse().expect("EVANESCE_ENTRIES is a number"));
+        .map_or(50_000, |text| text.parse().expect("EVANESCE_ENTRIES is a number"));
     exclusive(move || {
         let clock = ManualClock::new();
         let map: TtlMap<u64, u64> =

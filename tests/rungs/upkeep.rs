@@ -2,7 +2,7 @@
 //! end, and nothing is left undone.
 
 use crate::common::nesting::{counted, deepest, on_a_small_stack};
-use crate::common::{builder, exclusive, ns, settle};
+use crate::common::{builder, dose, exclusive, ns, settle};
 use evanesce::{Budget, ManualClock, TtlMap};
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, Weak};
@@ -52,7 +52,7 @@ fn a_map_that_is_written_only_from_drops_of_another_reclaims() {
         for max_slots in [1 << 20, 10_000] {
             let ring = Ring::new(2, max_slots);
             let mut most = 0;
-            for n in 0..100_000 {
+            for n in 0..dose(30_000, 100_000) {
                 ring.put(0, n % 100, 1);
                 if n % 1000 == 0 {
                     most = most.max(ring.pending());
@@ -113,7 +113,7 @@ fn a_write_catches_up_with_what_was_refused_within_drops() {
         // As many levels as reclaiming nests, and a map that is written behind them.
         const LEVELS: usize = 8;
         let ring = Ring::new(LEVELS + 1, 1 << 20);
-        for n in 0..50_000 {
+        for n in 0..dose(20_000, 50_000) {
             ring.put(0, n % 10, LEVELS as u64);
             if n % 1000 == 999 {
                 // The second one finds due what the first handed over.

@@ -10,7 +10,11 @@ use moka::{
 };
 use std::{
     hash::{Hash, Hasher},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread::{self, ThreadId},
     time::Duration,
 };
@@ -68,6 +72,48 @@ fn the_bound_is_kept_by_later_upkeep() {
     cache.run_pending_tasks();
     assert_eq!((cache.iter().count(), cache.entry_count()), (5, 5));
     assert!(told.lock().unwrap().iter().all(|told| told.2 == RemovalCause::Size));
+}
+
+/// README: "writers wait for nobody" where its queue is full: of writes that nobody has taken up, since whoever does the
+/// upkeep is in the listener.
+#[test]
+fn writes_wait_once_the_queue_of_writes_is_full() {
+    const WRITES: usize = 100_000; // more than any queue here holds
+    let (tell_called, called) = mpsc::channel();
+    let (go_on, gone_on) = mpsc::channel::<()>();
+    let gone_on = Mutex::new(gone_on);
+    let cache = Cache::builder()
+        .max_capacity(1)
+        .eviction_listener(move |_, _, _| {
+            _ = tell_called.send(());
+            assert!(gone_on.lock().unwrap().recv().is_err(), "the other end is gone, no message");
+        })
+        .build();
+    let made = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            (0..10).for_each(|key| cache.insert(key, key));
+            cache.run_pending_tasks();
+        });
+        called.recv().unwrap();
+        scope.spawn(|| {
+            // Others than above: to put a value over another calls the listener.
+            for key in 10..10 + WRITES {
+                cache.insert(key, key);
+                made.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let (mut before, mut still) = (0, 0);
+        while still < 100 {
+            pass(Duration::from_millis(1));
+            let now = made.load(Ordering::Relaxed);
+            still = if now == before && now > 0 { still + 1 } else { 0 };
+            before = now;
+        }
+        drop(go_on);
+        assert!(before < WRITES, "all {WRITES} went through");
+    });
+    assert_eq!(made.into_inner(), WRITES);
 }
 
 /// Migrating: "What was just put is there; moka may refuse it."

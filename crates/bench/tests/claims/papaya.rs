@@ -1,8 +1,11 @@
 //! Of papaya: README, "What it has, beside the others"; docs/migrating.md, "From papaya".
 
-use super::common::{Call, Dropped, Drops, Parts, Tagged, is_send, pair};
+use super::common::{Call, Dropped, Drops, Parts, Tagged, is_send, pair, waits};
 use papaya::{Compute, HashMap, HashSet, Operation};
 use std::{
+    cell::{Cell, RefCell},
+    hash::{Hash, Hasher},
+    rc::Rc,
     sync::{
         atomic::{AtomicUsize, Ordering},
         mpsc,
@@ -118,6 +121,53 @@ fn two_callers_may_make_a_value() {
         make()
     });
     assert_eq!(calls.load(Ordering::Relaxed), 2);
+}
+
+type Tell = Box<dyn Fn(u32)>;
+
+thread_local! {
+    /// What a [`Watched`] calls with its number when this thread hashes it.
+    static ON_HASH: RefCell<Option<Tell>> = RefCell::default();
+}
+
+/// A key that tells when it is hashed.
+#[derive(PartialEq, Eq)]
+struct Watched(u32);
+
+impl Hash for Watched {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        ON_HASH.with_borrow(|tell| tell.iter().for_each(|tell| tell(self.0)));
+        self.0.hash(state);
+    }
+}
+
+/// README: "writers wait for nobody" rarely: when another thread is copying the key's entry to a larger table, which
+/// hashes that key.
+#[test]
+fn a_write_waits_while_its_entry_is_copied_to_a_larger_table() {
+    let map = HashMap::new();
+    let (tell_copying, copying) = mpsc::channel();
+    let (go_on, gone_on) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let map = &map;
+        scope.spawn(move || {
+            let inserted = Rc::new(Cell::new(0));
+            let own = Rc::clone(&inserted);
+            ON_HASH.set(Some(Box::new(move |key| {
+                if key != own.get() && tell_copying.send(key).is_ok() {
+                    assert!(gone_on.recv().is_err(), "the other end is gone, no message");
+                }
+            })));
+            for key in 0..MANY {
+                inserted.set(key);
+                map.pin().insert(Watched(key), 0);
+            }
+        });
+        let key = copying.recv().unwrap();
+        drop(copying); // only the first one is held
+        assert_eq!(map.pin().get(&Watched(key)), Some(&0), "a reader does not wait");
+        assert!(waits(|| _ = map.pin().insert(Watched(key), 1), || drop(go_on)));
+    });
 }
 
 /// README: "guards that are `Send`" `pin_owned`; "keys and values not `'static`" ✓; "lookup by `Equivalent`" ✓; "set"
