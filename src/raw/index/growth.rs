@@ -25,7 +25,7 @@ const SHRINK_BELOW: usize = 4;
 
 /// Lines that one write moves while a migration goes on: with eight entries a line all have been moved after a
 /// sixteenth of the writes that would fill the new ones.
-const SHARE_LINES: u32 = if MODEL { 1 } else { 2 };
+pub(super) const SHARE_LINES: u32 = if MODEL { 1 } else { 2 };
 
 /// One overflow line for so many lines makes an array worth making anew.
 const LINES_AN_OVERFLOW: u32 = 8;
@@ -183,7 +183,7 @@ impl Lines {
     }
 
     /// All entries are moved: the next array takes the place of the old one, once. Who does it retires that.
-    fn switch(&self, old: Root, new: Root, limbo: &Limbo, guard: &Guard) {
+    pub(super) fn switch(&self, old: Root, new: Root, limbo: &Limbo, guard: &Guard) {
         if !self.root.replace(old, new) {
             return;
         }

@@ -2,7 +2,7 @@
 
 use core::convert::Infallible;
 
-use super::*;
+use super::{growth::SHARE_LINES, *};
 use crate::{
     clock::ClockSource,
     raw::{
@@ -27,6 +27,13 @@ fn remove(table: &Table<(u64, ())>, hash: u64, entry: u64) -> bool {
     let (key, guard) = (SplitKey::from_hash(hash), guard::pin());
     let Ok(removed) = table.remove(key, &guard, |(met, ())| Ok::<_, Infallible>(*met == entry));
     removed.is_some()
+}
+
+fn has(table: &Table<(u64, ())>, hash: u64, entry: u64) -> bool {
+    let (key, guard) = (SplitKey::from_hash(hash), guard::pin());
+    let is_match = |(met, ()): &(u64, ())| Ok::<_, Infallible>(*met == entry);
+    let Ok(met) = table.get(key, &guard, is_match, |(met, ())| met);
+    met.is_some()
 }
 
 /// How many lines the chain of a hash has.
@@ -102,6 +109,64 @@ fn grace_periods_are_awaited_after_four_billion_of_them() {
         while table.index.lines.is_busy(&guard::pin()) {
             guard::pin().flush();
             table.index.help(&table.turn(&guard::pin()));
+        }
+    }
+}
+
+/// A share that a thread has claimed and then does not do is done by others, and no entry is left behind. When that thread
+/// goes on in the end nothing comes of it.
+#[test]
+fn a_helper_that_stalls_holds_no_migration_up() {
+    for larger in [1, -1] {
+        for stalled in [vec![0], vec![1, 2], vec![5], (0..6).collect()] {
+            let table = table();
+            let lines = &table.index.lines;
+            (0..12_000).for_each(|key| insert(&table, key, key));
+            while lines.is_moving(&guard::pin()) {
+                table.index.help(&table.turn(&guard::pin()));
+            }
+            let guard = guard::pin();
+            let old = lines.root();
+            lines.begin(old, old.level().checked_add_signed(larger).expect("a level"));
+            // SAFETY: the root, under the guard.
+            let array = unsafe { old.array() };
+            // SAFETY: as above.
+            let new = unsafe { old.next() }.expect("it was begun");
+            let shares = old.lines() / SHARE_LINES;
+            assert!(shares > 6);
+            let share = |n| n * SHARE_LINES..(n + 1) * SHARE_LINES;
+            // At each of these times a thread claims the next share, and does nothing.
+            let mut claimed = vec![];
+            for call in 0..2 * shares {
+                if stalled.contains(&call) {
+                    claimed.push(array.claimed.fetch_add(1, Ordering::Relaxed));
+                }
+                // So does whoever looks the last share over, before it would switch.
+                if array.verified.load(Ordering::Relaxed) + 1 == shares {
+                    table.index.migrate_share(old, new, share(shares - 1), &guard);
+                    array.verified.store(shares, Ordering::Relaxed);
+                }
+                assert!(lines.is_moving(&guard), "switched after {call} calls");
+                table.index.help(&table.turn(&guard));
+                if lines.root() != old {
+                    break;
+                }
+            }
+            assert_eq!(lines.root(), new, "of {shares} shares {stalled:?} stall");
+            assert!(
+                (0..12_000).all(|key| has(&table, key, key)),
+                "of {shares} shares {stalled:?} stall"
+            );
+            for n in claimed {
+                table.index.migrate_share(old, new, share(n), &guard);
+                array.done.fetch_add(1, Ordering::AcqRel);
+                lines.switch(old, new, &table.index.limbo, &guard);
+            }
+            assert_eq!(lines.root(), new);
+            drop(guard);
+            table.assert_well_formed();
+            assert!((0..12_000).all(|key| remove(&table, key, key)));
+            table.assert_well_formed();
         }
     }
 }
