@@ -10,8 +10,9 @@
 # millisecond, so that the cache never holds just what was warmed up. Tests see it now and then. The other half keeps
 # what the deletion was to forbid.
 #
-# For our product: what comes before what is not read off a clock. A load that a remove or a clear overtakes is not stored
-# (the guide, "loading"), and what is inserted after it is there. If it ever gets tags, their generations must be counters.
+# For our product: what comes before what is not read off a clock. A load that a remove or a clear overtakes is not
+# stored (the guide, "loading"), and what is inserted after it is there. If it ever gets tags, their generations must be
+# counters.
 set -euo pipefail
 
 dir=$(mktemp -d)
@@ -27,7 +28,7 @@ const make = () => new BentoCache({ default: 'm', stores: { m: bentostore().useL
 const pause = ms => new Promise(resolve => setTimeout(resolve, ms));
 const options = { key: 'k', tags: ['t'], ttl: '1h' };
 
-// How many of ROUNDS values are found that were put after their tag was deleted, in the same millisecond or in a later one.
+// How many of ROUNDS values are found that were put after their tag was deleted: in the same millisecond, or later.
 async function foundAfter(later) {
   const cache = make();
   let found = 0;
@@ -59,7 +60,8 @@ async function overtaken() {
 }
 
 const seen = [await foundAfter(true), await foundAfter(false), await overtaken()];
-console.log(`bentocache 1.6.1: of ${ROUNDS} values put after their tag was deleted, those found; what a load that was overtaken leaves`);
+console.log(`bentocache 1.6.1: of ${ROUNDS} values put after their tag was deleted, how many are found;`);
+console.log('and what is left by a load that a deletion overtook');
 console.log(`expected: ${ROUNDS}, ${ROUNDS}, undefined`);
 console.log(`seen: ${seen[0]} if put in a later millisecond, ${seen[1]} in the same one, ${seen[2]}`);
 if (JSON.stringify(seen) !== JSON.stringify([ROUNDS, 0, 'old'])) {
