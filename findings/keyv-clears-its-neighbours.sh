@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Claim: two Keyv caches of different namespaces over one Map as their store are apart for `get`, `has` and `delete`,
-# and not for `clear` and `iterator`: the first empties the other cache too, the second hands out the other's entries, by
-# keys that the cache says it does not have. The README describes both as being of the current namespace.
+# and not for `clear` and `iterator`: the first empties the other cache too, the second hands out the other's entries,
+# by keys that the cache says it does not have. The README describes both as being of the current namespace.
 #
 # The guess that was wrong: by the docs, `clear` takes what is in the namespace, as it does with the adapters for
 # servers. (For those the adapter does it; a Map has only its own `clear`.)
