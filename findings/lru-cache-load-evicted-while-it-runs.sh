@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Claim: in lru-cache (npm) a load by `fetch` takes a place in the cache from its beginning. If other keys need the
 # place before it ends, it is evicted and the caller's promise is rejected, though the loader, which need not look at
-# its signal, ends well. With room for two, three loads at a time of three keys are two answers and an error; so are a load
-# and two `set`s of other keys. With `ignoreFetchAbort` all get their values.
+# its signal, ends well. With room for two, three loads at a time of three keys are two answers and an error; so are a
+# load and two `set`s of other keys. With `ignoreFetchAbort` all get their values.
 #
 # The guess that was wrong: room is a matter of what is kept. A load in excess gives its value to those who wait, and is
 # not stored, or evicts something when it ends.
