@@ -106,8 +106,11 @@ fn what_gives_the_memory_of_an_index_back() {
 
     assert!(papaya.emptied > papaya.full / 4, "stays");
     assert!(papaya.used < papaya.full / 10, "until the table is full of what was removed");
-    assert!(dashmap.emptied == dashmap.full && dashmap.used == dashmap.full, "stays");
+    // All but some bytes: what is printed takes memory as well.
+    let stays = |now: usize, full: usize| now > full - full / 10;
+    assert!(stays(dashmap.emptied, dashmap.full) && stays(dashmap.used, dashmap.full));
     assert!(dashmap_fit < dashmap.full / 10);
     assert!(moka.emptied < moka.full / 10, "goes while entries are removed");
-    assert!(quick_cache.used == quick_cache.full && quick_cache_cleared == quick_cache.full);
+    assert!(stays(quick_cache.used, quick_cache.full));
+    assert!(stays(quick_cache_cleared, quick_cache.full));
 }
