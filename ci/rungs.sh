@@ -24,9 +24,9 @@ can_run() {
     esac
 }
 
-# Sets `flags`, `command` (of cargo), `suites`, `dir` and `jobs` of a rung, how many of its tests run side by side: models
-# and fuzzers take one processor each, while real threads are to have the machine to themselves; and of the binaries that have many suites, `only` those
-# that it runs, where sanitizers make all too slow, or look into no memory that is mapped.
+# Sets `flags`, `command` (of cargo), `suites` and `dir` of a rung. And `jobs`, how many of its tests run side by side: a
+# model or a fuzzer takes one processor, while real threads are to have the machine to themselves. And of the binaries that
+# have many suites `only` those that it runs, where sanitizers make all too slow, or look into no memory that is mapped.
 rung() {
     command=(cargo test -p evanesce --release)
     checks=true only=()

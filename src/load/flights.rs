@@ -32,7 +32,7 @@ struct Begun<K, V> {
 }
 
 /// What writes, sweeps and their like do to flights. By a `dyn` that the first load of a map makes: a map whose program
-/// never loads is built without the code of a second table, which was a seventh of all.
+/// never loads is built without the code of a second table, which was a sixth to a fifth of all (docs/lab/first-hour.md).
 trait Upkeep<K, V>: Send + Sync + UnwindSafe + RefUnwindSafe {
     fn kill(
         &self,
