@@ -459,7 +459,10 @@ use by_words as equal_bytes;
 const ONES: u64 = 0x0101_0101_0101_0101;
 
 /// The same on any processor.
-#[cfg(any(test, not(all(target_arch = "x86_64", target_feature = "sse2"))))]
+#[cfg(any(
+    all(test, not(any(evanesce_loom, evanesce_shuttle))),
+    not(all(target_arch = "x86_64", target_feature = "sse2"))
+))]
 #[inline]
 fn by_words(first: u64, second: u64, byte: u8) -> u32 {
     let equal = |word: u64| {
