@@ -31,9 +31,9 @@ rung() {
     command=(cargo test -p evanesce --release)
     checks=true only=()
     case $1 in
-        loom) flags="--cfg evanesce_loom" suites=(--features async,loom --lib --test models) ;;
-        epoch) flags="--cfg evanesce_loom --cfg crossbeam_loom --cfg crossbeam_sanitize" suites=(--features loom --test models) ;;
-        shuttle) flags="--cfg evanesce_shuttle" suites=(--features shuttle --test models) ;;
+        loom) flags="--cfg evanesce_loom -Dwarnings" suites=(--features async,loom --lib --test models) ;;
+        epoch) flags="--cfg evanesce_loom --cfg crossbeam_loom --cfg crossbeam_sanitize -Dwarnings" suites=(--features loom --test models) ;;
+        shuttle) flags="--cfg evanesce_shuttle -Dwarnings" suites=(--features shuttle --test models) ;;
         tests) flags="" suites=(--test rungs --test reads --test peers --test resident --test load) ;;
         threads) flags="" suites=(--test threads --test soak) ;;
         # Without debug assertions, so that it is the sanitizer that speaks.
