@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import report
+from machine import processor, version
 from stores import BY_NAME, OURS, STORES
 
 HERE = Path(__file__).resolve().parent
@@ -271,13 +271,6 @@ def outcome(result: dict) -> str:
     return f"{result['seconds']:.1f} s"
 
 
-def version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "?"
-
-
 def our_build() -> str:
     """Version and fingerprint of the installed package, so that no two builds share a table."""
     try:
@@ -290,15 +283,6 @@ def our_build() -> str:
         if path.suffix in (".so", ".pyd", ".py"):
             digest.update(path.read_bytes())
     return f"{version('evanesce')}, build {digest.hexdigest()[:12]}"
-
-
-def processor() -> str:
-    try:
-        with open("/proc/cpuinfo") as lines:
-            name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    return f"{os.cpu_count()} x {name}"
 
 
 def present(args: argparse.Namespace) -> tuple[list[str], dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Threads that use one store: python threads.py [--sizes 100k,1M] [--threads 1,2,4] [--only STORE,...] [--quick]
+"""Threads that use one store: python threads.py [--sizes 100k,1M] [--threads 1,2,4] [--only STORE,...] [--out FILE] [--quick]
 
 For each store and size, what all threads together do in a second: lookups of keys that are there and of keys that are not,
 overwrites, puts of fresh keys, and lookups beside a thread that overwrites all the time. It is meant for a Python
@@ -9,14 +9,19 @@ same objects, as those of a program that gets them from elsewhere. A figure is t
 """
 
 import argparse
+import datetime
 import gc
 import json
+import platform
 import random
 import statistics
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
+
+from machine import processor, version
 
 SEED = 7
 
@@ -104,8 +109,10 @@ def keys_of(letter, numbers):
 
 
 def seconds(jobs, beside=None):
-    """How long the jobs take, one a thread, from the first start to the last end; calls `beside` in one more meanwhile."""
+    """How long the jobs take, one a thread, from the first start to the last end; and how long one more thread called
+    `beside` meanwhile."""
     barrier, spans, is_over = threading.Barrier(len(jobs) + bool(beside)), [], threading.Event()
+    beside_spans = []
 
     def run(job):
         barrier.wait()
@@ -115,8 +122,10 @@ def seconds(jobs, beside=None):
 
     def go_on():
         barrier.wait()
+        began = time.perf_counter()
         while not is_over.is_set():
             beside()
+        beside_spans.append((began, time.perf_counter()))
 
     threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
     other = [threading.Thread(target=go_on)] if beside else []
@@ -127,7 +136,7 @@ def seconds(jobs, beside=None):
     is_over.set()
     for thread in other:
         thread.join()
-    return max(end for _, end in spans) - min(began for began, _ in spans)
+    return tuple(max(end for _, end in s) - min(began for began, _ in s) if s else 0 for s in (spans, beside_spans))
 
 
 def measure(name, size, calls, counts):
@@ -154,7 +163,7 @@ def measure(name, size, calls, counts):
             "put": (share, [lambda keys=keys, new=new: empty.put(keys, new) for keys, new in fresh]),
         }
         for operation, (each, jobs) in bodies.items():
-            figures[operation, count] = each * count / seconds(jobs) / 1e6
+            figures[operation, count] = each * count / seconds(jobs)[0] / 1e6
         if count == min(counts):
             continue
         # All but one of the threads read.
@@ -165,9 +174,9 @@ def measure(name, size, calls, counts):
             store.put(*more)
             written[0] += chunk
 
-        took = seconds([lambda keys=keys: store.get(keys) for keys in here[1:]], overwrite)
-        figures["get beside a writer", count] = calls * (count - 1) / took / 1e6
-        figures["the writer beside it", count] = written[0] / took / 1e6
+        read_for, written_for = seconds([lambda keys=keys: store.get(keys) for keys in here[1:]], overwrite)
+        figures["get beside a writer", count] = calls * (count - 1) / read_for / 1e6
+        figures["the writer beside it", count] = written[0] / written_for / 1e6
     return [[operation, count, figure] for (operation, count), figure in figures.items()]
 
 
@@ -183,6 +192,7 @@ def main():
     parser.add_argument("--calls", type=int, default=200_000, help="of each thread and operation (200,000)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default=",".join(STORES), help="stores: " + ", ".join(STORES))
+    parser.add_argument("--out", type=Path, help="a file for the tables, which are printed as well")
     parser.add_argument("--quick", action="store_true", help="10k keys, 20,000 calls, one round: to see that it runs")
     parser.add_argument("--cell", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -216,17 +226,30 @@ def main():
                     continue
                 for operation, count, figure in told:
                     met.setdefault((size, name, operation, count), []).append(figure)
+    tables = "\n".join(report(met, [name for name in names if name not in missing], sizes, counts, given))
+    print(f"\n{tables}")
+    if given.out:
+        given.out.write_text(tables)
+
+
+def report(met, names, sizes, counts, given):
+    """The lines of the tables, and of what they were made on."""
     lock = "with" if getattr(sys, "_is_gil_enabled", lambda: True)() else "without"
-    print(f"\nPython {sys.version.split()[0]} {lock} the lock; millions a second, by {' / '.join(map(str, counts))} threads\n")
+    packages = ", ".join(f"{package} {version(package)}" for package in ("evanesce", "cachetools", "cachebox"))
+    yield "# Threads that use one store\n"
+    yield f"{packages}; {platform.python_implementation()} {platform.python_version()} {lock} the interpreter's lock;"
+    yield f"{processor()}; {datetime.date.today()}. Medians of {given.rounds} rounds, {given.calls:,} calls of each thread.\n"
+    yield f"Millions of operations a second, all threads together, by {' / '.join(map(str, counts))} threads. Beside a writer all but one"
+    yield "of the threads read. How it is measured: `threads.py` begins with it.\n"
     for size in sizes:
-        print(f"| {size:,} keys | " + " | ".join(OPERATIONS) + " |\n|" + " --- |" * (len(OPERATIONS) + 1))
-        for name in (name for name in names if name not in missing):
+        yield f"| {size:,} keys | " + " | ".join(OPERATIONS) + " |\n|" + " --- |" * (len(OPERATIONS) + 1)
+        for name in names:
             cells = []
             for operation in OPERATIONS:
                 rounds = [met.get((size, name, operation, count)) for count in counts]
                 cells.append(" / ".join(f"{statistics.median(found):.2f}" if found else "-" for found in rounds))
-            print(f"| {name} | " + " | ".join(cells) + " |")
-        print()
+            yield f"| {name} | " + " | ".join(cells) + " |"
+        yield ""
 
 
 if __name__ == "__main__":
