@@ -4,6 +4,7 @@
 #![allow(unsafe_code)] // a global allocator that fails
 
 use evanesce::TtlMap;
+use evanesce_testkit as _; // maps whose code is generated there
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::process::Command;
 use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};

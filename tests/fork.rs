@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use evanesce::{Budget, Sweeper, TtlMap};
+use evanesce_testkit as _; // maps whose code is generated there
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! A pin that is forgotten holds memory back for ever: in a process of its own, away from the other tests.
 #![allow(unsafe_code)] // a global allocator that counts
 
-mod common;
+use evanesce_testkit as common;
 
 use common::tally::{Tally, Token};
 use evanesce::{Budget, TtlMap};
@@ -35,7 +35,7 @@ static COUNTING: Counting = Counting;
 #[test]
 fn leaked_pin_holds_memory_back_and_nothing_else() {
     let leaker = thread::spawn(|| {
-        let other: &'static TtlMap<u8, u8> = Box::leak(Box::default());
+        let other: &'static TtlMap<u64, u64> = Box::leak(Box::default());
         std::mem::forget(other.pin());
     });
     leaker.join().expect("no panic");

@@ -1,7 +1,7 @@
 //! One thread alone at the limit of its map. In a process of its own: a thread of another test that is about to
 //! end, its destructors still to run, pins now and then, and what waits for it takes room.
 
-mod common;
+use evanesce_testkit as common;
 
 use common::{assert_slots_accounted, builder, exclusive};
 use evanesce::TtlMap;

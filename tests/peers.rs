@@ -5,7 +5,7 @@
 //! at 64 all are reached, but for the few that `PEERS.md` names. That takes hours, and a test more than the 300
 //! seconds after which it counts as hung: set `EVANESCE_TEST_LIMIT`. `EVANESCE_SEED` repeats the random choices.
 
-mod common;
+use evanesce_testkit as common;
 
 #[path = "peers/flurry.rs"]
 mod flurry;

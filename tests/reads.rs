@@ -2,7 +2,7 @@
 //! those who wait for it take memory.
 #![allow(unsafe_code)] // a global allocator that counts
 
-mod common;
+use evanesce_testkit as common;
 
 use common::tally::Tally;
 use common::{builder, exclusive, ns, settle};

@@ -2,7 +2,7 @@
 #![cfg(any(target_os = "linux", target_os = "android"))]
 #![allow(clippy::large_stack_arrays, reason = "what is put into a map comes from there")]
 
-mod common;
+use evanesce_testkit as common;
 
 use common::{builder, exclusive, ns, settle};
 use evanesce::{Budget, ManualClock, TtlMap, TtlSet};

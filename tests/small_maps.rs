@@ -1,6 +1,7 @@
 //! Small maps are small: by an allocator that counts, ten thousand of them.
 #![allow(unsafe_code)] // a global allocator that counts
 
+use evanesce_testkit as _; // maps whose code is generated there
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 

@@ -12,7 +12,7 @@
 //! [`HEAD_ROOM`] more, and cleared: so that many slots are there, and two identical rounds take no other,
 //! unless some get lost.
 
-mod common;
+use evanesce_testkit as common;
 
 use common::books::{MADE, Map, Owned, Pin, Val, alive, any_write, open_books};
 use common::{Rng, assert_slots_accounted, builder, dose, ns, settle, within};

@@ -1,6 +1,6 @@
 //! A call that puts a value has few copies of it on the stack, so that a large one does not end the process.
 
-mod common;
+use evanesce_testkit as common;
 
 use common::{builder, exclusive};
 use evanesce::{Lookup, Operation, TtlMap, TtlSet};

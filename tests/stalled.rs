@@ -2,7 +2,7 @@
 //! allocations in turn.
 #![allow(unsafe_code)] // a global allocator that stalls
 
-mod common;
+use evanesce_testkit as common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -2,7 +2,7 @@
 //! look when the process ends, so this binary has maps that are still there then, and each test is to be run under
 //! one of them (`ci/rungs.sh`: `lsan`, `asan`); elsewhere it shows nothing.
 
-mod common;
+use evanesce_testkit as common;
 
 use common::exclusive;
 use evanesce::{Budget, TtlMap, TtlSet};

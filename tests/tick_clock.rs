@@ -2,7 +2,7 @@
 //! it counts threads, forks, and is stopped.
 #![allow(unsafe_code)]
 
-mod common;
+use evanesce_testkit as common;
 
 use std::{
     env,

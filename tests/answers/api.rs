@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The key that is live.
-const LIVE: u32 = 1;
+const LIVE: u64 = 1;
 /// The key that is expired, and not swept.
-const EXPIRED: u32 = 2;
+const EXPIRED: u64 = 2;
 /// The key that was never there.
-const ABSENT: u32 = 3;
+const ABSENT: u64 = 3;
 
 /// `LIVE` holds 10 for 50 ns more; `EXPIRED` held 20 until now, which is 100. Writes do not sweep.
-fn sample() -> (TtlMap<u32, u64>, ManualClock) {
+fn sample() -> (TtlMap<u64, u64>, ManualClock) {
     let clock = ManualClock::new();
     let map = builder().clock(clock.clone()).sweep_per_write(0).build().expect("valid options");
     {
@@ -253,7 +253,7 @@ fn clear_leaves_nothing_visible_and_the_map_usable() {
 
 #[test]
 fn clear_of_an_empty_map_does_nothing() {
-    let map: TtlMap<u32, u64> = TtlMap::new();
+    let map: TtlMap<u64, u64> = TtlMap::new();
     map.clear();
     assert!(map.is_empty());
 }
@@ -296,7 +296,7 @@ fn references_outlive_the_removal_and_the_end_of_their_entry() {
 
 #[test]
 fn string_keys_are_found_by_str() {
-    let map: TtlMap<String, u32> = TtlMap::new();
+    let map: TtlMap<String, u64> = TtlMap::new();
     let pin = map.pin();
     pin.insert("a".to_owned(), 1);
     assert_eq!(pin.get("a"), Some(&1));
@@ -318,7 +318,7 @@ fn keys_are_found_by_a_type_that_is_equivalent_only() {
             self.0 == key.0 && self.1 == key.1
         }
     }
-    let map: TtlMap<(String, u8), u32> = TtlMap::new();
+    let map: TtlMap<(String, u8), u64> = TtlMap::new();
     let pin = map.pin();
     pin.insert(("a".to_owned(), 1), 5);
     assert_eq!(pin.get(&Pair("a", 1)), Some(&5));
@@ -327,7 +327,7 @@ fn keys_are_found_by_a_type_that_is_equivalent_only() {
 
 #[test]
 fn two_pins_of_one_thread_see_each_others_writes() {
-    let map: TtlMap<u8, u8> = TtlMap::new();
+    let map: TtlMap<u64, u64> = TtlMap::new();
     let (a, mut b) = (map.pin(), map.pin());
     a.insert(1, 1);
     assert_eq!(b.get(&1), Some(&1));

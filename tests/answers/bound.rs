@@ -22,11 +22,11 @@ fn bounded(entries: usize) -> TtlMap<u64, u64> {
 }
 
 /// A map whose values are what they weigh.
-fn weighed(weight: u64) -> TtlMap<u64, u32> {
-    TtlMap::builder().max_weight(weight).weigher(|_, value| *value).build().unwrap()
+fn weighed(weight: u64) -> TtlMap<u64, u64> {
+    TtlMap::builder().max_weight(weight).weigher(|_, value| *value as u32).build().unwrap()
 }
 
-fn weight_of(map: &TtlMap<u64, u32>) -> u64 {
+fn weight_of(map: &TtlMap<u64, u64>) -> u64 {
     map.pin().values().map(|value| u64::from(*value)).sum()
 }
 
@@ -98,7 +98,7 @@ fn expired_entries_go_first() {
     let clock = ManualClock::new();
     let causes = Arc::new(Mutex::new(HashMap::new()));
     let told = Arc::clone(&causes);
-    let map = TtlMap::<u32, u32>::builder()
+    let map = TtlMap::<u64, u64>::builder()
         .max_entries(1000)
         .sweep_per_write(0)
         .clock(clock.clone())
@@ -310,15 +310,16 @@ fn options_that_do_not_fit_are_refused_by_name() {
 #[test]
 fn weights_are_what_was_put_however_entries_end() {
     let clock = ManualClock::new();
-    let options = TtlMap::<u64, u32>::builder().max_weight(1_000_000).weigher(|_, value| *value);
+    let options =
+        TtlMap::<u64, u64>::builder().max_weight(1_000_000).weigher(|_, value| *value as u32);
     let map = options.clock(clock.clone()).build().unwrap();
     let is_exact = |step: &str| assert_eq!(map.stats().weight, weight_of(&map), "{step}");
     let pinned = map.pin();
-    (0..100).for_each(|n| _ = pinned.insert(n, n as u32));
+    (0..100).for_each(|n| _ = pinned.insert(n, n));
     is_exact("insert");
     (0..50).for_each(|n| _ = pinned.insert(n, 1));
     is_exact("insert over");
-    (0..50).for_each(|n| _ = pinned.update(n, |value| value + n as u32));
+    (0..50).for_each(|n| _ = pinned.update(n, |value| value + n));
     pinned.update_or_insert_with(1000, |value| *value, || 7);
     assert!(pinned.try_insert(1, 77).is_err());
     assert_eq!(pinned.replace_if(2, 5, |_| true), Ok(&3));
@@ -362,7 +363,7 @@ fn what_weighs_nothing_is_not_ended_for_others() {
 
 #[test]
 fn an_entry_above_the_maximum_weight_is_refused_and_changes_nothing() {
-    type Put = fn(&TtlMap<u64, u32>);
+    type Put = fn(&TtlMap<u64, u64>);
     let map = weighed(10);
     map.insert(1, 5);
     assert_eq!(map.weigh(&(1, 10)), Ok(10));
@@ -537,18 +538,18 @@ fn entries_that_weigh_nothing_are_in_no_ones_way() {
 
 #[test]
 fn a_maximum_that_the_weigher_lowers_holds_for_what_it_has_weighed() {
-    let place = Arc::new(std::sync::OnceLock::<Arc<TtlMap<u64, u32>>>::new());
+    let place = Arc::new(std::sync::OnceLock::<Arc<TtlMap<u64, u64>>>::new());
     let inside = Arc::clone(&place);
-    let weigher = move |key: &u64, value: &u32| {
+    let weigher = move |key: &u64, value: &u64| {
         if *key == 7 {
             let map = inside.get().unwrap();
             let mut policy = map.policy();
             policy.max_weight = Some(50);
             map.set_policy(policy).unwrap();
         }
-        *value
+        *value as u32
     };
-    let map = TtlMap::<u64, u32>::builder().max_weight(100).weigher(weigher).build().unwrap();
+    let map = TtlMap::<u64, u64>::builder().max_weight(100).weigher(weigher).build().unwrap();
     let map = place.get_or_init(|| Arc::new(map));
     let put = catch_unwind(AssertUnwindSafe(|| map.insert(7, 90)));
     assert!(put.is_err(), "it is too heavy by now");
@@ -644,11 +645,11 @@ fn the_policy_that_stays_is_the_one_that_is_kept() {
 fn weights_stay_exact_while_drafts_come_to_nothing() {
     let map = weighed(200);
     thread::scope(|scope| {
-        for thread in 0..4_u32 {
+        for thread in 0..4_u64 {
             let map = &map;
             scope.spawn(move || {
-                for n in 0..5000_u32 {
-                    let (key, weight) = (u64::from(n * 7 % 20), 1 + (n + thread) % 60);
+                for n in 0..5000_u64 {
+                    let (key, weight) = (n * 7 % 20, 1 + (n + thread) % 60);
                     _ = map.pin().try_insert(key, weight);
                     map.pin().update(key, |value| 1 + (value + thread) % 60);
                     if n % 3 == 0 {
@@ -712,11 +713,11 @@ fn what_others_put_while_a_write_looks_for_one_to_go_keeps_no_map_past_its_maxim
 
 #[test]
 fn while_the_listener_is_told_of_a_heavy_entry_its_room_is_free() {
-    let place = Arc::new(std::sync::OnceLock::<Arc<TtlMap<u64, u32>>>::new());
+    let place = Arc::new(std::sync::OnceLock::<Arc<TtlMap<u64, u64>>>::new());
     let inside = Arc::clone(&place);
-    let map = TtlMap::<u64, u32>::builder()
+    let map = TtlMap::<u64, u64>::builder()
         .max_weight(100)
-        .weigher(|_, value| *value)
+        .weigher(|_, value| *value as u32)
         .eviction_listener(move |key, _, _| {
             let map = inside.get().unwrap();
             if *key == 1 {

@@ -20,7 +20,7 @@ const TOP: usize = 436_207_567;
 #[test]
 fn constructors_make_empty_maps() {
     exclusive(|| {
-        let maps: [TtlMap<u8, u8>; 5] = [
+        let maps: [TtlMap<u64, u64>; 5] = [
             TtlMap::new(),
             TtlMap::with_capacity(100),
             TtlMap::with_hasher(RandomState::new()),
@@ -58,7 +58,7 @@ fn default_time_to_live_applies_where_no_other_is_given() {
     exclusive(|| {
         let clock = ManualClock::new();
         let options = builder().clock(clock.clone()).time_to_live(ns(10));
-        let map: TtlMap<u8, u8> = options.build().expect("valid options");
+        let map: TtlMap<u64, u64> = options.build().expect("valid options");
         let pin = map.pin();
         pin.insert(0, 0);
         assert!(pin.try_insert(1, 0).is_ok());
@@ -79,7 +79,7 @@ fn default_time_to_live_applies_where_no_other_is_given() {
 #[test]
 fn default_time_to_live_of_zero_hides_what_is_inserted() {
     exclusive(|| {
-        let map: TtlMap<u8, u8> =
+        let map: TtlMap<u64, u64> =
             builder().time_to_live(Duration::ZERO).build().expect("valid options");
         let pin = map.pin();
         assert_eq!(pin.insert(1, 1), None);
@@ -93,7 +93,7 @@ fn default_time_to_live_of_zero_hides_what_is_inserted() {
 fn clocks_of_any_type_drive_the_map() {
     exclusive(|| {
         let clock = SetClock::at(1_000);
-        let map: TtlMap<u8, u8> = builder().clock(clock.clone()).build().expect("valid options");
+        let map: TtlMap<u64, u64> = builder().clock(clock.clone()).build().expect("valid options");
         let pin = map.pin();
         pin.insert_with_ttl(1, 1, ns(10));
         clock.set(1_009);
@@ -106,7 +106,7 @@ fn clocks_of_any_type_drive_the_map() {
 #[test]
 fn deadlines_from_instants_are_those_of_the_monotonic_clock() {
     exclusive(|| {
-        let map: TtlMap<u8, u8> = builder().clock(MonotonicClock).build().expect("valid options");
+        let map: TtlMap<u64, u64> = builder().clock(MonotonicClock).build().expect("valid options");
         let pin = map.pin();
         let hour = Duration::from_secs(3600);
         let start = Instant::now();
@@ -144,7 +144,7 @@ fn clones_of_a_manual_clock_share_its_time() {
     assert_eq!(clock.now(), start + 5);
 }
 
-fn refusal(result: Result<TtlMap<u8, u8>, BuildError>) -> String {
+fn refusal(result: Result<TtlMap<u64, u64>, BuildError>) -> String {
     let Err(error) = result else { panic!("not refused") };
     let error: Box<dyn Error + Send + Sync> = Box::new(error);
     error.to_string()
@@ -164,7 +164,7 @@ fn build_refuses_max_slots_outside_its_range() {
             assert_names(&message, &["max_slots", &value.to_string(), "1", &TOP.to_string()]);
         }
         for value in [1, TOP] {
-            let map: TtlMap<u8, u8> = builder().max_slots(value).build().expect("in range");
+            let map: TtlMap<u64, u64> = builder().max_slots(value).build().expect("in range");
             assert_eq!(map.max_slots(), value);
         }
     });
@@ -177,7 +177,7 @@ fn build_refuses_a_capacity_beyond_max_slots() {
             let message = refusal(builder().capacity(capacity).max_slots(max).build());
             assert_names(&message, &["capacity", &capacity.to_string(), &max.to_string()]);
         }
-        let map: Result<TtlMap<u8, u8>, _> = builder().capacity(10).max_slots(10).build();
+        let map: Result<TtlMap<u64, u64>, _> = builder().capacity(10).max_slots(10).build();
         assert!(map.is_ok());
     });
 }
@@ -191,7 +191,7 @@ fn panic_message<R>(f: impl FnOnce() -> R) -> String {
     }
 }
 
-type Limited = TtlMap<usize, Token>;
+type Limited = TtlMap<u64, Token>;
 
 fn limited(max_slots: usize) -> Limited {
     builder().max_slots(max_slots).build().expect("in range")
@@ -200,7 +200,7 @@ fn limited(max_slots: usize) -> Limited {
 fn insert_past_max_slots_panics(limit: usize) {
     let tally = Tally::new();
     let map = limited(limit);
-    for n in 0..limit {
+    for n in 0..limit as u64 {
         assert!(map.pin().insert(n, tally.token()).is_none());
     }
     let attempts: [&dyn Fn(); 3] = [
@@ -214,7 +214,7 @@ fn insert_past_max_slots_panics(limit: usize) {
     assert_eq!(map.len(), limit);
     assert_eq!(tally.alive(), limit, "a value that was refused is dropped");
     assert!(map.pin().get(&999).is_none());
-    assert!((0..limit).all(|n| map.pin().contains_key(&n)));
+    assert!((0..limit as u64).all(|n| map.pin().contains_key(&n)));
     assert_slots_accounted(&map);
 
     assert!(map.pin().remove(&0).is_some());
@@ -379,7 +379,7 @@ fn debug_output_shows_something_and_no_expired_value() {
             format!("{:?}", Budget::entries(1)),
             format!("{clock:?}"),
             format!("{MonotonicClock:?}"),
-            format!("{:?}", builder::<u8, u8>()),
+            format!("{:?}", builder::<u64, u64>()),
         ] {
             assert!(!text.is_empty());
         }
@@ -427,7 +427,7 @@ macro_rules! implements {
 
 #[test]
 fn maps_are_as_shareable_as_what_they_hold() {
-    assert!(implements!(Send, TtlMap<u8, u8>) && implements!(Sync, TtlMap<u8, u8>));
+    assert!(implements!(Send, TtlMap<u64, u64>) && implements!(Sync, TtlMap<u64, u64>));
     assert!(!implements!(Send, TtlMap<Rc<u8>, u8>));
     assert!(!implements!(Sync, TtlMap<Rc<u8>, u8>));
     assert!(!implements!(Send, TtlMap<u8, Rc<u8>>));

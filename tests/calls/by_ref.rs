@@ -154,7 +154,7 @@ fn calls_by_reference_answer_as_their_twins_and_make_a_key_only_to_put_it() {
 #[test]
 fn what_puts_nothing_by_reference_does_not_allocate() {
     exclusive(|| {
-        let map: TtlMap<String, u32> = builder().build().expect("valid options");
+        let map: TtlMap<String, u64> = builder().build().expect("valid options");
         let pin = map.pin();
         pin.insert("a".into(), 7);
         let allocated = allocations(|| {

@@ -5,7 +5,7 @@ use evanesce::{Budget, Deadline, ManualClock, TtlMap};
 use std::time::Duration;
 
 /// A map of which writes do not sweep.
-fn unswept<V>() -> (TtlMap<u64, V>, ManualClock) {
+fn unswept() -> (TtlMap<u64, u64>, ManualClock) {
     let clock = ManualClock::new();
     let options = builder().clock(clock.clone()).sweep_per_write(0);
     (options.build().expect("valid options"), clock)
@@ -17,10 +17,10 @@ fn entry_is_visible_before_its_deadline_and_absent_from_it_on() {
         for ttl in [1, 2, 3, 1000, 1 << 32, (1 << 32) + 1, 1 << 40] {
             let (map, clock) = unswept();
             let pin = map.pin();
-            pin.insert_with_ttl(1, "v", ns(ttl));
+            pin.insert_with_ttl(1, 10, ns(ttl));
             assert_eq!(left(&pin, &1), Some(u128::from(ttl)));
             clock.advance(ns(ttl - 1));
-            assert_eq!(pin.get(&1), Some(&"v"), "ttl {ttl}");
+            assert_eq!(pin.get(&1), Some(&10), "ttl {ttl}");
             assert_eq!(left(&pin, &1), Some(1));
             assert_eq!(pin.iter().count(), 1);
             clock.advance(ns(1));
@@ -28,10 +28,10 @@ fn entry_is_visible_before_its_deadline_and_absent_from_it_on() {
             assert_eq!(left(&pin, &1), None);
             assert!(!pin.contains_key(&1));
             assert!(!pin.set_ttl(&1, ns(5)));
-            assert_eq!(pin.update(1, |v| v), None);
+            assert_eq!(pin.update(1, |v| *v), None);
             assert_eq!(pin.remove(&1), None);
             assert_eq!(pin.iter().count(), 0);
-            assert!(pin.try_insert(1, "w").is_ok());
+            assert!(pin.try_insert(1, 11).is_ok());
         }
     });
 }
@@ -41,7 +41,7 @@ fn set_ttl_lands_on_the_tick() {
     exclusive(|| {
         let (map, clock) = unswept();
         let pin = map.pin();
-        pin.insert(1, ());
+        pin.insert(1, 0);
         clock.advance(ns(100));
         assert!(pin.set_ttl(&1, ns(10)));
         clock.advance(ns(9));
@@ -77,13 +77,13 @@ fn longest_ttls_and_deadlines_mean_never() {
     exclusive(|| {
         let (map, clock) = unswept();
         let pin = map.pin();
-        pin.insert_with_ttl(0, (), Duration::MAX);
-        pin.insert_with_deadline(1, (), Deadline::NEVER);
-        pin.insert_with_deadline(2, (), Deadline::from_nanos(u64::MAX));
-        pin.insert_with_deadline(3, (), Deadline::after(&clock, Duration::MAX));
-        pin.insert_with_ttl(4, (), ns(1));
+        pin.insert_with_ttl(0, 0, Duration::MAX);
+        pin.insert_with_deadline(1, 0, Deadline::NEVER);
+        pin.insert_with_deadline(2, 0, Deadline::from_nanos(u64::MAX));
+        pin.insert_with_deadline(3, 0, Deadline::after(&clock, Duration::MAX));
+        pin.insert_with_ttl(4, 0, ns(1));
         assert!(pin.set_ttl(&4, Duration::MAX));
-        pin.insert(5, ());
+        pin.insert(5, 0);
         for key in 0..6 {
             assert_eq!(left(&pin, &key), Some(FOREVER), "key {key}");
         }
@@ -101,7 +101,7 @@ fn late_clocks_are_exact_within_146_years() {
     exclusive(|| {
         for start in [1 << 33, 1 << 60, (1 << 62) - (1 << 32)] {
             let clock = SetClock::at(start);
-            let map: TtlMap<u8, u8> =
+            let map: TtlMap<u64, u64> =
                 builder().clock(clock.clone()).build().expect("valid options");
             let pin = map.pin();
             pin.insert_with_ttl(1, 1, ns(10));
@@ -124,7 +124,7 @@ fn clocks_near_the_last_tick_expire_entries_late_or_exactly_but_never_early() {
     exclusive(|| {
         for start in [u64::MAX / 2, u64::MAX - 1000] {
             let clock = SetClock::at(start);
-            let map: TtlMap<u8, u8> =
+            let map: TtlMap<u64, u64> =
                 builder().clock(clock.clone()).build().expect("valid options");
             let pin = map.pin();
             pin.insert(0, 0);
@@ -154,7 +154,7 @@ fn ttl_zero_is_absent_at_once_however_late_the_clock() {
     exclusive(|| {
         for start in [(1 << 62) - (1 << 31), 1 << 62, u64::MAX / 2, u64::MAX - 1, u64::MAX] {
             let clock = SetClock::at(start);
-            let map: TtlMap<u8, u8> = builder().clock(clock).build().expect("valid options");
+            let map: TtlMap<u64, u64> = builder().clock(clock).build().expect("valid options");
             let pin = map.pin();
             pin.insert_with_ttl(1, 1, Duration::ZERO);
             assert_eq!(pin.get(&1), None, "at {start}");
@@ -170,11 +170,11 @@ fn clock_that_jumps_ahead_expires_all_but_the_eternal() {
     exclusive(|| {
         let (map, clock) = unswept();
         for key in 0..1000 {
-            map.pin().insert_with_ttl(key, (), ns(1 + (key << 30)));
+            map.pin().insert_with_ttl(key, 0, ns(1 + (key << 30)));
         }
-        map.pin().insert(1000, ());
+        map.pin().insert(1000, 0);
         clock.advance(Duration::from_secs(4_000_000_000));
-        assert_eq!(map.pin().iter().map(|(k, ())| *k).collect::<Vec<_>>(), [1000]);
+        assert_eq!(map.pin().iter().map(|(k, _)| *k).collect::<Vec<_>>(), [1000]);
         let report = map.sweep(Budget::full_pass());
         assert_eq!(report.removed, 1000);
         assert_eq!(report.max_lag + ns(1), Duration::from_secs(4_000_000_000));
@@ -207,7 +207,7 @@ fn shortened_deadlines_are_found_by_the_next_sweep() {
     exclusive(|| {
         let (map, clock) = unswept();
         for key in 0..500 {
-            map.pin().insert(key, ());
+            map.pin().insert(key, 0);
         }
         assert_eq!(map.sweep(Budget::full_pass()).removed, 0);
         for key in 0..500 {
@@ -225,7 +225,7 @@ fn renewed_entries_are_never_swept() {
     exclusive(|| {
         let (map, clock) = unswept();
         for key in 0..500 {
-            map.pin().insert_with_ttl(key, (), ns(10));
+            map.pin().insert_with_ttl(key, 0, ns(10));
         }
         for _ in 0..20 {
             clock.advance(ns(9));

@@ -9,20 +9,20 @@ const IDLE: u64 = 80;
 const EIGHTH: u64 = IDLE / 8;
 
 /// A map with a time to idle, of which writes do not sweep.
-fn idle() -> (TtlMap<u64, u32>, ManualClock) {
+fn idle() -> (TtlMap<u64, u64>, ManualClock) {
     let clock = ManualClock::new();
     (idle_by(&clock), clock)
 }
 
-fn idle_by(clock: &ManualClock) -> TtlMap<u64, u32> {
+fn idle_by(clock: &ManualClock) -> TtlMap<u64, u64> {
     let options = builder().clock(clock.clone()).sweep_per_write(0).time_to_idle(ns(IDLE));
     options.build().expect("valid options")
 }
 
-type Pin<'m> = Pinned<'m, u64, u32>;
+type Pin<'m> = Pinned<'m, u64, u64>;
 
 /// The time that is left for key 1 after `look` was done, a nanosecond before its end.
-fn left_after(look: impl FnOnce(&TtlMap<u64, u32>, &Pin<'_>)) -> Option<u128> {
+fn left_after(look: impl FnOnce(&TtlMap<u64, u64>, &Pin<'_>)) -> Option<u128> {
     let (map, clock) = idle();
     map.insert(1, 10);
     clock.advance(ns(IDLE - 1));
@@ -279,12 +279,12 @@ fn it_can_be_changed_live() {
 
 #[test]
 fn one_that_is_zero_or_too_late_or_beside_a_ttl_is_refused() {
-    let refused = |options: evanesce::Builder<u64, u32>| options.build().unwrap_err().to_string();
+    let refused = |options: evanesce::Builder<u64, u64>| options.build().unwrap_err().to_string();
     let says = refused(builder().time_to_idle(Duration::ZERO));
     assert!(says.starts_with("time_to_idle is 0ns, but must be from 1ns to "), "{says}");
     let both = "time_to_idle is set, but so is time_to_live: an entry has one deadline";
     assert_eq!(refused(builder().time_to_idle(ns(1)).time_to_live(ns(1))), both);
-    let map = TtlMap::<u64, u32>::new();
+    let map = TtlMap::<u64, u64>::new();
     let mut policy = map.policy();
     policy.time_to_idle = Some(ns(1));
     let says = map.set_policy(policy).unwrap_err().to_string();
@@ -306,13 +306,13 @@ fn one_past_the_range_means_never() {
 #[test]
 fn it_goes_with_a_clock_in_a_word_and_with_the_systems() {
     const HOUR: Duration = Duration::from_secs(3600);
-    let options = builder::<u64, u32>().time_to_idle(HOUR);
+    let options = builder::<u64, u64>().time_to_idle(HOUR);
     let ticking = options.clock(TickClock::shared()).build().expect("valid options");
-    let usual = builder::<u64, u32>().time_to_idle(HOUR).build().expect("valid options");
+    let usual = builder::<u64, u64>().time_to_idle(HOUR).build().expect("valid options");
     for map in [ticking, usual] {
         map.insert(1, 10);
         assert_eq!(map.get_cloned(&1), Some(10));
-        let ends = |map: &TtlMap<u64, u32>| map.pin().get_entry(&1).unwrap().expires_at().unwrap();
+        let ends = |map: &TtlMap<u64, u64>| map.pin().get_entry(&1).unwrap().expires_at().unwrap();
         let first = ends(&map);
         // As if so much time had gone.
         let mut policy = map.policy();

@@ -1,8 +1,7 @@
 //! What each call answers. One binary, since each test binary builds its maps anew. Here each test runs alone
 //! (`common::exclusive`): its drops and memory are those of a process that has one collector for all maps.
 
-#[path = "../common/mod.rs"]
-mod common;
+use evanesce_testkit as common;
 
 mod builder;
 mod by_ref;

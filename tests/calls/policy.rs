@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-type Map = TtlMap<u32, u32>;
+type Map = TtlMap<u64, u64>;
 
 fn map() -> (Map, ManualClock) {
     let clock = ManualClock::new();
@@ -46,7 +46,7 @@ fn bad_values_are_refused_by_name_and_change_nothing() {
             let refused = map.set_policy(with_ttl(&map, Some(ns(5)), jitter)).unwrap_err();
             let message = format!("ttl_jitter is {jitter:?}, but must be from 0.0 to 1.0");
             assert_eq!(refused.to_string(), message);
-            let built = builder::<u32, u32>().ttl_jitter(jitter).build();
+            let built = builder::<u64, u64>().ttl_jitter(jitter).build();
             assert_eq!(built.unwrap_err().to_string(), message);
         }
         let mut policy = map.policy();

@@ -7,7 +7,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-type Map = TtlMap<u32, u32>;
+type Map = TtlMap<u64, u64>;
 
 const EARLY: Duration = Duration::from_nanos(10);
 
@@ -27,7 +27,7 @@ fn due() -> (Map, ManualClock) {
 }
 
 /// What a lookup says, its token given back.
-fn said<'p>(lookup: &Lookup<'p, u32>) -> (&'static str, Option<&'p u32>) {
+fn said<'p>(lookup: &Lookup<'p, u64>) -> (&'static str, Option<&'p u64>) {
     match lookup {
         Lookup::Fresh(value) => ("fresh", Some(value)),
         Lookup::Refresh(value, _) => ("refresh", Some(value)),
@@ -141,12 +141,12 @@ struct Panics(#[allow(dead_code)] RefreshToken);
 
 impl std::hash::Hash for Panics {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        1_u32.hash(state);
+        1_u64.hash(state);
     }
 }
 
-impl evanesce::Equivalent<u32> for Panics {
-    fn equivalent(&self, _: &u32) -> bool {
+impl evanesce::Equivalent<u64> for Panics {
+    fn equivalent(&self, _: &u64) -> bool {
         panic!("a key that cannot be compared");
     }
 }
@@ -173,7 +173,7 @@ fn a_refresh_puts_the_value_with_the_default_ttl_or_its_own() {
 #[test]
 fn a_late_refresh_changes_nothing() {
     type Between = fn(&Map, &ManualClock);
-    static LATE: [(&str, Between, Option<u32>); 6] = [
+    static LATE: [(&str, Between, Option<u64>); 6] = [
         ("replaced", |map, _| _ = map.insert(1, 8), Some(8)),
         ("updated", |map, _| _ = map.pin().update(1, |n| n + 2), Some(9)),
         ("removed", |map, _| _ = map.remove(&1), None),
@@ -258,7 +258,7 @@ fn a_token_outlives_its_map_and_goes_to_other_threads() {
 #[test]
 fn refreshes_beside_writes_never_go_back() {
     exclusive(|| {
-        const ROUNDS: u32 = 2000;
+        const ROUNDS: u64 = 2000;
         let clock = ManualClock::new();
         let map: Map = builder().clock(clock.clone()).build().expect("valid options");
         map.insert_with_ttl(1, 0, ns(5));

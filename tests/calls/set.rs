@@ -43,7 +43,7 @@ fn elements_come_go_and_expire() {
 #[test]
 fn sets_are_collected_extended_compared_cloned_and_taken_apart() {
     exclusive(|| {
-        let mut set: TtlSet<u32> = (0..10).collect();
+        let mut set: TtlSet<u64> = (0..10).collect();
         set.extend(5..20);
         set.retain(|n| n % 2 == 0);
         let copy = set.clone();
@@ -53,7 +53,7 @@ fn sets_are_collected_extended_compared_cloned_and_taken_apart() {
         let mut elements: Vec<_> = copy.into_iter().collect();
         elements.sort_unstable();
         assert_eq!(elements, [0, 2, 6, 8, 10, 12, 14, 16, 18]);
-        let one: TtlSet<u32> = [7].into_iter().collect();
+        let one: TtlSet<u64> = [7].into_iter().collect();
         assert_eq!(format!("{one:?}"), "{7}");
         set.clear();
         assert_eq!(set, TtlSet::default());

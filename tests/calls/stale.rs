@@ -11,14 +11,14 @@ use std::{
 const GRACE: u64 = 100;
 
 /// A map with a grace, of which writes do not sweep.
-fn graceful() -> (TtlMap<u64, u32>, ManualClock) {
+fn graceful() -> (TtlMap<u64, u64>, ManualClock) {
     let clock = ManualClock::new();
     let options = builder().clock(clock.clone()).sweep_per_write(0).grace(ns(GRACE));
     (options.build().expect("valid options"), clock)
 }
 
 /// The value, and for how long it has been expired.
-fn stale(map: &TtlMap<u64, u32>, key: u64) -> Option<(u32, Option<u64>)> {
+fn stale(map: &TtlMap<u64, u64>, key: u64) -> Option<(u64, Option<u64>)> {
     let pinned = map.pin();
     let found = pinned.get_stale(&key)?;
     Some((*found.value, found.expired_for.map(|time| time.as_nanos() as u64)))
@@ -83,7 +83,7 @@ fn writers_tell_the_listener_that_it_expired() {
         let (clock, log) = (ManualClock::new(), Arc::new(Mutex::new(Vec::new())));
         let listening = Arc::clone(&log);
         let options = builder().clock(clock.clone()).grace(ns(GRACE));
-        let listener = move |key: &u64, value: &u32, cause| {
+        let listener = move |key: &u64, value: &u64, cause| {
             listening.lock().unwrap().push((*key, *value, cause));
         };
         let map = options.eviction_listener(listener).build().expect("valid options");
@@ -97,7 +97,7 @@ fn writers_tell_the_listener_that_it_expired() {
 #[test]
 fn each_kind_of_sweep_comes_after_the_grace() {
     exclusive(|| {
-        let sweeps: [fn(&TtlMap<u64, u32>); 3] = [
+        let sweeps: [fn(&TtlMap<u64, u64>); 3] = [
             |map| _ = map.sweep(Budget::full_pass()),
             |map| _ = map.sweep(Budget::entries(1000)),
             |map| (0..1000).for_each(|n| _ = map.insert(1000, n)),
@@ -166,7 +166,7 @@ fn a_full_map_may_end_what_is_stale_and_tells_that_it_expired() {
         let (clock, log) = (ManualClock::new(), Arc::new(Mutex::new(Vec::new())));
         let listening = Arc::clone(&log);
         let listener =
-            move |key: &u64, _: &u32, cause| listening.lock().unwrap().push((*key, cause));
+            move |key: &u64, _: &u64, cause| listening.lock().unwrap().push((*key, cause));
         let options = builder().clock(clock.clone()).grace(ns(GRACE)).max_entries(4);
         let map = options.eviction_listener(listener).build().expect("valid options");
         (0..4).for_each(|key| _ = map.insert_with_ttl(key, 10, ns(5)));
@@ -220,7 +220,7 @@ fn the_grace_can_be_changed_live() {
 fn a_failed_load_can_fall_back_on_the_stale_value() {
     exclusive(|| {
         let (map, clock) = graceful();
-        let load = |made: Result<u32, &'static str>| {
+        let load = |made: Result<u64, &'static str>| {
             map.try_get_or_load_blocking(&1, || made).or_else(|error| {
                 let pinned = map.pin();
                 pinned.get_stale(&1).map(|found| *found.value).ok_or(error)

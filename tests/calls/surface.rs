@@ -1,5 +1,6 @@
 //! What the calls beyond get, insert and remove answer, in every case.
 
+use crate::common::tally::{Tally, Token};
 use crate::common::{assert_slots_accounted, builder, exclusive, ns, settle};
 use evanesce::{Budget, Compute, Deadline, ManualClock, Operation, RemovalCause, Ttl, TtlMap};
 use std::cell::Cell;
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-type Map = TtlMap<u32, u32>;
+type Map = TtlMap<u64, u64>;
 
 fn map() -> (Map, ManualClock) {
     let clock = ManualClock::new();
@@ -205,12 +206,11 @@ fn a_condition_that_fails_changes_nothing() {
 #[test]
 fn retain_drops_what_it_removes_while_it_goes_on() {
     exclusive(|| {
-        let map = TtlMap::new();
-        let value = Arc::new(());
-        (0..50_000).for_each(|n| _ = map.insert(n, Arc::clone(&value)));
+        let (map, tally) = (TtlMap::<u64, Token>::new(), Tally::new());
+        (0..50_000).for_each(|n| _ = map.insert(n, tally.token()));
         let (mut removed, mut most) = (0, 0);
-        map.retain(|_, value| {
-            most = most.max(removed + Arc::strong_count(value) - 50_001);
+        map.retain(|_, _| {
+            most = most.max(removed + tally.alive() - 50_000);
             removed += 1;
             false
         });
@@ -349,8 +349,8 @@ fn the_listener_may_call_the_map() {
 /// Sixteen threads count in one entry, and none of the steps is lost; a listener hears of each.
 #[test]
 fn compute_loses_no_step_under_contention() {
-    const THREADS: u32 = 16;
-    const STEPS: u32 = 2000;
+    const THREADS: u64 = 16;
+    const STEPS: u64 = 2000;
     exclusive(|| {
         let replaced = Arc::new(Mutex::new(0));
         let hearing = Arc::clone(&replaced);
@@ -409,7 +409,7 @@ fn errors_of_a_comparison_come_back_and_change_nothing() {
     exclusive(|| {
         let (map, clock) = map();
         let pin = map.pin();
-        let fails = |_: &u32| Err("no");
+        let fails = |_: &u64| Err("no");
         assert_eq!(pin.insert_by(9, 1, 7, fails), Ok(None), "nothing to compare with");
         assert_eq!(pin.insert_by(9, 1, 8, fails), Err("no"));
         assert_eq!(pin.get_by(9, fails), Err("no"));
@@ -417,7 +417,7 @@ fn errors_of_a_comparison_come_back_and_change_nothing() {
         assert_eq!(pin.get_by(9, |k| Ok::<_, ()>(*k == 1)), Ok(Some(&7)));
         assert_eq!(pin.insert_by(9, 1, 8, |k| Ok::<_, ()>(*k == 1)), Ok(Some(&7)));
         assert_eq!(pin.insert_by(9, 2, 9, |k| Ok::<_, ()>(*k == 2)), Ok(None));
-        let one = |k: &u32| Ok::<_, ()>(*k == 1);
+        let one = |k: &u64| Ok::<_, ()>(*k == 1);
         assert_eq!(pin.try_insert_by(9, 1, 7, fails).unwrap_err(), "no");
         let refused = pin.try_insert_by(9, 1, 7, one).unwrap().unwrap_err();
         assert_eq!((refused.current, refused.not_inserted), (&8, 7));
@@ -444,18 +444,18 @@ fn errors_of_a_comparison_come_back_and_change_nothing() {
 #[test]
 fn an_upsert_by_a_comparison_is_given_what_is_there() {
     exclusive(|| {
-        type Pairs = TtlMap<(u32, u32), u32>;
+        type Pairs = TtlMap<(u64, u64), u64>;
         let clock = ManualClock::new();
         let map: Pairs = TtlMap::builder().clock(clock.clone()).build().unwrap();
         let pin = map.pin();
         let put = |number, value, ttl| {
             let met = Cell::new((None, None));
-            let is_match = |met: &(u32, u32)| Ok::<_, ()>(met.0 == 1);
-            let make_key = |key: Option<&(u32, u32)>| {
+            let is_match = |met: &(u64, u64)| Ok::<_, ()>(met.0 == 1);
+            let make_key = |key: Option<&(u64, u64)>| {
                 met.set((key.copied(), met.get().1));
                 key.copied().unwrap_or((1, number))
             };
-            let make = |old: Option<&u32>| {
+            let make = |old: Option<&u64>| {
                 met.set((met.get().0, old.copied()));
                 value
             };
@@ -468,7 +468,7 @@ fn an_upsert_by_a_comparison_is_given_what_is_there() {
         assert_eq!(map.pin().values().next(), Some(&8), "the deadline is the new one");
         clock.advance(ns(1));
         assert_eq!(put(12, 9, ns(3)), (None, (None, None), Some((1, 12))), "it had expired");
-        let fails = |_: &(u32, u32)| Err("no");
+        let fails = |_: &(u64, u64)| Err("no");
         let refused =
             pin.upsert_with_ttl_by(9, ns(1), fails, |_| unreachable!(), |_| unreachable!());
         assert_eq!(refused, Err("no"));
@@ -483,7 +483,7 @@ fn an_upsert_by_a_comparison_has_the_default_ttl() {
         let clock = ManualClock::new();
         let map: Map = builder().clock(clock.clone()).time_to_live(ns(5)).build().unwrap();
         let pin = map.pin();
-        let one = |met: &u32| Ok::<_, ()>(*met == 1);
+        let one = |met: &u64| Ok::<_, ()>(*met == 1);
         for replaced in [None, Some(&7)] {
             assert_eq!(pin.upsert_by(9, one, |_| 1, |_| 7), Ok(replaced));
             let entry = pin.get_entry_by(9, one).unwrap().unwrap();
@@ -501,19 +501,19 @@ fn an_upsert_by_a_comparison_makes_anew_what_another_has_outrun() {
         for fails in [false, true] {
             let (map, _) = map();
             let pin = map.pin();
-            let one = |met: &u32| Ok::<_, ()>(*met == 1);
+            let one = |met: &u64| Ok::<_, ()>(*met == 1);
             pin.insert_by(9, 1, 0, one).unwrap();
             let mut replaced_values = Vec::new();
-            let is_match = |met: &u32| {
+            let is_match = |met: &u64| {
                 let is_second = *pin.get_by(9, one).unwrap().unwrap() == 100;
                 if fails && is_second { Err("no") } else { Ok(*met == 1) }
             };
-            let make = |met: Option<&u32>| {
+            let make = |met: Option<&u64>| {
                 replaced_values.push(*met.unwrap());
                 if replaced_values.len() == 1 {
                     pin.insert_by(9, 1, 100, one).unwrap();
                 }
-                replaced_values.len() as u32
+                replaced_values.len() as u64
             };
             let put = pin.upsert_with_ttl_by(9, Duration::MAX, is_match, |_| 1, make);
             let (result, there) = if fails { (Err("no"), 100) } else { (Ok(Some(&100)), 2) };

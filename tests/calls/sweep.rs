@@ -3,10 +3,14 @@
 use crate::common::tally::{Tally, Token};
 use crate::common::{assert_slots_accounted, builder, exclusive, ns};
 use evanesce::{Budget, ManualClock, TtlMap};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// A map of which writes do not sweep.
-fn unswept<V>() -> (TtlMap<u64, V>, ManualClock) {
+fn unswept() -> (TtlMap<u64, u64>, ManualClock) {
+    unswept_of()
+}
+
+fn unswept_of<V>() -> (TtlMap<u64, V>, ManualClock) {
     let clock = ManualClock::new();
     let options = builder().clock(clock.clone()).sweep_per_write(0);
     (options.build().expect("valid options"), clock)
@@ -20,7 +24,7 @@ fn sweep_of_nothing_due_removes_nothing() {
         assert!(report.completed_pass, "an empty map is passed: {report:?}");
         assert_eq!((report.removed, report.max_lag), (0, Duration::ZERO));
         for key in 0..1000 {
-            map.pin().insert_with_ttl(key, (), ns(10 + key));
+            map.pin().insert_with_ttl(key, 0, ns(10 + key));
         }
         clock.advance(ns(9));
         for budget in
@@ -38,7 +42,7 @@ fn full_pass_removes_all_that_is_due_and_reports_the_longest_lag() {
     exclusive(|| {
         let (map, clock) = unswept();
         for key in 0..1000 {
-            map.pin().insert_with_ttl(key, (), ns(10 + key));
+            map.pin().insert_with_ttl(key, 0, ns(10 + key));
         }
         clock.advance(ns(509));
         let report = map.sweep(Budget::full_pass());
@@ -92,7 +96,7 @@ fn sweeps_of_n_entries_examine_no_more_and_get_round() {
         for n in [1, 7, 64, 1000] {
             let (map, clock) = unswept();
             for key in 0..300 {
-                map.pin().insert_with_ttl(key, (), ns(1 + key % 2 * 1000));
+                map.pin().insert_with_ttl(key, 0, ns(1 + key % 2 * 1000));
             }
             clock.advance(ns(1));
             let mut removed = 0;
@@ -121,7 +125,7 @@ fn a_sweep_of_as_many_slots_as_there_are_removes_all() {
         for entries in [63, 127, 1000] {
             let (map, clock) = unswept();
             for key in 0..entries {
-                map.pin().insert_with_ttl(key, (), ns(1));
+                map.pin().insert_with_ttl(key, 0, ns(1));
             }
             clock.advance(ns(1));
             let slots = map.stats().slots;
@@ -133,7 +137,7 @@ fn a_sweep_of_as_many_slots_as_there_are_removes_all() {
 #[test]
 fn a_sweep_of_an_empty_map_completes_its_pass() {
     exclusive(|| {
-        let (map, _) = unswept::<()>();
+        let (map, _) = unswept();
         assert!(map.sweep(Budget::entries(1)).completed_pass);
         assert!(map.sweep(Budget::full_pass()).completed_pass);
     });
@@ -143,7 +147,7 @@ fn a_sweep_of_an_empty_map_completes_its_pass() {
 fn sweep_of_zero_entries_removes_nothing() {
     exclusive(|| {
         let (map, clock) = unswept();
-        map.pin().insert_with_ttl(1, (), ns(1));
+        map.pin().insert_with_ttl(1, 0, ns(1));
         clock.advance(ns(1));
         let report = map.sweep(Budget::entries(0));
         assert_eq!((report.examined, report.removed), (0, 0));
@@ -153,16 +157,16 @@ fn sweep_of_zero_entries_removes_nothing() {
 #[test]
 fn sweep_of_zero_entries_drops_what_was_removed_once_nobody_is_pinned() {
     exclusive(|| {
-        let map: TtlMap<u32, Arc<()>> = builder().build().unwrap();
-        let value = Arc::new(());
-        map.insert(1, Arc::clone(&value));
+        let map: TtlMap<u64, Token> = builder().build().unwrap();
+        let tally = Tally::new();
+        map.insert(1, tally.token());
         let pin = map.pin();
         pin.remove(&1);
         assert_eq!(map.sweep(Budget::entries(0)).pending_reclaim, 1);
-        assert_eq!(Arc::strong_count(&value), 2, "a pinned thread may see it");
+        assert_eq!(tally.alive(), 1, "a pinned thread may see it");
         drop(pin);
         while map.sweep(Budget::entries(0)).pending_reclaim > 0 {}
-        assert_eq!(Arc::strong_count(&value), 1);
+        assert_eq!(tally.alive(), 0);
     });
 }
 
@@ -171,7 +175,7 @@ fn ample_time_completes_a_pass_and_no_time_returns() {
     exclusive(|| {
         let (map, clock) = unswept();
         for key in 0..1000 {
-            map.pin().insert_with_ttl(key, (), ns(1));
+            map.pin().insert_with_ttl(key, 0, ns(1));
         }
         clock.advance(ns(1));
         let hurried = map.sweep(Budget::time(Duration::ZERO));
@@ -186,7 +190,7 @@ fn ample_time_completes_a_pass_and_no_time_returns() {
 #[test]
 fn full_pass_drops_the_keys_and_values_it_removed() {
     exclusive(|| {
-        let (tally, (map, clock)) = (Tally::new(), unswept::<Token>());
+        let (tally, (map, clock)) = (Tally::new(), unswept_of::<Token>());
         for key in 0..1000 {
             map.pin().insert_with_ttl(key, tally.token(), ns(1 + key % 2));
         }
@@ -207,7 +211,7 @@ fn full_pass_drops_the_keys_and_values_it_removed() {
 fn sweeps_of_any_budget_drop_what_was_removed_before() {
     exclusive(|| {
         for budget in [Budget::entries(1), Budget::time(Duration::ZERO), Budget::full_pass()] {
-            let (tally, (map, _)) = (Tally::new(), unswept::<Token>());
+            let (tally, (map, _)) = (Tally::new(), unswept_of::<Token>());
             (0..5).for_each(|key| _ = map.pin().insert(key, tally.token()));
             (0..5).for_each(|key| _ = map.pin().remove(&key));
             assert_eq!(tally.alive(), 5, "too few to be dropped by writes");
@@ -255,11 +259,11 @@ fn without_sweeping_writes_expired_entries_stay_linked() {
     exclusive(|| {
         let (map, clock) = unswept();
         for key in 0..100 {
-            map.pin().insert_with_ttl(key, (), ns(1));
+            map.pin().insert_with_ttl(key, 0, ns(1));
         }
         clock.advance(ns(1));
         for key in 100..200 {
-            map.pin().insert(key, ());
+            map.pin().insert(key, 0);
         }
         let stats = map.stats();
         assert_eq!((stats.len, stats.expired_unswept, stats.swept_total), (200, 100, 0));

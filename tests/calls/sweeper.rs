@@ -1,5 +1,6 @@
 //! The background thread: it sweeps, stops, ends with its map and survives what it drops.
 
+use crate::common::on_drop::OnDrop;
 use crate::common::sites::boom;
 use crate::common::{builder, exclusive, ns, within};
 use evanesce::{Budget, Clock, ManualClock, SweepReport, Sweeper, TtlMap};
@@ -15,23 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const OFTEN: Duration = Duration::from_millis(1);
 const SELDOM: Duration = Duration::from_secs(100_000);
 
-/// Tells through the channel that it was dropped, then does something.
-struct Noisy {
-    n: u64,
-    dropped: Sender<u64>,
-    then: Option<Box<dyn FnOnce() + Send + Sync>>,
-}
-
-impl Drop for Noisy {
-    fn drop(&mut self) {
-        let _ = self.dropped.send(self.n); // the test may have ended
-        if let Some(then) = self.then.take() {
-            then();
-        }
-    }
-}
-
-type Map = TtlMap<u64, Noisy>;
+type Map = TtlMap<u64, OnDrop>;
 
 fn map() -> (Arc<Map>, ManualClock) {
     let clock = ManualClock::new();
@@ -39,8 +24,22 @@ fn map() -> (Arc<Map>, ManualClock) {
     (Arc::new(options.build().expect("valid options")), clock)
 }
 
-fn noisy(n: u64, dropped: &Sender<u64>) -> Noisy {
-    Noisy { n, dropped: dropped.clone(), then: None }
+/// Tells through the channel that it was dropped.
+fn noisy(n: u64, dropped: &Sender<u64>) -> OnDrop {
+    noisy_then(n, dropped, || ())
+}
+
+/// And then does something.
+fn noisy_then(
+    n: u64,
+    dropped: &Sender<u64>,
+    then: impl FnOnce() + Send + Sync + 'static,
+) -> OnDrop {
+    let dropped = dropped.clone();
+    OnDrop::new(move || {
+        let _ = dropped.send(n); // the test may have ended
+        then();
+    })
 }
 
 fn receive(dropped: &Receiver<u64>, count: usize) -> Vec<u64> {
@@ -142,7 +141,7 @@ fn sweeper_ends_when_its_map_is_gone() {
         let (tx, rx) = channel();
         let home = thread::current().id();
         let clock = Watch { home, news: Mutex::new(tx) };
-        let map: Arc<TtlMap<u8, u8>> =
+        let map: Arc<TtlMap<u64, u64>> =
             Arc::new(builder().clock(clock).build().expect("valid options"));
         map.pin().insert_with_ttl(1, 1, ns(1));
         let sweeper = Sweeper::spawn(&map, OFTEN, Budget::full_pass()).expect("spawn");
@@ -171,14 +170,13 @@ fn sweeper_dropped_by_a_value_it_drops_does_not_deadlock() {
         let ((map, clock), (tx, rx)) = (map(), channel());
         let slot: Arc<Mutex<Option<Sweeper>>> = Arc::default();
         let taken = Arc::clone(&slot);
-        let mut value = noisy(1, &tx);
         let done = tx.clone();
-        value.then = Some(Box::new(move || {
+        let value = noisy_then(1, &tx, move || {
             let sweeper = taken.lock().expect("no panic inside").take();
             assert!(sweeper.is_some());
             drop(sweeper);
             let _ = done.send(2);
-        }));
+        });
         map.pin().insert_with_ttl(1, value, ns(1));
         *slot.lock().expect("no panic inside") =
             Some(Sweeper::spawn(&map, OFTEN, Budget::full_pass()).expect("spawn"));
@@ -199,11 +197,8 @@ fn sweeper_goes_on_after_a_drop_panicked() {
         let sweeper = Sweeper::spawn(&map, OFTEN, Budget::full_pass()).expect("spawn");
         for round in 0..5 {
             for n in 0..10 {
-                let mut value = noisy(n, &tx);
-                if n % 3 == 1 {
-                    value.then = Some(Box::new(boom));
-                }
-                map.pin().insert_with_ttl(n, value, ns(1));
+                let then = if n % 3 == 1 { boom } else { || () };
+                map.pin().insert_with_ttl(n, noisy_then(n, &tx, then), ns(1));
             }
             clock.advance(ns(1));
             assert_eq!(receive(&rx, 10), (0..10).collect::<Vec<_>>(), "round {round}");
@@ -316,10 +311,9 @@ fn shared_sweeper_sweeps_all_its_maps_on_one_thread() {
             .map(|(map, _)| Sweeper::shared().add(map, OFTEN, Budget::full_pass()).expect("spawn"))
             .collect();
         for (n, (map, clock)) in (0..).zip(&maps) {
-            let (mut value, threads) = (noisy(n, &tx), Arc::clone(&threads));
+            let threads = Arc::clone(&threads);
             let note = move || _ = threads.lock().expect("no panic").insert(thread::current().id());
-            value.then = Some(Box::new(note));
-            map.pin().insert_with_ttl(n, value, ns(1));
+            map.pin().insert_with_ttl(n, noisy_then(n, &tx, note), ns(1));
             clock.advance(ns(1));
         }
         assert_eq!(receive(&rx, 100), (0..100).collect::<Vec<_>>());
@@ -414,16 +408,13 @@ fn dropping_a_shared_sweeper_waits_for_its_sweep_and_for_no_other() {
         let (go_on, goes_on) = channel::<()>();
         let is_over = Arc::new(AtomicBool::new(false));
         let sets = Arc::clone(&is_over);
-        let mut value = noisy(1, &tx);
-        value.then = Some(Box::new({
-            let goes_on = Mutex::new(goes_on);
-            move || {
-                inside.send(()).expect("the test waits");
-                let goes_on = goes_on.lock().expect("no panic inside");
-                goes_on.recv_timeout(PATIENCE).expect("the test tells");
-                sets.store(true, Ordering::Release);
-            }
-        }));
+        let goes_on = Mutex::new(goes_on);
+        let value = noisy_then(1, &tx, move || {
+            inside.send(()).expect("the test waits");
+            let goes_on = goes_on.lock().expect("no panic inside");
+            goes_on.recv_timeout(PATIENCE).expect("the test tells");
+            sets.store(true, Ordering::Release);
+        });
         let shared = Sweeper::shared();
         let first = shared.add(&busy, OFTEN, Budget::full_pass()).expect("spawn");
         let other = shared.add(&idle, OFTEN, Budget::full_pass()).expect("spawn");
@@ -449,11 +440,10 @@ fn shared_sweeper_dropped_by_a_value_it_drops_does_not_deadlock() {
         let ((map, clock), (tx, rx)) = (map(), channel());
         let slot: Arc<Mutex<Option<Sweeper>>> = Arc::default();
         let (taken, done) = (Arc::clone(&slot), tx.clone());
-        let mut value = noisy(1, &tx);
-        value.then = Some(Box::new(move || {
+        let value = noisy_then(1, &tx, move || {
             drop(taken.lock().expect("no panic inside").take());
             let _ = done.send(2); // the test may have ended
-        }));
+        });
         *slot.lock().expect("no panic inside") =
             Some(Sweeper::shared().add(&map, OFTEN, Budget::full_pass()).expect("spawn"));
         map.pin().insert_with_ttl(1, value, ns(1));

@@ -7,25 +7,25 @@ use std::hash::RandomState;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 // Counted in statics, since each test has the process for itself.
-pub(crate) static MADE: AtomicUsize = AtomicUsize::new(0);
-pub(crate) static DROPPED: AtomicUsize = AtomicUsize::new(0);
-pub(crate) static INSERTED: AtomicUsize = AtomicUsize::new(0);
+pub static MADE: AtomicUsize = AtomicUsize::new(0);
+pub static DROPPED: AtomicUsize = AtomicUsize::new(0);
+pub static INSERTED: AtomicUsize = AtomicUsize::new(0);
 
 /// A value that knows its key; its checksum is wrong once it is dropped, or torn.
-pub(crate) struct Val {
+pub struct Val {
     key: u64,
     serial: u64,
     check: AtomicU64,
 }
 
 impl Val {
-    pub(crate) fn new(key: u64, serial: u64) -> Self {
+    pub fn new(key: u64, serial: u64) -> Self {
         MADE.fetch_add(1, Relaxed);
         Self { key, serial, check: AtomicU64::new(checksum(key, serial)) }
     }
 
     /// Asserts that it is whole and belongs to `key`; returns its serial number.
-    pub(crate) fn verify(&self, key: u64) -> u64 {
+    pub fn verify(&self, key: u64) -> u64 {
         assert_eq!(self.key, key, "a value of another key");
         let check = self.check.load(Relaxed);
         assert_eq!(check, checksum(key, self.serial), "torn, or dropped already");
@@ -46,22 +46,22 @@ fn checksum(key: u64, serial: u64) -> u64 {
 }
 
 /// Starts the counts anew. No other test may run.
-pub(crate) fn open_books() {
+pub fn open_books() {
     for counter in [&MADE, &DROPPED, &INSERTED] {
         counter.store(0, Relaxed);
     }
 }
 
 /// Values made and not dropped yet.
-pub(crate) fn alive() -> usize {
+pub fn alive() -> usize {
     MADE.load(Relaxed) - DROPPED.load(Relaxed)
 }
 
-pub(crate) type Map = TtlMap<u64, Val>;
-pub(crate) type Pin<'m> = Pinned<'m, u64, Val, RandomState>;
+pub type Map = TtlMap<u64, Val>;
+pub type Pin<'m> = Pinned<'m, u64, Val, RandomState>;
 
 /// A write to a key that others write to as well, with a TTL below `ttls` nanoseconds.
-pub(crate) fn any_write(pin: &Pin<'_>, rng: &mut Rng, key: u64, serial: u64, ttls: u64) {
+pub fn any_write(pin: &Pin<'_>, rng: &mut Rng, key: u64, serial: u64, ttls: u64) {
     let val = || Val::new(key, serial);
     let (got, inserted) = match rng.below(11) {
         0..=2 => (pin.insert(key, val()), true),
@@ -103,17 +103,17 @@ struct Known {
 
 /// What is known of keys that no other thread writes to.
 #[derive(Default)]
-pub(crate) struct Owned(BTreeMap<u64, Known>);
+pub struct Owned(BTreeMap<u64, Known>);
 
 impl Owned {
     /// The keys that must be there at `now`.
-    pub(crate) fn live(&self, now: u64) -> impl Iterator<Item = u64> {
+    pub fn live(&self, now: u64) -> impl Iterator<Item = u64> {
         self.0.iter().filter(move |(_, known)| now < known.earliest).map(|(key, _)| *key)
     }
 
     /// Calls some operation on `key`, and checks what it answers: all is known but where the clock moved
     /// meanwhile.
-    pub(crate) fn step(
+    pub fn step(
         &mut self,
         pin: &Pin<'_>,
         clock: &impl Clock,

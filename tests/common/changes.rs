@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// One step. `u8`s are keys, spans or counts, as in `Op`.
 #[derive(Arbitrary, Clone, Copy, Debug)]
-pub(crate) enum Change {
+pub enum Change {
     ComputeInsert(u8),
     ComputeInsertTtl(u8, u8),
     ComputeRemove(u8),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// A command that runs the example `name`, built beside the running test.
-pub(crate) fn example(name: &str) -> Command {
+pub fn example(name: &str) -> Command {
     let test = std::env::current_exe().expect("the running test has a path");
     // The test is target/PROFILE/deps/TEST-HASH, the example target/PROFILE/examples/NAME.
     let path: PathBuf = (test.ancestors().nth(2))

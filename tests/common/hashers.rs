@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, DefaultHasher, Hasher};
 
 /// A hash function chosen at run time (so that one map type serves all).
 #[derive(Arbitrary, Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hashing {
+pub enum Hashing {
     /// `SipHash` with fixed keys.
     Sip,
     /// The integer itself.
@@ -27,7 +27,7 @@ pub(crate) enum Hashing {
 }
 
 impl Hashing {
-    pub(crate) const ALL: [Self; 9] = [
+    pub const ALL: [Self; 9] = [
         Self::Sip,
         Self::Identity,
         Self::Constant,
@@ -62,7 +62,7 @@ impl BuildHasher for Hashing {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct ChosenHasher {
+pub struct ChosenHasher {
     hashing: Hashing,
     sip: DefaultHasher,
     last: u64,

@@ -42,15 +42,15 @@ use evanesce::{
     Clock, Compute, Deadline, Lookup, ManualClock, Operation, Pinned, RefreshToken, Ttl,
 };
 
-pub(crate) use search::{Order, Violation, check, check_with};
-pub(crate) use spec::Found;
+pub use search::{Order, Violation, check, check_with};
+pub use spec::Found;
 
 /// The deadline of an entry that has none.
-pub(crate) const NEVER: u64 = u64::MAX;
+pub const NEVER: u64 = u64::MAX;
 
 /// How long an entry is to live.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Life {
+pub enum Life {
     /// As the map has it for what is put without a word about it.
     Default,
     Forever,
@@ -62,7 +62,7 @@ pub(crate) enum Life {
 
 /// A call on one key. Values are unique in a history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Call {
+pub enum Call {
     Get,
     ContainsKey,
     Ttl,
@@ -98,17 +98,17 @@ pub(crate) enum Call {
 
 /// Which values a condition accepts: even or odd ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Parity(pub(crate) u64);
+pub struct Parity(pub u64);
 
 impl Parity {
-    pub(crate) fn accepts(self, value: u64) -> bool {
+    pub fn accepts(self, value: u64) -> bool {
         value % 2 == self.0
     }
 }
 
 /// What a call answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Answer {
+pub enum Answer {
     /// The value read, removed or replaced, or the one in the way of `try_insert`; for `update` the
     /// one that the closure saw last; for `get_or_refresh` a fresh one.
     Value(u64),
@@ -128,19 +128,19 @@ pub(crate) enum Answer {
 
 /// A call with its answer, its place in real time, and the clock before and after it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Event {
-    pub(crate) thread: usize,
-    pub(crate) call: Call,
-    pub(crate) answer: Answer,
-    pub(crate) began: u64,
-    pub(crate) ended: u64,
-    pub(crate) clock: (u64, u64),
+pub struct Event {
+    pub thread: usize,
+    pub call: Call,
+    pub answer: Answer,
+    pub began: u64,
+    pub ended: u64,
+    pub clock: (u64, u64),
 }
 
 /// Makes a call and records it. `ticket` deals increasing numbers to all threads. A token that the call gets is
 /// put into `token`, and one that it needs is taken from there.
 #[expect(clippy::too_many_lines, reason = "a list of calls")]
-pub(crate) fn record<K, V, S>(
+pub fn record<K, V, S>(
     pin: &Pinned<'_, K, V, S>,
     (key, value_of, make): (K, impl Fn(&V) -> u64, impl Fn(u64) -> V),
     call: Call,

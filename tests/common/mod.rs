@@ -1,19 +1,22 @@
 //! What the integration tests share. The fuzz target includes `changes.rs`, `hashers.rs`, `ops.rs` and
 //! `tally.rs` by path.
-#![allow(dead_code, reason = "each test crate uses its own part")]
 
-pub(crate) mod books;
-pub(crate) mod changes;
-pub(crate) mod hashers;
-pub(crate) mod history;
-pub(crate) mod nesting;
-pub(crate) mod ops;
-pub(crate) mod sites;
-pub(crate) mod tally;
+pub mod books;
+pub mod changes;
+mod example;
+pub mod hashers;
+pub mod history;
+pub mod maps;
+pub mod nesting;
+pub mod on_drop;
+pub mod ops;
+pub mod samples;
+pub mod sites;
+pub mod tally;
 mod within;
-pub(crate) mod world;
+pub mod world;
 
-pub(crate) use within::within;
+pub use within::within;
 
 use evanesce::{Budget, Builder, Clock, Pinned, Stats, Ttl, TtlMap};
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -26,7 +29,7 @@ const TEST_LIMIT: u64 = 300;
 
 /// How much a test does. Builds without optimisation take seconds for the `full` number: there it is `few`. Optimised ones
 /// do it in full, and so do the rungs of the ladder, which have debug assertions and set `EVANESCE_FULL` (`ci/rungs.sh`).
-pub(crate) fn dose(few: u64, full: u64) -> u64 {
+pub fn dose(few: u64, full: u64) -> u64 {
     let is_full = !cfg!(debug_assertions) || std::env::var_os("EVANESCE_FULL").is_some();
     if is_full { full } else { few }
 }
@@ -35,7 +38,7 @@ pub(crate) fn dose(few: u64, full: u64) -> u64 {
 /// included) when this returns. Reclamation is shared by all maps of a process: a guard held by another test
 /// would delay it; so would a thread that is about to end, so a test joins those it makes. (The end of a scope does not
 /// wait for thread-local destructors.) Panics when `test` hangs (see [`TEST_LIMIT`]).
-pub(crate) fn exclusive(test: impl FnOnce() + Send + 'static) {
+pub fn exclusive(test: impl FnOnce() + Send + 'static) {
     exclusive_boxed(Box::new(test));
 }
 
@@ -49,19 +52,16 @@ fn exclusive_boxed(test: Box<dyn FnOnce() + Send>) {
 }
 
 /// A builder of whatever map the caller asks for.
-pub(crate) fn builder<K, V>() -> Builder<K, V> {
+pub fn builder<K, V>() -> Builder<K, V> {
     TtlMap::builder()
 }
 
-pub(crate) const fn ns(n: u64) -> Duration {
+pub const fn ns(n: u64) -> Duration {
     Duration::from_nanos(n)
 }
 
 /// The nanoseconds left: `None` when absent, [`FOREVER`] when the entry never expires.
-pub(crate) fn left<K: Hash + Eq, V, S: BuildHasher>(
-    p: &Pinned<'_, K, V, S>,
-    key: &K,
-) -> Option<u128> {
+pub fn left<K: Hash + Eq, V, S: BuildHasher>(p: &Pinned<'_, K, V, S>, key: &K) -> Option<u128> {
     p.ttl(key).map(|ttl| match ttl {
         Ttl::Never => FOREVER,
         Ttl::Remaining(d) => d.as_nanos(),
@@ -69,10 +69,10 @@ pub(crate) fn left<K: Hash + Eq, V, S: BuildHasher>(
 }
 
 /// What [`left`] answers for an entry without a deadline; more than any `Duration`.
-pub(crate) const FOREVER: u128 = u128::MAX;
+pub const FOREVER: u128 = u128::MAX;
 
 /// Sweeps until nothing is pending. No guard may be held anywhere.
-pub(crate) fn settle<K, V, S>(map: &TtlMap<K, V, S>) {
+pub fn settle<K, V, S>(map: &TtlMap<K, V, S>) {
     for _ in 0..100 {
         if map.sweep(Budget::full_pass()).pending_reclaim == 0 {
             return;
@@ -82,7 +82,7 @@ pub(crate) fn settle<K, V, S>(map: &TtlMap<K, V, S>) {
 }
 
 /// Asserts that every slot is linked, free or pending.
-pub(crate) fn assert_slots_accounted<K, V, S>(map: &TtlMap<K, V, S>) -> Stats {
+pub fn assert_slots_accounted<K, V, S>(map: &TtlMap<K, V, S>) -> Stats {
     let stats = map.stats();
     assert_eq!(stats.len, map.len(), "{stats:?}");
     assert_eq!(
@@ -95,14 +95,14 @@ pub(crate) fn assert_slots_accounted<K, V, S>(map: &TtlMap<K, V, S>) -> Stats {
 
 /// A clock that can be set to any time. Clones share the time.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SetClock(Arc<AtomicU64>);
+pub struct SetClock(Arc<AtomicU64>);
 
 impl SetClock {
-    pub(crate) fn at(now: u64) -> Self {
+    pub fn at(now: u64) -> Self {
         Self(Arc::new(AtomicU64::new(now)))
     }
 
-    pub(crate) fn set(&self, now: u64) {
+    pub fn set(&self, now: u64) {
         let before = self.0.swap(now, Ordering::SeqCst);
         assert!(before <= now, "a clock never runs backwards");
     }
@@ -116,15 +116,15 @@ impl Clock for SetClock {
 
 /// A small generator of pseudo-random numbers (`SplitMix64`).
 #[derive(Clone, Debug)]
-pub(crate) struct Rng(u64);
+pub struct Rng(u64);
 
 impl Rng {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// Seeds from `EVANESCE_SEED` or at random, and prints the seed.
-    pub(crate) fn from_env() -> Self {
+    pub fn from_env() -> Self {
         let seed = std::env::var("EVANESCE_SEED").map_or_else(
             |_| RandomState::new().hash_one(0_u8),
             |text| text.parse().expect("EVANESCE_SEED is a u64"),
@@ -133,19 +133,19 @@ impl Rng {
         Self(seed)
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
     }
 
     /// A number below `n`.
-    pub(crate) fn below(&mut self, n: u64) -> u64 {
+    pub fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
 }
 
 /// The finalizer of `SplitMix64`: spreads every input bit over the output.
-pub(crate) const fn mix(mut z: u64) -> u64 {
+pub const fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

@@ -8,7 +8,7 @@ use std::thread;
 const STACK: usize = 256 << 10;
 
 /// Runs `test` alone, on a small stack: a recursion without end overflows it soon.
-pub(crate) fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
+pub fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
     exclusive(|| {
         let thread = thread::Builder::new().stack_size(STACK).spawn(test);
         thread.expect("spawn").join().expect("no panic");
@@ -21,7 +21,7 @@ thread_local! {
 }
 
 /// Runs `f`, and notes how deep such calls of this thread nest.
-pub(crate) fn counted(f: impl FnOnce()) {
+pub fn counted(f: impl FnOnce()) {
     struct Level;
     impl Drop for Level {
         fn drop(&mut self) {
@@ -35,6 +35,6 @@ pub(crate) fn counted(f: impl FnOnce()) {
 }
 
 /// The deepest nesting since this was last asked.
-pub(crate) fn deepest() -> usize {
+pub fn deepest() -> usize {
     DEEPEST.take()
 }

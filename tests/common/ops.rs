@@ -19,7 +19,7 @@ pub(super) const KEYS: u8 = 32;
 
 /// One step. `u8`s are keys (modulo [`KEYS`]), spans (see [`span`]) or counts.
 #[derive(Arbitrary, Clone, Debug)]
-pub(crate) enum Op {
+pub enum Op {
     Insert(u8),
     InsertTtl(u8, u8),
     /// The deadline lies this many ticks after now.
@@ -51,25 +51,25 @@ pub(crate) enum Op {
 
 /// A map to run on.
 #[derive(Arbitrary, Clone, Debug)]
-pub(crate) struct Setup {
-    pub(crate) hashing: Hashing,
-    pub(crate) capacity: u8,
-    pub(crate) time_to_live: Option<u8>,
-    pub(crate) sweep_per_write: u8,
+pub struct Setup {
+    pub hashing: Hashing,
+    pub capacity: u8,
+    pub time_to_live: Option<u8>,
+    pub sweep_per_write: u8,
 }
 
 /// A map and what to do with it.
 #[derive(Arbitrary, Clone, Debug)]
-pub(crate) struct Case {
-    pub(crate) setup: Setup,
-    pub(crate) ops: Vec<Op>,
+pub struct Case {
+    pub setup: Setup,
+    pub ops: Vec<Op>,
 }
 
 /// A map with a maximum of entries, and what to do with it.
 #[derive(Arbitrary, Clone, Debug)]
-pub(crate) struct BoundedCase {
-    pub(crate) max_entries: NonZeroU8,
-    pub(crate) case: Case,
+pub struct BoundedCase {
+    pub max_entries: NonZeroU8,
+    pub case: Case,
 }
 
 /// Mostly a few ticks, so that deadlines are met exactly; sometimes an hour, sometimes for ever.
@@ -168,12 +168,12 @@ pub(super) struct Run<'a> {
 }
 
 /// Runs a case; panics at the first wrong answer. No guard may be held anywhere meanwhile.
-pub(crate) fn run(case: &Case) {
+pub fn run(case: &Case) {
     run_within(None, case);
 }
 
 /// Runs a case on a map with a maximum.
-pub(crate) fn run_bounded(BoundedCase { max_entries, case }: &BoundedCase) {
+pub fn run_bounded(BoundedCase { max_entries, case }: &BoundedCase) {
     run_within(Some(usize::from(max_entries.get())), case);
 }
 

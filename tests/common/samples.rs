@@ -1,41 +1,34 @@
 //! What the tests of the examples share.
-#![allow(dead_code, reason = "each test crate uses its own part")]
-
-#[path = "example.rs"]
-mod example;
-#[path = "within.rs"]
-mod within;
-
 use std::time::Duration;
 
 use evanesce::{Builder, ManualClock, TtlMap};
 
-pub(crate) use example::example;
+pub use super::example::example;
 
-pub(crate) const SECOND: Duration = Duration::from_secs(1);
-pub(crate) const NANOSECOND: Duration = Duration::from_nanos(1);
+pub const SECOND: Duration = Duration::from_secs(1);
+pub const NANOSECOND: Duration = Duration::from_nanos(1);
 /// After which what is waited for counts as broken.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// All but a nanosecond of it.
-pub(crate) fn nearly(time: Duration) -> Duration {
+pub fn nearly(time: Duration) -> Duration {
     time.saturating_sub(NANOSECOND)
 }
 
 /// A map on a clock that is set by hand, and the clock.
-pub(crate) fn on_a_clock<K, V>(options: Builder<K, V>) -> (TtlMap<K, V>, ManualClock) {
+pub fn on_a_clock<K, V>(options: Builder<K, V>) -> (TtlMap<K, V>, ManualClock) {
     let clock = ManualClock::new();
     (options.clock(clock.clone()).build().expect("valid options"), clock)
 }
 
 /// Runs a test that waits for others, and fails when that takes too long.
-pub(crate) fn in_time<R: Send + 'static>(test: impl FnOnce() -> R + Send + 'static) -> R {
-    within::within(PATIENCE, test)
+pub fn in_time<R: Send + 'static>(test: impl FnOnce() -> R + Send + 'static) -> R {
+    super::within(PATIENCE, test)
 }
 
 /// Runs the example as its docs say, and compares what it prints with the sample there. Numbers of five digits
 /// and more differ from run to run: ports, and counts of what threads did.
-pub(crate) fn prints_its_sample(name: &str, source: &str) {
+pub fn prints_its_sample(name: &str, source: &str) {
     let output = example(name).output().expect("the example starts");
     assert!(output.status.success(), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
@@ -45,7 +38,7 @@ pub(crate) fn prints_its_sample(name: &str, source: &str) {
 }
 
 /// What the docs of the example show behind its command without options.
-pub(crate) fn sample_of(name: &str, source: &str) -> String {
+pub fn sample_of(name: &str, source: &str) -> String {
     let command = format!(" --example {name}");
     let is_command =
         |line: &str| line.starts_with("//! $ cargo run --release") && line.ends_with(&command);
@@ -58,7 +51,7 @@ pub(crate) fn sample_of(name: &str, source: &str) -> String {
 }
 
 /// Checks that the example refuses the command line by one line on standard error that says `says`, with status 2.
-pub(crate) fn refuses(name: &str, arguments: &[&str], says: &str) {
+pub fn refuses(name: &str, arguments: &[&str], says: &str) {
     let output = example(name).args(arguments).output().expect("the example starts");
     let said = String::from_utf8(output.stderr).expect("text");
     assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
@@ -68,7 +61,7 @@ pub(crate) fn refuses(name: &str, arguments: &[&str], says: &str) {
 }
 
 /// Checks that the example prints its help, on standard output and with status 0; returns it.
-pub(crate) fn help_of(name: &str) -> String {
+pub fn help_of(name: &str) -> String {
     let outputs = ["--help", "-h"]
         .map(|option| example(name).arg(option).output().expect("the example starts"));
     for output in &outputs {
@@ -81,7 +74,7 @@ pub(crate) fn help_of(name: &str) -> String {
 }
 
 /// Checks an example without options.
-pub(crate) fn takes_no_arguments(name: &str) {
+pub fn takes_no_arguments(name: &str) {
     help_of(name);
     for arguments in [&["5"][..], &["--port", "1"], &["a\nb"], &["x", "--help"]] {
         refuses(name, arguments, "expected no arguments but --help, found `");

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 /// Where the map calls user code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Site {
+pub enum Site {
     Hash,
     Eq,
     Clone,
@@ -30,21 +30,21 @@ struct Trap {
 thread_local!(static TRAP: RefCell<Option<Trap>> = const { RefCell::new(None) });
 
 /// Makes this thread's `nth` call (from 1) at `site` run `act`, once.
-pub(crate) fn arm(site: Site, nth: usize, act: impl Fn() + 'static) {
+pub fn arm(site: Site, nth: usize, act: impl Fn() + 'static) {
     let left = Cell::new(nth);
     let act = Rc::new(act);
     TRAP.set(Some(Trap { site, left, act }));
 }
 
 /// Takes the trap away; true when it had run.
-pub(crate) fn disarm() -> bool {
+pub fn disarm() -> bool {
     TRAP.take().is_none()
 }
 
 thread_local!(static LIES: RefCell<Option<(Rng, &'static [Site])>> = const { RefCell::new(None) });
 
 /// Makes this thread's calls at `sites` answer at random while `f` runs.
-pub(crate) fn lying<R>(rng: Rng, sites: &'static [Site], f: impl FnOnce() -> R) -> R {
+pub fn lying<R>(rng: Rng, sites: &'static [Site], f: impl FnOnce() -> R) -> R {
     LIES.set(Some((rng, sites)));
     let result = f();
     LIES.set(None);
@@ -52,7 +52,7 @@ pub(crate) fn lying<R>(rng: Rng, sites: &'static [Site], f: impl FnOnce() -> R) 
 }
 
 /// Whether any calls of this thread lie.
-pub(crate) fn lies() -> bool {
+pub fn lies() -> bool {
     LIES.with_borrow(Option::is_some)
 }
 
@@ -65,7 +65,7 @@ fn lie(site: Site) -> Option<u64> {
 }
 
 /// User code is called here.
-pub(crate) fn hit(site: Site) {
+pub fn hit(site: Site) {
     let due = |trap: &mut Trap| {
         trap.site == site && {
             trap.left.set(trap.left.get() - 1);
@@ -83,12 +83,12 @@ pub(crate) fn hit(site: Site) {
 struct Boom;
 
 /// Panics without calling the panic hook (which would print thousands of messages).
-pub(crate) fn boom() {
+pub fn boom() {
     resume_unwind(Box::new(Boom));
 }
 
 /// Runs `f`; `None` when it panicked by [`boom`]. Other panics go on.
-pub(crate) fn caught<R>(f: impl FnOnce() -> R) -> Option<R> {
+pub fn caught<R>(f: impl FnOnce() -> R) -> Option<R> {
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(result) => Some(result),
         Err(panic) if panic.is::<Boom>() => None,
@@ -97,14 +97,18 @@ pub(crate) fn caught<R>(f: impl FnOnce() -> R) -> Option<R> {
 }
 
 /// A key whose clone, hash, equality and drop are sites.
-pub(crate) struct SiteKey {
-    pub(crate) n: u64,
+pub struct SiteKey {
+    pub n: u64,
     token: Token,
 }
 
 impl SiteKey {
-    pub(crate) fn new(n: u64, tally: &Tally) -> Self {
+    pub fn new(n: u64, tally: &Tally) -> Self {
         Self { n, token: tally.token() }
+    }
+
+    pub fn token(&self) -> usize {
+        self.token.number()
     }
 }
 
@@ -139,7 +143,7 @@ impl Drop for SiteKey {
 
 /// A borrowed form of [`SiteKey`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Probe(pub(crate) u64);
+pub struct Probe(pub u64);
 
 impl Hash for Probe {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -156,17 +160,17 @@ impl Equivalent<SiteKey> for Probe {
 }
 
 /// A value whose clone and drop are sites.
-pub(crate) struct SiteVal {
-    pub(crate) n: u64,
+pub struct SiteVal {
+    pub n: u64,
     token: Token,
 }
 
 impl SiteVal {
-    pub(crate) fn new(n: u64, tally: &Tally) -> Self {
+    pub fn new(n: u64, tally: &Tally) -> Self {
         Self { n, token: tally.token() }
     }
 
-    pub(crate) fn token(&self) -> usize {
+    pub fn token(&self) -> usize {
         self.token.number()
     }
 }
@@ -186,7 +190,7 @@ impl Drop for SiteVal {
 
 /// A manual clock whose reading is a site.
 #[derive(Clone, Debug)]
-pub(crate) struct SiteClock(pub(crate) ManualClock);
+pub struct SiteClock(pub ManualClock);
 
 impl Clock for SiteClock {
     fn now(&self) -> u64 {

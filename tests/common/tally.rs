@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 thread_local!(static READING: Cell<bool> = const { Cell::new(false) });
 
 /// Runs a read; a [`Token`] dropped by this thread meanwhile is a fault of its tally.
-pub(crate) fn reading<R>(read: impl FnOnce() -> R) -> R {
+pub fn reading<R>(read: impl FnOnce() -> R) -> R {
     struct Reset(bool);
     impl Drop for Reset {
         fn drop(&mut self) {
@@ -27,10 +27,10 @@ struct Book {
 
 /// The book in which a group of tokens is kept. Clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Tally(Arc<Mutex<Book>>);
+pub struct Tally(Arc<Mutex<Book>>);
 
 impl Tally {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self::default()
     }
 
@@ -38,7 +38,7 @@ impl Tally {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn token(&self) -> Token {
+    pub fn token(&self) -> Token {
         let mut book = self.book();
         let number = book.alive.len();
         book.alive.push(true);
@@ -46,31 +46,31 @@ impl Tally {
         Token { number, tally: self.clone() }
     }
 
-    pub(crate) fn is_alive(&self, number: usize) -> bool {
+    pub fn is_alive(&self, number: usize) -> bool {
         self.book().alive[number]
     }
 
     /// How many tokens are alive; panics when one was dropped twice or during a read.
-    pub(crate) fn alive(&self) -> usize {
+    pub fn alive(&self) -> usize {
         let book = self.book();
         assert!(book.faults.is_empty(), "{:?}", book.faults);
         book.alive.len() - book.dropped
     }
 
     /// Asserts that each token was dropped exactly once, and none during a read.
-    pub(crate) fn assert_all_dropped(&self) {
+    pub fn assert_all_dropped(&self) {
         assert_eq!(self.alive(), 0, "leaked");
     }
 }
 
 /// Something whose drop is counted.
-pub(crate) struct Token {
+pub struct Token {
     number: usize,
     tally: Tally,
 }
 
 impl Token {
-    pub(crate) fn number(&self) -> usize {
+    pub fn number(&self) -> usize {
         self.number
     }
 }

@@ -5,10 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Runs `f` on its own thread and returns its result once the thread has ended; panics when it hangs.
-pub(crate) fn within<R: Send + 'static>(
-    limit: Duration,
-    f: impl FnOnce() -> R + Send + 'static,
-) -> R {
+pub fn within<R: Send + 'static>(limit: Duration, f: impl FnOnce() -> R + Send + 'static) -> R {
     let result = Arc::new(Mutex::new(None));
     let to_fill = Arc::clone(&result);
     run_within(limit, Box::new(move || *to_fill.lock().expect("no panic") = Some(f())));

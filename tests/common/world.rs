@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// An operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Call {
+pub enum Call {
     Get,
     GetCloned,
     ContainsKey,
@@ -72,9 +72,9 @@ pub(crate) enum Call {
 
 impl Call {
     /// Each kind of step on the index once: the first of all.
-    pub(crate) const BASIC: [Self; 17] = *Self::ALL.first_chunk().unwrap();
+    pub const BASIC: [Self; 17] = *Self::ALL.first_chunk().unwrap();
 
-    pub(crate) const ALL: [Self; 53] = [
+    pub const ALL: [Self; 53] = [
         Self::Get,
         Self::GetCloned,
         Self::ContainsKey,
@@ -132,25 +132,25 @@ impl Call {
 }
 
 /// Keys below this are live in a new world.
-pub(crate) const LIVE: u64 = 6;
+pub const LIVE: u64 = 6;
 /// This key is expired and not yet swept.
-pub(crate) const EXPIRED: u64 = 7;
+pub const EXPIRED: u64 = 7;
 /// This key is absent.
-pub(crate) const ABSENT: u64 = 9;
+pub const ABSENT: u64 = 9;
 
 type Pin<'m> = Pinned<'m, SiteKey, SiteVal, Hashing>;
 
 /// A map with keys that are live, expired, removed and absent.
-pub(crate) struct World {
-    pub(crate) map: TtlMap<SiteKey, SiteVal, Hashing>,
-    pub(crate) clock: ManualClock,
-    pub(crate) tally: Tally,
+pub struct World {
+    pub map: TtlMap<SiteKey, SiteVal, Hashing>,
+    pub clock: ManualClock,
+    pub tally: Tally,
     hashing: Hashing,
     last: Cell<u64>,
 }
 
 impl World {
-    pub(crate) fn new(hashing: Hashing) -> Self {
+    pub fn new(hashing: Hashing) -> Self {
         let (clock, tally) = (ManualClock::new(), Tally::new());
         let map = builder()
             .hasher(hashing)
@@ -180,18 +180,18 @@ impl World {
         world
     }
 
-    pub(crate) fn key(&self, n: u64) -> SiteKey {
+    pub fn key(&self, n: u64) -> SiteKey {
         SiteKey::new(n, &self.tally)
     }
 
     /// A fresh value that belongs to key `n`.
-    pub(crate) fn val(&self, n: u64) -> SiteVal {
+    pub fn val(&self, n: u64) -> SiteVal {
         self.last.set(self.last.get() + 1);
         SiteVal::new(n * 1_000_000 + self.last.get(), &self.tally)
     }
 
     /// Does the call, asserting that every value it answers with belongs to the key.
-    pub(crate) fn perform(&self, call: Call, n: u64) {
+    pub fn perform(&self, call: Call, n: u64) {
         let pin = self.map.pin();
         let got = match call {
             // With the pin given up, so that what was removed is dropped here.
@@ -454,7 +454,7 @@ impl World {
     }
 
     /// The live keys and their values; asserts that iteration and `get` agree and that no key appears twice.
-    pub(crate) fn contents(&self) -> BTreeMap<u64, u64> {
+    pub fn contents(&self) -> BTreeMap<u64, u64> {
         let pin = self.map.pin();
         let mut seen = BTreeMap::new();
         for (key, value) in &pin {
@@ -469,7 +469,7 @@ impl World {
     }
 
     /// Asserts that the map works, that its length is right, and that everything made is dropped once.
-    pub(crate) fn finish(self, what_happened: &str) {
+    pub fn finish(self, what_happened: &str) {
         let before = self.contents();
         settle(&self.map);
         assert_eq!(self.contents(), before, "a full pass changed what is visible: {what_happened}");

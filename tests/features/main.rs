@@ -1,8 +1,7 @@
 //! What optional features add.
 #![cfg(any(feature = "rayon", feature = "serde"))]
 
-#[path = "../common/mod.rs"]
-mod common;
+use evanesce_testkit as common;
 
 mod rayon;
 mod serde;

@@ -14,10 +14,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-type Map = TtlMap<u32, u32>;
+type Map = TtlMap<u64, u64>;
 
 /// What puts or removes key 1, and the value that it has then.
-type Write = (fn(&Map), Option<u32>);
+type Write = (fn(&Map), Option<u64>);
 
 fn map() -> (Arc<Map>, ManualClock) {
     let clock = ManualClock::new();
@@ -266,7 +266,7 @@ fn one_who_waits_and_is_dropped_disturbs_nobody() {
 #[test]
 fn a_value_is_dropped_with_the_last_who_waited_for_it() {
     exclusive(|| {
-        let map = TtlMap::<u32, Rc<u32>>::new();
+        let map = TtlMap::<u64, Rc<u64>>::new();
         let origin = Signal::new();
         let mut leader = Task::begun(map.get_or_load(&1, || origin.wait()));
         let mut waiting: Vec<_> =
@@ -316,7 +316,7 @@ fn without_a_sleep_the_patience_is_looked_at_when_the_future_is_polled() {
         assert_eq!(Task::new(map.get_or_load_with(&1, &load, || async { 2 })).ready(), 2);
         let long = Load::new().patience(Duration::MAX);
         let _held = Task::begun(map.get_or_load(&2, pending));
-        let mut waits = Task::begun(map.get_or_load_with(&2, &long, not_called::<u32>));
+        let mut waits = Task::begun(map.get_or_load_with(&2, &long, not_called::<u64>));
         assert!(waits.poll().is_pending());
     });
 }
@@ -367,7 +367,7 @@ fn a_panic_unwinds_its_leader_alone() {
         drop(leader);
         assert_eq!(second.ready(), 2);
         // By the loader itself, before there is a future.
-        let mut leader = Task::new(map.get_or_load(&3, || -> std::future::Ready<u32> {
+        let mut leader = Task::new(map.get_or_load(&3, || -> std::future::Ready<u64> {
             std::panic::resume_unwind(Box::new(()))
         }));
         assert!(catch_unwind(AssertUnwindSafe(|| leader.poll())).is_err());
@@ -381,8 +381,8 @@ fn an_error_goes_to_those_who_wait_and_is_not_kept() {
         let (map, _) = map();
         let origin = Signal::new();
         let mut leader = Task::begun(map.try_get_or_load(&1, || origin.wait()));
-        let mut same = Task::begun(map.try_get_or_load(&1, not_called::<Result<u32, &str>>));
-        let mut other = Task::begun(map.try_get_or_load(&1, || async { Err::<u32, _>(404) }));
+        let mut same = Task::begun(map.try_get_or_load(&1, not_called::<Result<u64, &str>>));
+        let mut other = Task::begun(map.try_get_or_load(&1, || async { Err::<u64, _>(404) }));
         let mut infallible = Task::begun(map.get_or_load(&1, || async { 8 }));
         origin.set(Err("no route"));
         assert_eq!((leader.ready(), same.ready()), (Err("no route"), Err("no route")));
@@ -396,9 +396,9 @@ fn a_negative_ttl_keeps_an_error_for_futures_and_threads() {
     exclusive(|| {
         let (map, clock) = map();
         let load = Load::new().negative_ttl(ns(10));
-        let fails = || async { Err::<u32, _>("no route") };
+        let fails = || async { Err::<u64, _>("no route") };
         assert_eq!(Task::new(map.try_get_or_load_with(&1, &load, fails)).ready(), Err("no route"));
-        let kept = Task::new(map.try_get_or_load(&1, not_called::<Result<u32, &str>>)).ready();
+        let kept = Task::new(map.try_get_or_load(&1, not_called::<Result<u64, &str>>)).ready();
         assert_eq!(kept, Err("no route"));
         assert_eq!(map.try_get_or_load_blocking(&1, || Ok::<_, &str>(1)), Err("no route"));
         clock.advance(ns(10));
@@ -482,7 +482,7 @@ fn a_waker_that_panics_keeps_no_other_from_being_woken() {
         let (map, _) = map();
         let origin = Signal::new();
         let mut leader = Task::begun(map.get_or_load(&1, || origin.wait()));
-        let mut bad = Task::<u32>::new(map.get_or_load(&1, not_called));
+        let mut bad = Task::<u64>::new(map.get_or_load(&1, not_called));
         let waker = Waker::from(Arc::new(Panics));
         assert!(bad.future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         let mut good = Task::begun(map.get_or_load(&1, not_called));
@@ -532,7 +532,7 @@ fn on_tokio_a_thousand_tasks_on_ten_keys_load_ten_times() {
                 })
                 .collect();
             for (n, task) in tasks.into_iter().enumerate() {
-                assert_eq!(runtime.block_on(task).expect("no panic"), n as u32 % 10 + 100);
+                assert_eq!(runtime.block_on(task).expect("no panic"), n as u64 % 10 + 100);
             }
             assert_eq!((loads.load(Ordering::Relaxed), map.len()), (10, 10));
             assert_slots_accounted(&map);

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-type Map = TtlMap<u32, u32>;
+type Map = TtlMap<u64, u64>;
 
 fn map() -> (Arc<Map>, ManualClock) {
     let clock = ManualClock::new();
@@ -22,8 +22,8 @@ fn map() -> (Arc<Map>, ManualClock) {
 
 /// A thread that leads the load of key 1, in the middle of it.
 struct Leader {
-    goes_on: Sender<Result<u32, &'static str>>,
-    thread: JoinHandle<Result<u32, &'static str>>,
+    goes_on: Sender<Result<u64, &'static str>>,
+    thread: JoinHandle<Result<u64, &'static str>>,
 }
 
 impl Leader {
@@ -45,7 +45,7 @@ impl Leader {
         Self { goes_on, thread }
     }
 
-    fn end(self, answer: Result<u32, &'static str>) -> Result<u32, &'static str> {
+    fn end(self, answer: Result<u64, &'static str>) -> Result<u64, &'static str> {
         self.goes_on.send(answer).expect("it waits");
         self.thread.join().expect("no panic")
     }
@@ -57,7 +57,7 @@ impl Leader {
 }
 
 /// A thread that waits for the load of key 1, or is about to, and would load this.
-fn waiter(map: &Arc<Map>, own: u32) -> JoinHandle<u32> {
+fn waiter(map: &Arc<Map>, own: u64) -> JoinHandle<u64> {
     let map = Arc::clone(map);
     thread::spawn(move || map.get_or_load_blocking(&1, || own))
 }
@@ -140,7 +140,7 @@ fn a_thousand_threads_on_ten_keys_load_ten_times() {
                 })
                 .collect();
             for (n, thread) in threads.into_iter().enumerate() {
-                assert_eq!(thread.join().expect("no panic"), n as u32 % 10 + 100);
+                assert_eq!(thread.join().expect("no panic"), n as u64 % 10 + 100);
             }
             assert_eq!((loads.load(Ordering::Relaxed), map.len()), (10, 10));
             assert_slots_accounted(&map);
@@ -149,7 +149,7 @@ fn a_thousand_threads_on_ten_keys_load_ten_times() {
 }
 
 /// What may put or remove a key, and whether the key has a value after it.
-type Write = (&'static str, fn(&Map), Option<u32>);
+type Write = (&'static str, fn(&Map), Option<u64>);
 
 const WRITES: &[Write] = &[
     ("insert", |map| _ = map.pin().insert(1, 7), Some(7)),
@@ -206,7 +206,7 @@ const WRITES: &[Write] = &[
     (
         "try_compute, insert",
         |map| {
-            let insert = |_: Option<&u32>| Ok::<_, ()>(Operation::Insert(7));
+            let insert = |_: Option<&u64>| Ok::<_, ()>(Operation::Insert(7));
             assert!(map.pin().try_compute(1, insert) == Ok(Compute::Inserted(&7)));
         },
         Some(7),
@@ -281,8 +281,8 @@ fn a_load_begun_before_the_write_came_is_not_joined_after_it() {
 #[test]
 fn by_forms_win_over_a_load_as_well() {
     exclusive(|| {
-        type By = TtlMap<u32, u32, RandomState>;
-        const EQUAL: fn(&u32) -> Result<bool, Infallible> = |met| Ok(*met == 1);
+        type By = TtlMap<u64, u64, RandomState>;
+        const EQUAL: fn(&u64) -> Result<bool, Infallible> = |met| Ok(*met == 1);
         let writes: [fn(&By, u64); 8] = [
             |map, hash| _ = map.pin().upsert_by(hash, EQUAL, |_| 1, |_| 7),
             |map, hash| _ = map.pin().upsert_with_ttl_by(hash, ns(9), EQUAL, |_| 1, |_| 7),
@@ -295,7 +295,7 @@ fn by_forms_win_over_a_load_as_well() {
         ];
         for (n, write) in writes.into_iter().enumerate() {
             let hasher = RandomState::new();
-            let hash = hasher.hash_one(1_u32);
+            let hash = hasher.hash_one(1_u64);
             let map = builder().hasher(hasher).clock(ManualClock::new()).build().unwrap();
             let value = map.get_or_load_blocking(&1, || {
                 // A comparison that fails changes nothing, and ends no load.
@@ -338,7 +338,7 @@ fn nothing_shows_a_load_that_goes_on() {
         let told = Arc::new(Mutex::new(Vec::new()));
         let tell = Arc::clone(&told);
         let options = TtlMap::builder().record_stats(true).clock(ManualClock::new());
-        let listener = move |key: &u32, value: &u32, cause| {
+        let listener = move |key: &u64, value: &u64, cause| {
             tell.lock().expect("no panic").push((*key, *value, cause));
         };
         let map = Arc::new(options.eviction_listener(listener).build().expect("valid options"));
@@ -422,7 +422,7 @@ fn an_error_goes_to_those_who_wait_and_is_not_kept() {
             .map(|_| {
                 let map = Arc::clone(&map);
                 thread::spawn(move || {
-                    map.try_get_or_load_blocking(&1, || Err::<u32, _>("a late loader"))
+                    map.try_get_or_load_blocking(&1, || Err::<u64, _>("a late loader"))
                 })
             })
             .collect();
@@ -446,12 +446,12 @@ fn one_who_waits_for_another_type_of_error_goes_on_by_its_own_loader() {
         assert_eq!(infallible.join().unwrap(), 8);
         assert_eq!(map.get_cloned(&1), Some(8));
         // Also where it is kept.
-        let failed = map.try_get_or_load_blocking_with(&2, &keep, || Err::<u32, _>("no route"));
+        let failed = map.try_get_or_load_blocking_with(&2, &keep, || Err::<u64, _>("no route"));
         assert_eq!(failed, Err("no route"));
-        let other = map.try_get_or_load_blocking(&2, || Err::<u32, _>(404_u16));
+        let other = map.try_get_or_load_blocking(&2, || Err::<u64, _>(404_u16));
         assert_eq!(other, Err(404));
         // The other one has taken its place.
-        assert_eq!(map.try_get_or_load_blocking(&2, || Err::<u32, _>("later")), Err("later"));
+        assert_eq!(map.try_get_or_load_blocking(&2, || Err::<u64, _>("later")), Err("later"));
     });
 }
 
@@ -461,7 +461,7 @@ fn a_negative_ttl_keeps_an_error_until_its_time_or_a_write_of_the_key() {
         for (name, write, left) in WRITES {
             let (map, clock) = map();
             let load = Load::new().negative_ttl(ns(10));
-            let fail = |text| map.try_get_or_load_blocking_with(&1, &load, || Err::<u32, _>(text));
+            let fail = |text| map.try_get_or_load_blocking_with(&1, &load, || Err::<u64, _>(text));
             assert_eq!(fail("first"), Err("first"));
             assert_eq!(fail("second"), Err("first"), "kept");
             assert_eq!(map.try_get_or_load_blocking(&1, || Ok(1)), Err("first"), "for all");
@@ -495,7 +495,7 @@ fn kept_errors_are_dropped_by_a_sweep_when_their_time_is_over() {
         let load = Load::new().negative_ttl(ns(10));
         for key in 0..10_000 {
             let error = Arc::new(tally.token());
-            let failed = map.try_get_or_load_blocking_with(&key, &load, || Err::<u32, _>(error));
+            let failed = map.try_get_or_load_blocking_with(&key, &load, || Err::<u64, _>(error));
             assert!(failed.is_err());
         }
         let with_errors = map.stats().bytes_allocated;
@@ -513,12 +513,12 @@ fn kept_errors_are_dropped_by_a_sweep_when_their_time_is_over() {
 fn kept_errors_that_a_write_ends_are_forgotten_at_once() {
     exclusive(|| {
         let tally = Tally::new();
-        let map = TtlMap::<u32, u32>::new();
+        let map = TtlMap::<u64, u64>::new();
         let load = Load::new().negative_ttl(Duration::MAX);
         let fail = |key| {
             let error = Arc::new(tally.token());
             assert!(
-                map.try_get_or_load_blocking_with(&key, &load, || Err::<u32, _>(error)).is_err()
+                map.try_get_or_load_blocking_with(&key, &load, || Err::<u64, _>(error)).is_err()
             );
         };
         for round in 0..3 {
@@ -545,7 +545,7 @@ fn no_more_errors_are_kept_than_the_map_has_slots() {
             for key in 0..1000 {
                 let failed = map.try_get_or_load_blocking_with(&key, &load, || {
                     calls.fetch_add(1, Ordering::Relaxed);
-                    Err::<u32, _>(key)
+                    Err::<u64, _>(key)
                 });
                 assert_eq!(failed, Err(key));
             }
@@ -641,7 +641,7 @@ fn values_keys_and_errors_are_dropped_once() {
     exclusive(|| {
         let tally = Tally::new();
         {
-            let map = TtlMap::<u32, Arc<crate::common::tally::Token>>::new();
+            let map = TtlMap::<u64, Arc<crate::common::tally::Token>>::new();
             let load = Load::new().negative_ttl(Duration::MAX);
             for key in 0..300 {
                 map.get_or_load_blocking(&key, || Arc::new(tally.token()));
@@ -684,11 +684,11 @@ fn is_send<T: Send>() {}
 #[test]
 fn loads_of_one_thread_and_a_map_that_no_other_sees_need_no_send() {
     exclusive(|| {
-        let map = TtlMap::<u32, std::rc::Rc<u32>>::new();
+        let map = TtlMap::<u64, std::rc::Rc<u64>>::new();
         let value = map.get_or_load_blocking(&1, || std::rc::Rc::new(5));
         assert_eq!((*value, std::rc::Rc::strong_count(&value)), (5, 2));
         // A map goes to another thread if what it holds does, which need not be shared.
-        is_send::<TtlMap<u32, std::cell::Cell<u32>>>();
+        is_send::<TtlMap<u64, std::cell::Cell<u64>>>();
         // Nothing need be 'static.
         let text = String::from("borrowed");
         let map = TtlMap::<&str, &str>::new();
@@ -709,7 +709,7 @@ fn no_load_undoes_a_remove_while_others_load_and_remove() {
                     (Arc::clone(&map), Arc::clone(&origin), Arc::clone(&is_over));
                 thread::spawn(move || {
                     while is_over.load(Ordering::Relaxed) == 0 {
-                        map.get_or_load_blocking(&1, || origin.load(Ordering::SeqCst) as u32);
+                        map.get_or_load_blocking(&1, || origin.load(Ordering::SeqCst) as u64);
                     }
                 })
             })
@@ -721,7 +721,7 @@ fn no_load_undoes_a_remove_while_others_load_and_remove() {
                 1 => map.clear(),
                 _ => _ = map.pin().compute(1, |_| Operation::Remove),
             }
-            let kept = map.get_or_load_blocking(&1, || origin.load(Ordering::SeqCst) as u32);
+            let kept = map.get_or_load_blocking(&1, || origin.load(Ordering::SeqCst) as u64);
             assert_eq!(kept as usize, version, "a stale value was kept");
             if let Some(kept) = map.get_cloned(&1) {
                 assert_eq!(kept as usize, version, "a stale value was kept");
@@ -765,7 +765,7 @@ fn a_panic_in_any_call_of_user_code_strands_no_key() {
                         }
                     });
                 }
-                ran += u32::from(disarm());
+                ran += u64::from(disarm());
                 clock.0.advance(ns(10));
                 for n in 0..3 {
                     let value = map.get_or_load_blocking(&key(n), || SiteVal::new(n + 7, &tally));

@@ -1,7 +1,6 @@
 //! Loads: one for all who wait, whether threads or futures. Each test runs alone (`common::exclusive`).
 
-#[path = "../common/mod.rs"]
-mod common;
+use evanesce_testkit as common;
 
 mod asynchronous;
 mod blocking;

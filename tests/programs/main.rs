@@ -8,8 +8,7 @@
 )]
 #![cfg(not(any(evanesce_loom, evanesce_shuttle, planted, tsan, asan)))] // where what the examples need is not there
 
-#[path = "../common/samples.rs"]
-mod samples;
+use evanesce_testkit::samples;
 
 /// The examples themselves.
 #[allow(dead_code, reason = "their `main` functions are not called here")]

@@ -1,41 +1,36 @@
 //! A user's `Drop` runs in no writer's turn of a stripe: what the stripe has is anyone's meanwhile, also the `Drop`'s.
 
+use crate::common::on_drop::OnDrop;
 use crate::common::sites::{boom, caught};
 use crate::common::{builder, exclusive, ns, settle};
 use evanesce::{Clock, ManualClock, Operation, TtlMap};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
 
 const SLOTS: u64 = 8000;
 /// Slots that are free, all of them in the stripe of the test's thread.
 const FREE: u64 = 16;
-/// Entries that a [`Greedy`] puts, fewer than are free.
+/// Entries that a [`greedy`] value puts, fewer than are free.
 const WANTED: u64 = 10;
 /// A key whose entry has a deadline, and an absent one. Given as hashes, too.
 const KEY: u64 = SLOTS - 1;
 const ABSENT: u64 = 1_000_000;
 
-type Map = TtlMap<u64, Greedy>;
+type Map = TtlMap<u64, OnDrop>;
 
 /// A value that, once dropped, puts entries into its map, and counts those for which there was room.
-struct Greedy(Option<(Weak<Map>, Arc<AtomicU64>)>);
-
-impl Greedy {
-    const IDLE: Self = Self(None);
-}
-
-impl Drop for Greedy {
-    fn drop(&mut self) {
-        let Some((map, fitted)) = self.0.take() else { return };
+fn greedy(map: &Arc<Map>, fitted: &Arc<AtomicU64>) -> OnDrop {
+    let (map, fitted) = (Arc::downgrade(map), Arc::clone(fitted));
+    OnDrop::new(move || {
         let Some(map) = map.upgrade() else { return };
         for key in 2_000_000..2_000_000 + WANTED {
-            let insert = || map.pin().insert(key, Self::IDLE).is_some();
+            let insert = || map.pin().insert(key, OnDrop::IDLE).is_some();
             fitted.fetch_add(catch_unwind(AssertUnwindSafe(insert)).is_ok().into(), Relaxed);
         }
-    }
+    })
 }
 
 thread_local! {
@@ -62,19 +57,19 @@ fn interrupt(map: &Arc<Map>, f: impl FnOnce(&Map) + 'static) {
 }
 
 /// Has `write` drop a greedy value, which must find room in a map whose free slots are all of this stripe.
-fn finds_room(write: impl FnOnce(&Arc<Map>, Greedy) + Send + 'static) {
+fn finds_room(write: impl FnOnce(&Arc<Map>, OnDrop) + Send + 'static) {
     exclusive(|| {
         let options = builder().max_slots(SLOTS as usize).sweep_per_write(0);
         let options = options.clock(Interrupted(ManualClock::new()));
         let map: Arc<Map> = Arc::new(options.build().expect("valid options"));
-        (0..KEY).for_each(|key| _ = map.pin().insert(key, Greedy::IDLE));
-        let Ok(_) = map.pin().insert_by(KEY, KEY, Greedy::IDLE, is_key);
+        (0..KEY).for_each(|key| _ = map.pin().insert(key, OnDrop::IDLE));
+        let Ok(_) = map.pin().insert_by(KEY, KEY, OnDrop::IDLE, is_key);
         assert_eq!(map.pin().set_ttl_by(KEY, ns(1), is_key), Ok(true));
         (0..FREE).for_each(|key| _ = map.pin().remove(&key));
         settle(&map);
         assert_eq!((map.stats().slots, map.stats().free_slots), (SLOTS as usize, FREE as usize));
         let fitted = Arc::new(AtomicU64::new(0));
-        write(&map, Greedy(Some((Arc::downgrade(&map), Arc::clone(&fitted)))));
+        write(&map, greedy(&map, &fitted));
         assert_eq!(fitted.load(Relaxed), WANTED, "entries found no room beside {FREE} free slots");
     });
 }
@@ -86,7 +81,7 @@ fn is_key(met: &u64) -> Result<bool, std::convert::Infallible> {
 
 /// Replaces the entry of `KEY`.
 fn replace(map: &Map) {
-    let Ok(old) = map.pin().insert_by(KEY, KEY, Greedy::IDLE, is_key).map(|old| old.is_some());
+    let Ok(old) = map.pin().insert_by(KEY, KEY, OnDrop::IDLE, is_key).map(|old| old.is_some());
     assert!(old);
 }
 
@@ -96,7 +91,7 @@ fn a_value_that_compute_made_for_a_key_that_came_meanwhile_is_dropped_in_no_turn
         let mut greedy = Some(greedy);
         map.pin().compute(ABSENT, |_| match greedy.take() {
             Some(greedy) => {
-                map.pin().insert(ABSENT, Greedy::IDLE);
+                map.pin().insert(ABSENT, OnDrop::IDLE);
                 Operation::Insert(greedy)
             }
             None => Operation::Abort,
@@ -108,10 +103,10 @@ fn a_value_that_compute_made_for_a_key_that_came_meanwhile_is_dropped_in_no_turn
 fn a_value_that_compute_made_for_an_entry_that_went_meanwhile_is_dropped_in_no_turn() {
     finds_room(|map, greedy| {
         let mut greedy = Some(greedy);
-        map.insert_with_ttl(1, Greedy::IDLE, ns(1));
+        map.insert_with_ttl(1, OnDrop::IDLE, ns(1));
         map.pin().compute(1, |_| match greedy.take() {
             Some(greedy) => {
-                map.pin().insert(1, Greedy::IDLE);
+                map.pin().insert(1, OnDrop::IDLE);
                 Operation::Insert(greedy)
             }
             None => Operation::Abort,

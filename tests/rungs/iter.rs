@@ -62,7 +62,7 @@ fn empty_maps_yield_nothing() {
         map.pin().insert(1, 2);
         map.pin().remove(&1);
         assert_eq!(map.pin().iter().next(), None);
-        let map: TtlMap<u8, u8> = TtlMap::with_capacity(10_000);
+        let map: TtlMap<u64, u64> = TtlMap::with_capacity(10_000);
         assert_eq!(map.pin().iter().next(), None);
     });
 }

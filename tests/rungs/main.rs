@@ -2,8 +2,7 @@
 //! operations against a model, what is dropped and given back, and user code that panics or calls again. Each test runs
 //! alone (`common::exclusive`).
 
-#[path = "../common/mod.rs"]
-mod common;
+use evanesce_testkit as common;
 
 mod bulk;
 mod drops;

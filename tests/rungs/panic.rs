@@ -1,6 +1,7 @@
 //! A panic in user code, at each call of it in each operation, costs at most the value it happened to.
 
 use crate::common::hashers::Hashing;
+use crate::common::on_drop::OnDrop;
 use crate::common::sites::{Probe, Site, SiteKey, SiteVal, arm, boom, caught, disarm, hit};
 use crate::common::tally::Tally;
 use crate::common::world::{ABSENT, Call, EXPIRED, LIVE, World};
@@ -152,26 +153,22 @@ fn map_drop_goes_on_after_each_panic_of_a_value() {
 }
 
 /// A value whose drop panics, but not during a panic (that aborts, as it does for the collections of `std`).
-struct Bomb(#[expect(dead_code, reason = "its drop is what counts")] SiteVal);
-
-impl Drop for Bomb {
-    fn drop(&mut self) {
+fn bomb(tally: &Tally) -> OnDrop {
+    let token = tally.token();
+    OnDrop::new(move || {
+        let _token = token; // dropped by the panic, too
         if !std::thread::panicking() {
             boom();
         }
-    }
+    })
 }
 
-type Bombs = TtlMap<u64, Bomb>;
+type Bombs = TtlMap<u64, OnDrop>;
 
 fn bombs() -> (Bombs, ManualClock, Tally) {
     let clock = ManualClock::new();
     let options = builder().clock(clock.clone()).sweep_per_write(0);
     (options.build().expect("valid options"), clock, Tally::new())
-}
-
-fn bomb(n: u64, tally: &Tally) -> Bomb {
-    Bomb(SiteVal::new(n, tally))
 }
 
 /// Full passes until one neither panics nor leaves anything pending.
@@ -189,7 +186,7 @@ fn sweeps_get_through_values_that_all_panic() {
     exclusive(|| {
         let (map, clock, tally) = bombs();
         for n in 0..200 {
-            map.pin().insert_with_ttl(n, bomb(n, &tally), ns(1 + n % 2));
+            map.pin().insert_with_ttl(n, bomb(&tally), ns(1 + n % 2));
         }
         clock.advance(ns(1));
         let panics = settle_through_panics(&map);
@@ -208,7 +205,7 @@ fn overwrites_get_through_values_that_all_panic() {
         let (map, _, tally) = bombs();
         let mut panics = 0;
         for n in 0..2000 {
-            let insert = || assert_eq!(map.pin().insert(n % 5, bomb(n, &tally)).is_some(), n >= 5);
+            let insert = || assert_eq!(map.pin().insert(n % 5, bomb(&tally)).is_some(), n >= 5);
             if caught(insert).is_none() {
                 panics += 1;
             }
@@ -229,14 +226,14 @@ fn clear_gets_through_values_that_all_panic() {
     exclusive(|| {
         let (map, _, tally) = bombs();
         for n in 0..200 {
-            map.pin().insert(n, bomb(n, &tally));
+            map.pin().insert(n, bomb(&tally));
         }
         caught(|| map.clear());
         assert_eq!(map.len(), 0);
         settle_through_panics(&map);
         assert_slots_accounted(&map);
         tally.assert_all_dropped();
-        let _ = map.pin().insert(1, bomb(1, &tally));
+        let _ = map.pin().insert(1, bomb(&tally));
         assert_eq!(map.len(), 1);
         assert!(caught(|| drop(map)).is_none());
         tally.assert_all_dropped();
@@ -251,11 +248,11 @@ fn map_drop_gets_through_values_that_all_panic() {
             {
                 let pin = map.pin(); // so that all of it is still pending
                 for n in 0..pending {
-                    pin.insert(n, bomb(n, &tally));
+                    pin.insert(n, bomb(&tally));
                     pin.remove(&n);
                 }
                 for n in 0..100 {
-                    pin.insert(n, bomb(n, &tally));
+                    pin.insert(n, bomb(&tally));
                 }
             }
             assert!(caught(|| drop(map)).is_none(), "the panic is passed on");
@@ -376,7 +373,7 @@ fn retain_gets_through_values_that_all_panic() {
     exclusive(|| {
         let (map, _, tally) = bombs();
         for n in 0..200 {
-            map.pin().insert(n, bomb(n, &tally));
+            map.pin().insert(n, bomb(&tally));
         }
         assert!(caught(|| map.retain(|n, _| n % 2 == 0)).is_some(), "it drops nothing of so few");
         assert_eq!((map.len(), tally.alive()), (100, 200));

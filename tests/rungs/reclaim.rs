@@ -1,41 +1,18 @@
 //! Everything is dropped exactly once, not too early, not during a read, and its memory is used again.
 
 use crate::common::hashers::Hashing;
-use crate::common::sites::{Probe, Site, SiteClock, SiteKey, arm, disarm};
+use crate::common::sites::{Probe, Site, SiteClock, SiteKey, SiteVal, arm, disarm};
 use crate::common::tally::{Tally, Token, reading};
 use crate::common::{Rng, assert_slots_accounted, builder, dose, exclusive, ns, settle};
 use evanesce::{Budget, ManualClock, Operation, TtlMap};
 use std::cell::RefCell;
-use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
-/// A key that is counted.
-struct Key(u64, Token);
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
-    }
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
-    }
-}
-
-impl Eq for Key {}
-
-impl std::borrow::Borrow<u64> for Key {
-    fn borrow(&self) -> &u64 {
-        &self.0
-    }
-}
-
-type Map = TtlMap<Key, Token, Hashing>;
+/// Keys and values are counted.
+type Map = TtlMap<SiteKey, SiteVal, Hashing>;
 
 /// A map, its clock, and the book of its keys and values.
 struct Fixture {
@@ -55,12 +32,16 @@ impl Fixture {
         Self { map: options.build().expect("valid options"), clock, tally: Tally::new() }
     }
 
-    fn key(&self, n: u64) -> Key {
-        Key(n, self.tally.token())
+    fn key(&self, n: u64) -> SiteKey {
+        SiteKey::new(n, &self.tally)
+    }
+
+    fn val(&self) -> SiteVal {
+        SiteVal::new(0, &self.tally)
     }
 
     fn insert(&self, n: u64) {
-        self.map.pin().insert(self.key(n), self.tally.token());
+        self.map.pin().insert(self.key(n), self.val());
     }
 
     fn full_pass(&self) {
@@ -69,26 +50,26 @@ impl Fixture {
 
     /// A step chosen by `rng`, under a pin of its own; reads are declared as such.
     fn random_step(&self, rng: &mut Rng) {
-        let (Self { map, clock, tally }, n) = (self, rng.below(40));
+        let (Self { map, clock, .. }, n) = (self, rng.below(40));
         match rng.below(14) {
             0..=2 => self.insert(n),
             3 => {
-                _ = map.pin().insert_with_ttl(self.key(n), tally.token(), ns(rng.below(6)));
+                _ = map.pin().insert_with_ttl(self.key(n), self.val(), ns(rng.below(6)));
             }
-            4 => _ = map.pin().try_insert(self.key(n), tally.token()),
-            5 => _ = map.pin().get_or_insert_with(self.key(n), || tally.token()),
-            6 => _ = map.pin().update(self.key(n), |_| tally.token()),
-            7 => _ = map.pin().remove(&n),
-            8 => _ = map.pin().set_ttl(&n, ns(rng.below(6))),
+            4 => _ = map.pin().try_insert(self.key(n), self.val()),
+            5 => _ = map.pin().get_or_insert_with(self.key(n), || self.val()),
+            6 => _ = map.pin().update(self.key(n), |_| self.val()),
+            7 => _ = map.pin().remove(&Probe(n)),
+            8 => _ = map.pin().set_ttl(&Probe(n), ns(rng.below(6))),
             9 => reading(|| {
                 let mut pin = map.pin();
-                pin.get(&n);
-                pin.contains_key(&n);
+                pin.get(&Probe(n));
+                pin.contains_key(&Probe(n));
                 pin.repin();
-                pin.ttl(&n);
+                pin.ttl(&Probe(n));
                 pin.iter().for_each(drop);
             }),
-            10 => _ = map.get_cloned(&n), // the clone is dropped here, so it is not declared a read
+            10 => _ = map.get_cloned(&Probe(n)), // the clone is dropped here, so it is not declared a read
             11 => clock.advance(ns(1)),
             12 => _ = map.sweep(Budget::entries(3)),
             _ => {
@@ -144,7 +125,7 @@ fn full_pass_drops_all_that_was_removed() {
                 fixture.insert(n);
             }
             for n in 0..count {
-                fixture.map.pin().remove(&n);
+                fixture.map.pin().remove(&Probe(n));
             }
             let report = fixture.map.sweep(Budget::full_pass());
             assert_eq!(report.pending_reclaim, 0, "{count}: {report:?}");
@@ -180,7 +161,7 @@ impl Parked {
             let own = Fixture::new();
             let map = map.as_ref().map_or(&own.map, |fixture| &fixture.map);
             let pin = map.pin();
-            let value = pin.get(&0);
+            let value = pin.get(&Probe(0));
             tell.send(()).expect("the test waits");
             released.recv().expect("the test releases");
             drop(value.cloned());
@@ -199,7 +180,7 @@ impl Parked {
 fn map_drop_drops_everything_at_once_whatever_guards_live_elsewhere() {
     exclusive(|| {
         let parked = Parked::new(None);
-        let other: TtlMap<u8, u8> = TtlMap::new();
+        let other: TtlMap<u64, u64> = TtlMap::new();
         let pin = other.pin();
         let (fixture, mut rng) = (Fixture::new(), Rng::from_env());
         for _ in 0..2000 {
@@ -223,18 +204,17 @@ fn map_drop_drops_everything_at_once_whatever_guards_live_elsewhere() {
 fn nothing_is_dropped_while_a_pin_could_see_it() {
     exclusive(|| {
         let fixture = Arc::new(Fixture::new());
-        fixture.map.pin().insert_with_ttl(fixture.key(9), fixture.tally.token(), ns(1));
+        fixture.map.pin().insert_with_ttl(fixture.key(9), fixture.val(), ns(1));
         (0..3).for_each(|n| fixture.insert(n));
         let mut pin = fixture.map.pin();
-        let seen: Vec<_> =
-            pin.iter().map(|(key, value)| (key.1.number(), value.number())).collect();
+        let seen: Vec<_> = pin.iter().map(|(key, value)| (key.token(), value.token())).collect();
         assert_eq!(seen.len(), 4);
         let writer = thread::spawn({
             let fixture = Arc::clone(&fixture);
             move || {
                 fixture.insert(0); // replaces
-                fixture.map.pin().remove(&1);
-                fixture.map.pin().update(fixture.key(2), |_| fixture.tally.token());
+                fixture.map.pin().remove(&Probe(1));
+                fixture.map.pin().update(fixture.key(2), |_| fixture.val());
                 fixture.clock.advance(ns(1)); // key 9 expires
                 (0..5).for_each(|_| fixture.full_pass());
                 for n in 100..5000 {
@@ -268,7 +248,7 @@ fn parked_reader_holds_memory_back_and_nothing_else() {
             let stats = assert_slots_accounted(&fixture.map);
             assert!(stats.pending_reclaim >= round * 990, "not held back: {stats:?}");
             assert_eq!(stats.len, 10);
-            assert!(fixture.map.pin().get(&3).is_some());
+            assert!(fixture.map.pin().get(&Probe(3)).is_some());
         }
         let report = fixture.map.sweep(Budget::full_pass());
         assert!(report.pending_reclaim >= 9900, "{report:?}");
@@ -384,8 +364,8 @@ fn memory_does_not_grow_with_the_threads_that_ever_wrote() {
             let fixture_of_thread = Arc::clone(&fixture);
             let writer = thread::spawn(move || {
                 (0..4).for_each(|i| fixture_of_thread.insert((n + i) % 10));
-                fixture_of_thread.map.pin().remove(&(n % 10));
-                assert!(fixture_of_thread.map.pin().contains_key(&((n + 1) % 10)));
+                fixture_of_thread.map.pin().remove(&Probe(n % 10));
+                assert!(fixture_of_thread.map.pin().contains_key(&Probe((n + 1) % 10)));
             });
             writer.join().expect("no panic");
             if n % 100 == 0 {
@@ -409,10 +389,10 @@ impl Drop for Last {
     fn drop(&mut self) {
         if let Some(fixture) = self.0.take() {
             let mut pin = fixture.map.pin();
-            pin.insert(fixture.key(1), fixture.tally.token());
-            assert!(pin.get(&1).is_some());
+            pin.insert(fixture.key(1), fixture.val());
+            assert!(pin.get(&Probe(1)).is_some());
             pin.repin();
-            pin.remove(&1);
+            pin.remove(&Probe(1));
             drop(pin);
             fixture.full_pass();
         }
@@ -524,7 +504,7 @@ fn a_sweep_of_one_entry_drops_no_more_than_eighteen_batches() {
     exclusive(|| {
         let (tally, map) = (Tally::new(), TtlMap::new());
         let parked = map.pin();
-        for key in 0..PILE {
+        for key in 0..PILE as u64 {
             map.pin().insert(key, tally.token());
             map.pin().remove(&key);
         }
@@ -548,10 +528,7 @@ fn a_sweep_of_one_entry_drops_no_more_than_eighteen_batches() {
 }
 
 /// A call on key 1, and whether it leaves the key in the map.
-type Ending = (fn(&Sited, &Tally), bool);
-
-/// A map that is told when its clock is read and its keys are compared.
-type Sited = TtlMap<SiteKey, Token, Hashing>;
+type Ending = (fn(&Map, &Tally), bool);
 
 /// A remove or a replacement that has returned leaves nothing of the old entry: whatever else changed between its look
 /// at the entry and its step, here all that stands around it, the slot of the old one waits to be reclaimed, and is.
@@ -561,11 +538,14 @@ fn what_ends_an_entry_takes_it_out_whatever_goes_on_around_it() {
         (|map, _| _ = map.pin().remove(&Probe(1)), false),
         (|map, _| _ = map.pin().remove_if(&Probe(1), |_, _| true), false),
         (|map, _| _ = map.sweep(Budget::full_pass()), true),
-        (|map, tally| _ = map.pin().insert(SiteKey::new(1, tally), tally.token()), true),
-        (|map, tally| _ = map.pin().update(SiteKey::new(1, tally), |_| tally.token()), true),
+        (|map, tally| _ = map.pin().insert(SiteKey::new(1, tally), SiteVal::new(0, tally)), true),
+        (
+            |map, tally| _ = map.pin().update(SiteKey::new(1, tally), |_| SiteVal::new(0, tally)),
+            true,
+        ),
         (
             |map, tally| {
-                let operation = |_: Option<&_>| Operation::Insert(tally.token());
+                let operation = |_: Option<&_>| Operation::Insert(SiteVal::new(0, tally));
                 map.pin().compute(SiteKey::new(1, tally), operation);
             },
             true,
@@ -577,12 +557,13 @@ fn what_ends_an_entry_takes_it_out_whatever_goes_on_around_it() {
             false,
         ),
     ];
-    const MEANWHILE: [fn(&Sited, &Tally); 4] = [
+    const MEANWHILE: [fn(&Map, &Tally); 4] = [
         |map, _| _ = map.pin().remove(&Probe(0)),
-        |map, tally| _ = map.pin().insert(SiteKey::new(0, tally), tally.token()),
+        |map, tally| _ = map.pin().insert(SiteKey::new(0, tally), SiteVal::new(0, tally)),
         |map, _| [0, 2].iter().for_each(|n| _ = map.pin().remove(&Probe(*n))),
         |map, tally| {
-            (0..2).for_each(|_| _ = map.pin().insert(SiteKey::new(0, tally), tally.token()));
+            (0..2)
+                .for_each(|_| _ = map.pin().insert(SiteKey::new(0, tally), SiteVal::new(0, tally)));
         },
     ];
     exclusive(|| {
@@ -595,9 +576,9 @@ fn what_ends_an_entry_takes_it_out_whatever_goes_on_around_it() {
                         let (tally, clock) = (Tally::new(), ManualClock::new());
                         let options = builder().hasher(Hashing::Constant).sweep_per_write(0);
                         let options = options.clock(SiteClock(clock));
-                        let map: Rc<Sited> = Rc::new(options.build().expect("valid options"));
+                        let map: Rc<Map> = Rc::new(options.build().expect("valid options"));
                         for n in 0..3 {
-                            let (key, value) = (SiteKey::new(n, &tally), tally.token());
+                            let (key, value) = (SiteKey::new(n, &tally), SiteVal::new(0, &tally));
                             map.pin().insert_with_ttl(key, value, ns(100));
                         }
                         let (theirs, books) = (Rc::clone(&map), tally.clone());

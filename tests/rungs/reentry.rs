@@ -1,14 +1,15 @@
 //! The map may be called again from everything it calls.
 
 use crate::common::hashers::Hashing;
+use crate::common::nesting::{counted, deepest};
+use crate::common::on_drop::OnDrop;
 use crate::common::sites::{Site, arm, disarm};
 use crate::common::tally::{Tally, Token};
 use crate::common::world::{ABSENT, Call, EXPIRED, World};
 use crate::common::{builder, dose, exclusive, ns, settle};
 use evanesce::{Budget, ManualClock, TtlMap};
-use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 /// In each operation, at its first, second, … call of `site` (up to a limit), does each operation on the same
 /// key; at least `floor` times in all, if it does each: a small dose has each fourth, other ones for other operations.
@@ -104,7 +105,7 @@ fn every_operation_may_be_called_while_iterating() {
 #[test]
 fn get_or_insert_with_answers_what_is_in_the_map_when_its_closure_inserts_the_key() {
     exclusive(|| {
-        let map: TtlMap<u8, u8> = TtlMap::new();
+        let map: TtlMap<u64, u64> = TtlMap::new();
         let pin = map.pin();
         let got = pin.get_or_insert_with(1, || {
             assert_eq!(map.pin().insert(1, 10), None);
@@ -119,7 +120,7 @@ fn get_or_insert_with_answers_what_is_in_the_map_when_its_closure_inserts_the_ke
 #[test]
 fn update_runs_again_when_its_closure_replaces_the_value() {
     exclusive(|| {
-        let map: TtlMap<u8, u8> = TtlMap::new();
+        let map: TtlMap<u64, u64> = TtlMap::new();
         let pin = map.pin();
         pin.insert(1, 10);
         let mut seen = Vec::new();
@@ -139,7 +140,7 @@ fn update_runs_again_when_its_closure_replaces_the_value() {
 #[test]
 fn update_answers_none_when_its_closure_removes_the_key() {
     exclusive(|| {
-        let map: TtlMap<u8, u8> = TtlMap::new();
+        let map: TtlMap<u64, u64> = TtlMap::new();
         let pin = map.pin();
         pin.insert(1, 10);
         let updated = pin.update(1, |value| {
@@ -156,7 +157,7 @@ fn update_answers_none_when_its_closure_removes_the_key() {
 fn update_keeps_a_deadline_set_by_its_closure_and_runs_once() {
     exclusive(|| {
         let clock = ManualClock::new();
-        let map: TtlMap<u8, u8> = builder().clock(clock.clone()).build().expect("valid options");
+        let map: TtlMap<u64, u64> = builder().clock(clock.clone()).build().expect("valid options");
         let pin = map.pin();
         pin.insert(1, 10);
         let mut runs = 0;
@@ -176,7 +177,7 @@ fn update_keeps_a_deadline_set_by_its_closure_and_runs_once() {
 fn update_whose_entry_expires_in_its_closure_stands_before_the_deadline() {
     exclusive(|| {
         let clock = ManualClock::new();
-        let map: TtlMap<u8, u8> = builder().clock(clock.clone()).build().expect("valid options");
+        let map: TtlMap<u64, u64> = builder().clock(clock.clone()).build().expect("valid options");
         let pin = map.pin();
         pin.insert_with_ttl(1, 10, ns(5));
         let updated = pin.update(1, |value| {
@@ -189,34 +190,19 @@ fn update_whose_entry_expires_in_its_closure_stands_before_the_deadline() {
 }
 
 /// A value that does something to its map when it is dropped.
-struct Link {
-    left: u64,
-    map: Weak<TtlMap<u64, Link>>,
-    tally: Tally,
-    _token: Token,
-}
-
-thread_local! {
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
-    static DEEPEST: Cell<usize> = const { Cell::new(0) };
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        DEPTH.set(DEPTH.get() + 1);
-        DEEPEST.set(DEEPEST.get().max(DEPTH.get()));
-        if let (Some(map), 1..) = (self.map.upgrade(), self.left) {
-            // The next value, and at once its end.
-            map.pin().insert(self.left % 3, link(self.left - 1, &map, &self.tally));
-            map.pin().remove(&(self.left % 3));
-            map.sweep(Budget::full_pass());
-        }
-        DEPTH.set(DEPTH.get() - 1);
-    }
-}
-
-fn link(left: u64, map: &Arc<TtlMap<u64, Link>>, tally: &Tally) -> Link {
-    Link { left, map: Arc::downgrade(map), tally: tally.clone(), _token: tally.token() }
+fn link(left: u64, map: &Arc<TtlMap<u64, OnDrop>>, tally: &Tally) -> OnDrop {
+    let (map, tally, token) = (Arc::downgrade(map), tally.clone(), tally.token());
+    OnDrop::new(move || {
+        counted(|| {
+            if let (Some(map), 1..) = (map.upgrade(), left) {
+                // The next value, and at once its end.
+                map.pin().insert(left % 3, link(left - 1, &map, &tally));
+                map.pin().remove(&(left % 3));
+                map.sweep(Budget::full_pass());
+            }
+        });
+        drop(token);
+    })
 }
 
 #[test]
@@ -232,7 +218,8 @@ fn drops_that_cause_drops_do_not_recurse() {
             map.sweep(Budget::full_pass());
         }
         tally.assert_all_dropped();
-        assert!(DEEPEST.get() <= 2, "nested {} deep", DEEPEST.get());
+        let deepest = deepest();
+        assert!(deepest <= 2, "nested {deepest} deep");
         settle(&map);
         assert_eq!(map.len(), 0);
     });
@@ -242,7 +229,7 @@ fn drops_that_cause_drops_do_not_recurse() {
 fn the_drop_of_a_value_may_drop_another_map() {
     exclusive(|| {
         let tally = Tally::new();
-        let outer: TtlMap<u8, TtlMap<u8, Token>> = TtlMap::new();
+        let outer: TtlMap<u64, TtlMap<u64, Token>> = TtlMap::new();
         for n in 0..20 {
             let inner = TtlMap::new();
             for n in 0..20 {
@@ -263,16 +250,16 @@ fn the_drop_of_a_value_may_drop_another_map() {
 
 #[test]
 fn the_last_owner_of_a_map_may_be_one_of_its_values() {
-    struct Owner(
-        #[expect(dead_code, reason = "owned")] Option<Arc<TtlMap<u8, Owner>>>,
-        #[expect(dead_code, reason = "counted")] Token,
-    );
     exclusive(|| {
         let tally = Tally::new();
-        let map = Arc::new(TtlMap::new());
+        let map = Arc::new(TtlMap::<u64, OnDrop>::new());
         let weak = Arc::downgrade(&map);
-        map.pin().insert(1, Owner(Some(Arc::clone(&map)), tally.token()));
-        map.pin().insert(2, Owner(None, tally.token()));
+        let owner = |map: Option<Arc<_>>| {
+            let owned = (map, tally.token());
+            OnDrop::new(move || drop(owned))
+        };
+        map.pin().insert(1, owner(Some(Arc::clone(&map))));
+        map.pin().insert(2, owner(None));
         map.pin().remove(&1);
         settle(&map);
         assert_eq!(Arc::strong_count(&map), 1);

@@ -1,5 +1,7 @@
 //! Faults that a review of the crate proved, each with the test that showed it.
 
+use crate::common::nesting::{counted, deepest};
+use crate::common::on_drop::OnDrop;
 use crate::common::sites::{boom, caught};
 use crate::common::tally::{Tally, Token};
 use crate::common::{SetClock, assert_slots_accounted, builder, exclusive, ns, settle, within};
@@ -11,7 +13,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Barrier, Weak};
+use std::sync::{Arc, Barrier};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -49,38 +51,14 @@ fn behind_a_pin<V: Send + Sync>(map: &TtlMap<u64, V>, f: impl FnOnce()) {
 // Reclaiming.
 
 /// A value whose drop writes to its map twice.
-struct Writer {
-    map: Weak<TtlMap<u64, Writer>>,
-    _token: Option<Token>,
-}
-
-impl Writer {
-    fn new(map: &Arc<TtlMap<u64, Self>>, tally: &Tally) -> Self {
-        Self { map: Arc::downgrade(map), _token: Some(tally.token()) }
-    }
-
-    /// One whose drop writes nothing.
-    fn idle() -> Self {
-        Self { map: Weak::new(), _token: None }
-    }
-}
-
-thread_local! {
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
-    static DEEPEST: Cell<usize> = const { Cell::new(0) };
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        if let Some(map) = self.map.upgrade() {
-            DEPTH.set(DEPTH.get() + 1);
-            DEEPEST.set(DEEPEST.get().max(DEPTH.get()));
-            for _ in 0..2 {
-                map.pin().insert(u64::MAX, Writer::idle());
-            }
-            DEPTH.set(DEPTH.get() - 1);
+fn writer(map: &Arc<TtlMap<u64, OnDrop>>, tally: &Tally) -> OnDrop {
+    let (map, token) = (Arc::downgrade(map), tally.token());
+    OnDrop::new(move || {
+        if let Some(map) = map.upgrade() {
+            counted(|| (0..2).for_each(|_| _ = map.pin().insert(u64::MAX, OnDrop::IDLE)));
         }
-    }
+        drop(token);
+    })
 }
 
 /// Each write may reclaim a batch. When batches had piled up, the second write of a `Drop` found
@@ -91,7 +69,7 @@ fn drops_that_write_twice_do_not_nest() {
         let (map, tally) = (Arc::new(TtlMap::new()), Tally::new());
         let keys = 0..5_000;
         for n in keys.clone() {
-            map.pin().insert(n, Writer::new(&map, &tally));
+            map.pin().insert(n, writer(&map, &tally));
         }
         behind_a_pin(&map, || {
             for n in keys.clone() {
@@ -100,11 +78,11 @@ fn drops_that_write_twice_do_not_nest() {
         });
         assert_eq!(tally.alive(), 5_000, "dropped although a thread was pinned");
         for _ in 0..10 {
-            map.pin().insert(u64::MAX, Writer::idle());
+            map.pin().insert(u64::MAX, OnDrop::IDLE);
         }
         settle(&map);
         assert_eq!(tally.alive(), 0);
-        assert_eq!(DEEPEST.get(), 1, "drops within drops");
+        assert_eq!(deepest(), 1, "drops within drops");
     });
 }
 
@@ -131,17 +109,14 @@ fn a_map_full_of_expired_entries_takes_as_many_new_ones() {
 }
 
 /// A value whose drop panics when it is the first after the fuse was armed.
-struct Fused {
-    armed: Arc<AtomicBool>,
-    _token: Token,
-}
-
-impl Drop for Fused {
-    fn drop(&mut self) {
-        if !thread::panicking() && self.armed.swap(false, Ordering::Relaxed) {
+fn fused(armed: &Arc<AtomicBool>, tally: &Tally) -> OnDrop {
+    let (armed, token) = (Arc::clone(armed), tally.token());
+    OnDrop::new(move || {
+        let _token = token; // dropped by a panic, too
+        if !thread::panicking() && armed.swap(false, Ordering::Relaxed) {
             boom();
         }
-    }
+    })
 }
 
 /// When a `Drop` panicked, the rest of its batch went into the bag of that thread's deferred
@@ -149,14 +124,14 @@ impl Drop for Fused {
 #[test]
 fn the_rest_of_a_batch_does_not_wait_for_the_thread_that_panicked() {
     exclusive(|| {
-        let (map, tally) = (&TtlMap::<u64, Fused>::new(), &Tally::new());
+        let (map, tally) = (&TtlMap::<u64, OnDrop>::new(), &Tally::new());
         thread::scope(|scope| {
             let (release, held) = channel::<()>();
             let (tell, idle) = channel();
             let thread = scope.spawn(move || {
                 let armed = Arc::new(AtomicBool::new(true));
                 for n in 0..100 {
-                    map.pin().insert(n, Fused { armed: Arc::clone(&armed), _token: tally.token() });
+                    map.pin().insert(n, fused(&armed, tally));
                 }
                 for n in 0..100 {
                     map.pin().remove(&n);
@@ -181,7 +156,7 @@ fn a_map_at_its_limit_survives_drops_that_panic() {
     exclusive(|| {
         let (map, tally) = (limited(2), Tally::new());
         let armed = Arc::new(AtomicBool::new(false));
-        let value = || Fused { armed: Arc::clone(&armed), _token: tally.token() };
+        let value = || fused(&armed, &tally);
         map.pin().insert(999, value());
         for n in 0..50 {
             armed.store(true, Ordering::Relaxed);
@@ -202,26 +177,21 @@ fn a_map_at_its_limit_survives_drops_that_panic() {
     });
 }
 
-/// Puts one entry into the map that it is told, once.
-struct Again(Option<Weak<TtlMap<u64, Again>>>);
-
-impl Drop for Again {
-    fn drop(&mut self) {
-        if let Some(map) = self.0.take().and_then(|map| map.upgrade()) {
-            map.pin().insert(1_000_000, Self(None));
-        }
-    }
-}
-
 /// The slot of an entry is free before its `Drop` runs, and the `Drop` may use it: nobody has it in hand.
 #[test]
 fn a_drop_may_put_an_entry_into_the_slot_that_it_left() {
     exclusive(|| {
         for slots in [1, 2, 16, 1000] {
-            let map = Arc::new(limited::<Again>(slots));
-            map.pin().insert(0, Again(Some(Arc::downgrade(&map))));
+            let map = Arc::new(limited::<OnDrop>(slots));
+            let weak = Arc::downgrade(&map);
+            let again = OnDrop::new(move || {
+                if let Some(map) = weak.upgrade() {
+                    map.pin().insert(1_000_000, OnDrop::IDLE);
+                }
+            });
+            map.pin().insert(0, again);
             for key in 1..slots as u64 {
-                map.pin().insert(key, Again(None));
+                map.pin().insert(key, OnDrop::IDLE);
             }
             assert!(map.pin().remove(&0).is_some());
             map.sweep(Budget::full_pass());
@@ -234,21 +204,15 @@ fn a_drop_may_put_an_entry_into_the_slot_that_it_left() {
 #[test]
 fn writers_that_wait_in_a_drop_hide_no_free_slots() {
     exclusive(|| {
-        struct Waits(Option<Arc<Barrier>>);
-        impl Drop for Waits {
-            fn drop(&mut self) {
-                if let Some(barrier) = &self.0 {
-                    // In the drop; and until the test is done.
-                    barrier.wait();
-                    barrier.wait();
-                }
-            }
-        }
         const SLOTS: u64 = 8000;
-        let map = limited::<Waits>(SLOTS as usize);
+        let map = limited::<OnDrop>(SLOTS as usize);
         let barrier = Arc::new(Barrier::new(2));
-        for key in 0..SLOTS {
-            map.pin().insert(key, Waits((key == 0).then(|| Arc::clone(&barrier))));
+        let theirs = Arc::clone(&barrier);
+        // In the drop; and until the test is done.
+        let waits = OnDrop::new(move || (0..2).for_each(|_| _ = theirs.wait()));
+        map.pin().insert(0, waits);
+        for key in 1..SLOTS {
+            map.pin().insert(key, OnDrop::IDLE);
         }
         behind_a_pin(&map, || (0..SLOTS / 8).for_each(|key| _ = map.pin().remove(&key)));
         thread::scope(|scope| {
@@ -256,7 +220,7 @@ fn writers_that_wait_in_a_drop_hide_no_free_slots() {
             barrier.wait();
             let free = map.stats().free_slots as u64;
             for key in 0..free {
-                map.pin().insert(SLOTS + key, Waits(None));
+                map.pin().insert(SLOTS + key, OnDrop::IDLE);
             }
             barrier.wait();
             sweep.join().expect("no panic");
@@ -694,16 +658,6 @@ fn every_budget_completes_a_pass_of_an_empty_map() {
     });
 }
 
-/// A value whose drop tells of itself and then parks its thread, as a lock or a channel may.
-struct Parks(Sender<()>);
-
-impl Drop for Parks {
-    fn drop(&mut self) {
-        let _ = self.0.send(()); // the test may have ended
-        thread::park_timeout(Duration::from_secs(1)); // in case nobody unparks
-    }
-}
-
 /// A `Drop` that parked in a sweep consumed the token by which the dropped sweeper was to wake its
 /// thread, which then waited for the whole interval.
 #[test]
@@ -711,7 +665,12 @@ fn drop_of_a_sweeper_is_prompt_although_a_value_consumes_its_wake_up() {
     exclusive(|| {
         let map = Arc::new(TtlMap::new());
         let (tell, dropping) = channel();
-        map.pin().insert(1, Parks(tell));
+        // Tells of itself and then parks its thread, as a lock or a channel may.
+        let parks = OnDrop::new(move || {
+            let _ = tell.send(()); // the test may have ended
+            thread::park_timeout(Duration::from_secs(1)); // in case nobody unparks
+        });
+        map.pin().insert(1, parks);
         map.pin().remove(&1);
         let seldom = Duration::from_secs(100_000);
         let sweeper = Sweeper::spawn(&map, seldom, Budget::full_pass()).expect("spawn");

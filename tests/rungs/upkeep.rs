@@ -2,20 +2,16 @@
 //! end, and nothing is left undone.
 
 use crate::common::nesting::{counted, deepest, on_a_small_stack};
+use crate::common::on_drop::OnDrop;
 use crate::common::{builder, dose, exclusive, ns, settle};
 use evanesce::{Budget, ManualClock, TtlMap};
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A value whose drop puts one that hops once less into the next map.
-struct Hops {
-    left: u64,
-    ring: Weak<Ring>,
-    at: usize,
-}
+type Map = TtlMap<u64, OnDrop>;
 
-struct Ring(Vec<TtlMap<u64, Hops>>);
+struct Ring(Vec<Map>);
 
 impl Ring {
     fn new(maps: usize, max_slots: usize) -> Arc<Self> {
@@ -23,25 +19,21 @@ impl Ring {
         Arc::new(Self((0..maps).map(map).collect()))
     }
 
+    /// Puts a value whose drop puts one that hops once less into the next map.
     fn put(self: &Arc<Self>, at: usize, key: u64, left: u64) {
-        self.0[at].insert(key, Hops { left, ring: Arc::downgrade(self), at });
+        let ring = Arc::downgrade(self);
+        let hop = move || {
+            if let Some(left) = left.checked_sub(1)
+                && let Some(ring) = ring.upgrade()
+            {
+                counted(|| ring.put((at + 1) % ring.0.len(), left % 100, left));
+            }
+        };
+        self.0[at].insert(key, OnDrop::new(hop));
     }
 
     fn pending(&self) -> usize {
         self.0.iter().map(|map| map.stats().pending_reclaim).max().expect("some maps")
-    }
-}
-
-impl Drop for Hops {
-    fn drop(&mut self) {
-        if let Some(left) = self.left.checked_sub(1)
-            && let Some(ring) = self.ring.upgrade()
-        {
-            counted(|| {
-                let at = (self.at + 1) % ring.0.len();
-                ring.put(at, left % 100, left);
-            });
-        }
     }
 }
 
@@ -150,25 +142,24 @@ fn the_end_of_a_thread_may_write() {
     });
 }
 
-/// A value whose drop sweeps its map.
-struct Sweeps(Weak<TtlMap<u64, Sweeps>>);
-
-impl Drop for Sweeps {
-    fn drop(&mut self) {
-        if let Some(map) = self.0.upgrade() {
-            counted(|| _ = map.sweep(Budget::full_pass()));
+/// A value whose drop does this to its map.
+fn then(map: &Arc<Map>, f: fn(&Map)) -> OnDrop {
+    let map = Arc::downgrade(map);
+    OnDrop::new(move || {
+        if let Some(map) = map.upgrade() {
+            f(&map);
         }
-    }
+    })
 }
 
 #[test]
 fn drops_that_sweep_do_not_nest() {
     on_a_small_stack(|| {
         let clock = ManualClock::new();
-        let map: Arc<TtlMap<u64, Sweeps>> =
-            Arc::new(builder().clock(clock.clone()).build().expect("valid options"));
+        let map = Arc::new(builder().clock(clock.clone()).build().expect("valid options"));
         for key in 0..3_000 {
-            map.insert_with_ttl(key, Sweeps(Arc::downgrade(&map)), ns(1 + key));
+            let sweeps = |map: &Map| counted(|| _ = map.sweep(Budget::full_pass()));
+            map.insert_with_ttl(key, then(&map, sweeps), ns(1 + key));
         }
         clock.advance(ns(3_000));
         settle(&map);
@@ -176,28 +167,17 @@ fn drops_that_sweep_do_not_nest() {
     });
 }
 
-/// A value whose drop writes to its map.
-struct Writes(Weak<TtlMap<u64, Writes>>);
-
-impl Drop for Writes {
-    fn drop(&mut self) {
-        if let Some(map) = self.0.upgrade() {
-            map.insert(0, Self(Weak::new()));
-        }
-    }
-}
-
 /// Each batch has one slot in a map of so few. What a `Drop` may not reclaim itself is reclaimed beside what the sweep came
 /// for, and once that was subtracted from a budget that had less.
 #[test]
 fn a_sweep_that_reclaims_what_others_owe_goes_on() {
     exclusive(|| {
-        let map: Arc<TtlMap<u64, Writes>> =
+        let map =
             Arc::new(builder().max_slots(100).sweep_per_write(0).build().expect("valid options"));
         for sweep in [Budget::entries(1), Budget::full_pass()] {
             let held = map.pin();
             for key in 1..40 {
-                map.insert(key, Writes(Arc::downgrade(&map)));
+                map.insert(key, then(&map, |map| _ = map.insert(0, OnDrop::IDLE)));
                 map.remove(&key);
             }
             drop(held);

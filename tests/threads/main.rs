@@ -1,7 +1,6 @@
 //! Real threads, and what they may see of one another. Each test runs alone (`common::exclusive`).
 
-#[path = "../common/mod.rs"]
-mod common;
+use evanesce_testkit as common;
 
 mod linearizable;
 mod presence;

@@ -1,7 +1,6 @@
 //! The examples that need an async runtime, used as a program would use them, and run as a reader would run them.
 
-#[path = "../../../tests/common/samples.rs"]
-mod samples;
+use evanesce_testkit::samples;
 
 /// The examples themselves.
 #[allow(dead_code, reason = "their `main` functions are not called here")]

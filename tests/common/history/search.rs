@@ -9,7 +9,7 @@ use super::{Answer, Call, Event, Life};
 /// A history that no order explains. Its text shows the calls as they began, each with its place in the
 /// longest order that explains the calls in it.
 #[derive(Debug)]
-pub(crate) struct Violation {
+pub struct Violation {
     events: Vec<Event>,
     longest: Order,
     what: &'static str,
@@ -36,16 +36,16 @@ impl fmt::Display for Violation {
 }
 
 /// An order that explains a history: its events by their numbers, and what each found.
-pub(crate) type Order = Vec<(usize, Found)>;
+pub type Order = Vec<(usize, Found)>;
 
 /// Checks the history of one key that was absent at first, on a map without a default TTL; at most 128
 /// events.
-pub(crate) fn check(events: &[Event]) -> Result<Order, Violation> {
+pub fn check(events: &[Event]) -> Result<Order, Violation> {
     check_with(events, Life::Forever)
 }
 
 /// [`check`], for a map that gives what is put without a word about it the life `default`.
-pub(crate) fn check_with(events: &[Event], default: Life) -> Result<Order, Violation> {
+pub fn check_with(events: &[Event], default: Life) -> Result<Order, Violation> {
     assert!(events.len() <= 128, "{} events are too many for the bits of a word", events.len());
     let mut by_end: Vec<usize> = (0..events.len()).collect();
     by_end.sort_by_key(|i| events[*i].ended);

@@ -227,7 +227,7 @@ fn is_accepted(call: Call, value: u64) -> bool {
 
 /// What a call found at its place in an order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Found {
+pub enum Found {
     Nothing,
     /// An entry that never expires.
     Lasting,
