@@ -69,7 +69,7 @@ fn short_times_to_idle_are_renewed_as_well() {
     exclusive(|| {
         for idle in 1..20 {
             let clock = ManualClock::new();
-            let options = builder().clock(clock.clone()).time_to_idle(ns(idle));
+            let options = builder::<u64, u64>().clock(clock.clone()).time_to_idle(ns(idle));
             let map = options.build().expect("valid options");
             map.insert(1, 10);
             for _ in 0..10 {
@@ -239,7 +239,8 @@ fn a_clone_goes_on_with_what_hits_renew() {
 fn it_goes_with_a_maximum_and_with_counted_lookups() {
     exclusive(|| {
         let clock = ManualClock::new();
-        let options = builder().clock(clock.clone()).time_to_idle(ns(IDLE)).max_entries(2);
+        let options =
+            builder::<u64, u64>().clock(clock.clone()).time_to_idle(ns(IDLE)).max_entries(2);
         let map = options.record_stats(true).build().expect("valid options");
         map.insert(1, 10);
         for _ in 0..3 {
@@ -295,7 +296,7 @@ fn one_that_is_zero_or_too_late_or_beside_a_ttl_is_refused() {
 fn one_past_the_range_means_never() {
     exclusive(|| {
         let clock = ManualClock::new();
-        let options = builder().clock(clock.clone()).time_to_idle(Duration::MAX);
+        let options = builder::<u64, u64>().clock(clock.clone()).time_to_idle(Duration::MAX);
         let map = options.build().expect("valid options");
         map.insert(1, 10);
         clock.advance(ns(1 << 50));

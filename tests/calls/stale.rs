@@ -184,7 +184,7 @@ fn a_full_map_may_end_what_is_stale_and_tells_that_it_expired() {
 fn a_map_at_its_limit_of_slots_gives_up_what_is_stale() {
     exclusive(|| {
         let clock = ManualClock::new();
-        let options = builder().clock(clock.clone()).grace(ns(GRACE)).max_slots(64);
+        let options = builder::<u64, u64>().clock(clock.clone()).grace(ns(GRACE)).max_slots(64);
         let map = options.build().expect("valid options");
         (0..64).for_each(|key| _ = map.insert_with_ttl(key, 1, ns(5)));
         clock.advance(ns(5));

@@ -1,7 +1,7 @@
 //! flurry's tests, and those it took over: the JDK's map checks and libcuckoo's stress.
 
 use crate::common::hashers::Hashing;
-use crate::common::{Rng, assert_slots_accounted, builder, exclusive, ns, settle};
+use crate::common::{Rng, assert_slots_accounted, builder, dose, exclusive, ns, settle};
 use crate::{scaled, shuffled, together};
 use evanesce::{ManualClock, TtlMap};
 use std::collections::BTreeSet;
@@ -136,7 +136,7 @@ fn present_and_absent_keys_are_told_apart_at_every_step() {
 fn two_maps_agree_with_a_table_behind_locks() {
     exclusive(|| {
         let keys = scaled(1 << 9, 1 << 14);
-        let (each, seed) = (scaled(40_000, 2_560_000), Rng::from_env().next());
+        let (each, seed) = (scaled(dose(15_000, 40_000), 2_560_000), Rng::from_env().next());
         let clock = ManualClock::new();
         let plain: Arc<TtlMap<u64, u64>> = Arc::new(TtlMap::new());
         // Every entry of this one has a deadline, which is renewed and never comes.

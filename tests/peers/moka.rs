@@ -1,6 +1,6 @@
 //! moka's tests of expiry, of iteration beside writers, and of values made on demand.
 
-use crate::common::{Rng, builder, exclusive, left};
+use crate::common::{Rng, builder, dose, exclusive, left};
 use crate::{Finish, scaled, together};
 use evanesce::{Budget, ManualClock, TtlMap};
 use std::collections::BTreeSet;
@@ -143,7 +143,7 @@ fn sweeps_remove_exactly_what_is_due_from_seconds_to_days() {
 fn entries_made_eternal_survive_clock_sweeps_and_readers() {
     exclusive(|| {
         const WRITERS: u64 = 4;
-        let (keys, rounds) = (scaled(100, 200), scaled(300, 19_200));
+        let (keys, rounds) = (scaled(100, 200), scaled(dose(100, 300), 19_200));
         let (map, clock) = timed::<u64, Result<u64, u64>>(None);
         let (map, finish) = (Arc::new(map), Finish::of(WRITERS));
         let shared = Arc::clone(&map);

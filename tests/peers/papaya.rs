@@ -90,7 +90,7 @@ fn updates_lose_no_increment_while_the_map_grows() {
         // Few keys often, then as many as there will be others, once each.
         let shapes = [(KEYS, scaled(16, 1 << 10)), (grow, 1)];
         for (round, (keys, times)) in
-            (0..scaled(6, 48)).flat_map(|round| shapes.map(|s| (round, s)))
+            (0..scaled(dose(3, 6), 48)).flat_map(|round| shapes.map(|s| (round, s)))
         {
             let map: Arc<Map> =
                 Arc::new(builder().clock(ManualClock::new()).build().expect("valid options"));

@@ -280,7 +280,7 @@ fn writers_leave_the_request_count_alone() {
 #[test]
 fn zipf_run_expires_and_sweeps() {
     // The default mix, so half of the values outlive less than a tenth of the run.
-    let run = figures(&replay("--json --duration 1s --keys 10000 --seed 7"));
+    let run = figures(&replay("--json --duration 500ms --keys 10000 --seed 7"));
     let count = |name| number(&run, name);
     assert!(count("hits") > 0);
     assert!(count("expired") > 0);
@@ -290,8 +290,8 @@ fn zipf_run_expires_and_sweeps() {
     assert!(count("expired") >= count("swept"));
     assert_eq!(count("requests"), count("hits") + count("misses"));
     assert_eq!(count("seed"), 7);
-    assert_eq!(count("ttl_median_ns"), 100_000_000);
-    assert!(count("elapsed_ns") >= 1_000_000_000);
+    assert_eq!(count("ttl_median_ns"), 50_000_000);
+    assert!(count("elapsed_ns") >= 500_000_000);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::common::hashers::Hashing;
 use crate::common::sites::{boom, caught};
-use crate::common::{assert_slots_accounted, builder, exclusive, ns, settle};
+use crate::common::{assert_slots_accounted, builder, dose, exclusive, ns, settle};
 use equivalent::Equivalent;
 use evanesce::{Lookup, ManualClock, RemovalCause, TtlMap};
 use std::cell::Cell;
@@ -122,8 +122,8 @@ fn retain_removes_what_it_is_told_though_the_map_grows_and_shrinks_meanwhile() {
     });
 }
 
-/// A map whose listener puts each key back.
-fn reviving(hashing: Hashing, told: &Arc<AtomicUsize>) -> Arc<Map> {
+/// A map for so many keys, whose listener puts each back.
+fn reviving(hashing: Hashing, keys: usize, told: &Arc<AtomicUsize>) -> Arc<Map> {
     let map: Arc<OnceLock<Weak<Map>>> = Arc::default();
     let (theirs, told) = (Arc::clone(&map), Arc::clone(told));
     let built = builder()
@@ -132,7 +132,7 @@ fn reviving(hashing: Hashing, told: &Arc<AtomicUsize>) -> Arc<Map> {
             assert_eq!(cause, RemovalCause::Explicit);
             told.fetch_add(1, Ordering::Relaxed);
             if let Some(map) = theirs.get().and_then(Weak::upgrade) {
-                assert!(map.len() < 1_000, "not counted");
+                assert!(map.len() < keys, "not counted");
                 map.insert(*key, value + 1);
             }
         })
@@ -148,15 +148,16 @@ fn clear_removes_each_entry_once_whatever_its_listener_puts() {
     exclusive(|| {
         for hashing in HASHINGS {
             let told = Arc::new(AtomicUsize::new(0));
-            let map = reviving(hashing, &told);
-            (0..1_000).for_each(|key| _ = map.insert(key, 0));
+            let keys = dose(400, 1_000);
+            let map = reviving(hashing, keys as usize, &told);
+            (0..keys).for_each(|key| _ = map.insert(key, 0));
             map.clear();
-            assert_eq!(told.swap(0, Ordering::Relaxed), 1_000);
-            assert!((0..1_000).all(|key| map.get_cloned(&key) == Some(1)), "{hashing:?}");
+            assert_eq!(told.swap(0, Ordering::Relaxed) as u64, keys);
+            assert!((0..keys).all(|key| map.get_cloned(&key) == Some(1)), "{hashing:?}");
             map.retain(|key, _| key % 2 == 0);
-            assert_eq!(told.load(Ordering::Relaxed), 500);
-            assert!((0..1_000).all(|key| map.get_cloned(&key) == Some(1 + key % 2)));
-            assert_eq!(map.len(), 1_000);
+            assert_eq!(told.load(Ordering::Relaxed) as u64, keys / 2);
+            assert!((0..keys).all(|key| map.get_cloned(&key) == Some(1 + key % 2)));
+            assert_eq!(map.len() as u64, keys);
         }
     });
 }

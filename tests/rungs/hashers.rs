@@ -153,7 +153,7 @@ fn survives_lies(lies_in_eq: bool, lies_in_hash: bool) {
         let map: TtlMap<Liar, Token, Hashing> = options.build().expect("valid options");
         LIES.set(Some(rng.clone()));
         let mut inserts = 0;
-        for _ in 0..3000 {
+        for _ in 0..dose(1_000, 3_000) {
             let key = |n| Liar { n, lies_in_eq, lies_in_hash, _token: tally.token() };
             let (pin, n) = (map.pin(), rng.below(100));
             inserts += 1;

@@ -1,7 +1,7 @@
 //! Iteration: each key that stays is seen once, whatever else happens.
 
 use crate::common::hashers::Hashing;
-use crate::common::{builder, exclusive, ns};
+use crate::common::{builder, dose, exclusive, ns};
 use evanesce::{Budget, Compute, Deadline, ManualClock, Operation, Pinned, TtlMap};
 use std::collections::BTreeSet;
 
@@ -213,13 +213,14 @@ fn removing_other_keys_meanwhile_hides_no_key_that_stays() {
 #[test]
 fn inserting_meanwhile_hides_no_key_and_ends() {
     exclusive(|| {
+        let most = dose(1_000, 2_000);
         for hashing in Hashing::ALL {
             let (map, _) = map(hashing, 50);
             let pin = map.pin();
             let mut next = 50;
             let mut insert_some = |_: &(&u64, &u64)| {
                 for _ in 0..40 {
-                    if next < 2000 {
+                    if next < most {
                         pin.insert(next, next + 1);
                         next += 1;
                     }

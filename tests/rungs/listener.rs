@@ -65,7 +65,7 @@ impl Told {
 #[test]
 fn a_listener_that_writes_to_its_own_map_does_not_nest() {
     on_a_small_stack(|| {
-        let keys = dose(20_000, 100_000);
+        let keys = dose(8_000, 100_000);
         for by_sweep in [false, true] {
             let (clock, told) = (ManualClock::new(), Told::new(keys));
             let noting = Arc::clone(&told);
@@ -146,9 +146,9 @@ fn a_listener_that_sweeps_or_clears_or_retains_does_not_nest() {
 #[test]
 fn listeners_of_two_maps_that_write_to_each_other_do_not_nest() {
     on_a_small_stack(|| {
-        const KEYS: u64 = 20_000;
+        let keys = dose(8_000, 20_000);
         let clock = ManualClock::new();
-        let told = [Told::new(KEYS), Told::new(KEYS)];
+        let told = [Told::new(keys), Told::new(keys)];
         let maps: Arc<[OnceLock<Weak<Map>>; 2]> = Arc::default();
         let made = [0, 1].map(|n| {
             let (noting, maps) = (Arc::clone(&told[n]), Arc::clone(&maps));
@@ -156,15 +156,15 @@ fn listeners_of_two_maps_that_write_to_each_other_do_not_nest() {
                 if noting.note(key)
                     && let Some(other) = maps[1 - n].get().and_then(Weak::upgrade)
                 {
-                    other.insert(KEYS + key, key);
+                    other.insert(keys + key, key);
                 }
             })
         });
         for (map, made) in maps.iter().zip(&made) {
             map.set(Arc::downgrade(made)).expect("once");
         }
-        (0..KEYS).for_each(|key| _ = made[0].insert_with_ttl(key, key, ns(1_000_000)));
-        put_expired(&made[1], &clock, KEYS);
+        (0..keys).for_each(|key| _ = made[0].insert_with_ttl(key, key, ns(1_000_000)));
+        put_expired(&made[1], &clock, keys);
         for map in &made {
             map.sweep(Budget::full_pass());
         }
@@ -172,7 +172,7 @@ fn listeners_of_two_maps_that_write_to_each_other_do_not_nest() {
         for (map, told) in made.iter().zip(&told) {
             told.assert_each_once();
             let pin = map.pin();
-            assert!((KEYS..2 * KEYS).all(|key| pin.contains_key(&key)), "an entry is lost");
+            assert!((keys..2 * keys).all(|key| pin.contains_key(&key)), "an entry is lost");
         }
     });
 }
@@ -181,21 +181,21 @@ fn listeners_of_two_maps_that_write_to_each_other_do_not_nest() {
 #[test]
 fn a_listener_of_a_map_at_its_limit_does_not_nest() {
     on_a_small_stack(|| {
-        const KEYS: u64 = 20_000;
-        let (clock, told) = (ManualClock::new(), Told::new(KEYS));
+        let keys = dose(8_000, 20_000);
+        let (clock, told) = (ManualClock::new(), Told::new(keys));
         let noting = Arc::clone(&told);
-        let map = listening(&clock, KEYS as usize, move |map, key, _| {
+        let map = listening(&clock, keys as usize, move |map, key, _| {
             // Where there is no room it panics, which is caught.
             if noting.note(key) && key % 500 == 0 {
-                map.insert(KEYS + key, key);
+                map.insert(keys + key, key);
             }
         });
-        put_expired(&map, &clock, KEYS);
-        for key in 0..KEYS / 3 {
+        put_expired(&map, &clock, keys);
+        for key in 0..keys / 3 {
             while map.try_reserve(1).is_err() {
                 map.sweep(Budget::entries(10_000));
             }
-            map.insert(2 * KEYS + key % 10, key);
+            map.insert(2 * keys + key % 10, key);
         }
         map.sweep(Budget::full_pass());
         assert_eq!(deepest(), 1);

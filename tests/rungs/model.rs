@@ -106,7 +106,7 @@ where
             let count = if std::env::var_os("PROPTEST_CASES").is_some() {
                 Config::default().cases
             } else {
-                dose(12, 150) as u32
+                dose(8, 150) as u32
             };
             let config = Config { cases: count, failure_persistence: None, ..Config::default() };
             let checked = TestRunner::new(config).run(&cases(*hashing), |case| {
@@ -167,7 +167,7 @@ fn replay<C: for<'a> Arbitrary<'a> + 'static>(target: &'static str, run: fn(&C))
         };
         let mut paths: Vec<_> = files.map(|file| file.expect("readable corpus").path()).collect();
         paths.sort_unstable(); // named by their contents
-        for path in paths.iter().step_by(dose(8, 1) as usize) {
+        for path in paths.iter().step_by(dose(16, 1) as usize) {
             println!("{}", path.display());
             let bytes = std::fs::read(path).expect("readable corpus");
             if let Ok(case) = C::arbitrary_take_rest(Unstructured::new(&bytes)) {

@@ -265,7 +265,7 @@ fn parked_reader_holds_memory_back_and_nothing_else() {
 #[test]
 fn many_overwrites_of_one_key_use_few_slots() {
     exclusive(|| {
-        let writes = dose(200_000, 1_000_000);
+        let writes = dose(60_000, 1_000_000);
         let map: TtlMap<u64, u64> = TtlMap::new();
         for n in 0..writes {
             map.pin().insert(7, n);
@@ -281,7 +281,7 @@ fn overwrites_under_a_repinned_pin_use_few_slots() {
     exclusive(|| {
         let map: TtlMap<u64, u64> = TtlMap::new();
         let mut pin = map.pin();
-        for n in 0..200_000 {
+        for n in 0..dose(60_000, 200_000) {
             pin.insert(n % 3, n);
             pin.repin();
         }
@@ -295,7 +295,7 @@ fn insert_and_remove_by_turns_use_few_slots() {
     exclusive(|| {
         let clock = ManualClock::new();
         let map: TtlMap<u64, u64> = builder().clock(clock.clone()).build().expect("valid options");
-        for n in 0..100_000 {
+        for n in 0..dose(40_000, 100_000) {
             map.pin().insert(n, n);
             assert!(map.pin().remove(&n).is_some());
             map.pin().insert_with_ttl(n, n, ns(1));
@@ -458,7 +458,7 @@ fn batches_that_nobody_came_for_go_with_the_map() {
         assert_eq!(map.stats().pending_reclaim, 1000, "reclaimed by a reader");
         drop(map);
         // The collector's queue keeps the bytes of what it ran last, and with them a way to a lost batch.
-        let other = TtlMap::new();
+        let other = TtlMap::<u64, u64>::new();
         for key in 0..10 {
             other.pin().insert(key, key);
             other.pin().remove(&key);

@@ -12,10 +12,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// In each operation, at its first, second, … call of `site` (up to a limit), does each operation on the same
-/// key; at least `floor` times in all, if it does each: a small dose has each fourth, other ones for other operations.
+/// key; at least `floor` times in all, if it does each: a small dose has each eighth, other ones for other operations.
 fn allows_each_call_in(site: Site, floor: usize) {
     const CALLS: usize = 5;
-    let part = dose(4, 1) as usize;
+    let part = dose(8, 1) as usize;
     let (mut entered, mut number) = (0, 0);
     for outer in Call::ALL {
         for inner in Call::BASIC {
@@ -209,7 +209,7 @@ fn link(left: u64, map: &Arc<TtlMap<u64, OnDrop>>, tally: &Tally) -> OnDrop {
 fn drops_that_cause_drops_do_not_recurse() {
     exclusive(|| {
         let (map, tally) = (Arc::new(TtlMap::new()), Tally::new());
-        map.pin().insert(0, link(10_000, &map, &tally));
+        map.pin().insert(0, link(dose(4_000, 10_000), &map, &tally));
         map.pin().remove(&0);
         for _ in 0..100_000 {
             if tally.alive() == 0 {

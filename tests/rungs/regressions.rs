@@ -663,7 +663,7 @@ fn every_budget_completes_a_pass_of_an_empty_map() {
 #[test]
 fn drop_of_a_sweeper_is_prompt_although_a_value_consumes_its_wake_up() {
     exclusive(|| {
-        let map = Arc::new(TtlMap::new());
+        let map = Arc::new(TtlMap::<u64, OnDrop>::new());
         let (tell, dropping) = channel();
         // Tells of itself and then parks its thread, as a lock or a channel may.
         let parks = OnDrop::new(move || {

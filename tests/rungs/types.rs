@@ -1,7 +1,7 @@
 //! Keys and values of unusual size, alignment, lifetime and thread.
 
 use crate::common::tally::{Tally, Token};
-use crate::common::{builder, exclusive, ns};
+use crate::common::{builder, dose, exclusive, ns};
 use evanesce::{
     Budget, BuildError, Builder, ByRef, Compute, Deadline, Entries, EntryRef, Iter, Lookup,
     ManualClock, MonotonicClock, OccupiedError, Operation, Pinned, PinnedSet, Policy, RefreshToken,
@@ -20,7 +20,8 @@ fn exercise<K: Hash + Eq + Clone + Debug, V: Clone + PartialEq + Debug>(
 ) {
     let clock = ManualClock::new();
     let map: TtlMap<K, V> = builder().clock(clock.clone()).build().expect("valid options");
-    for round in 0..200 {
+    let rounds = dose(50, 200) as usize;
+    for round in 0..rounds {
         for (i, key) in keys.iter().enumerate() {
             let pin = map.pin();
             let replaced = pin.insert(key.clone(), value(round * i)).cloned();
@@ -38,9 +39,9 @@ fn exercise<K: Hash + Eq + Clone + Debug, V: Clone + PartialEq + Debug>(
     assert_eq!(map.pin().iter().count(), keys.len());
     for (i, key) in keys.iter().enumerate() {
         let pin = map.pin();
-        assert_eq!(map.get_cloned(key), Some(value(199 * i + 7)));
+        assert_eq!(map.get_cloned(key), Some(value((rounds - 1) * i + 7)));
         match i % 3 {
-            0 => assert_eq!(pin.remove(key), Some(&value(199 * i + 7))),
+            0 => assert_eq!(pin.remove(key), Some(&value((rounds - 1) * i + 7))),
             1 => assert!(pin.set_ttl(key, ns(1))),
             _ => assert!(pin.contains_key(key)),
         }

@@ -63,7 +63,7 @@ fn a_ring_of_maps_whose_drops_write_to_the_next_reclaims() {
         const HOPS: u64 = 7;
         let ring = Ring::new(3, 50_000);
         let mut most = 0;
-        for n in 0..30_000 {
+        for n in 0..dose(15_000, 30_000) {
             ring.put(0, n % 100, HOPS);
             if n % 1000 == 0 {
                 most = most.max(ring.pending());
@@ -79,15 +79,15 @@ fn a_ring_of_maps_whose_drops_write_to_the_next_reclaims() {
 #[test]
 fn drops_that_write_to_one_map_after_the_other_nest_to_a_limit() {
     on_a_small_stack(|| {
-        const MAPS: usize = 1_000;
         const PENDING: u64 = 300;
-        let ring = Ring::new(MAPS, 1 << 20);
+        let maps = dose(300, 1_000);
+        let ring = Ring::new(maps as usize, 1 << 20);
         // In each map some batches that are due, of values that write to the next one.
-        for n in 0..MAPS {
+        for n in 0..maps as usize {
             (0..PENDING).for_each(|key| ring.put(n, 0, u64::from(key % 100 == 0)));
         }
-        for n in 0..10_000 {
-            ring.put(0, n % 10, MAPS as u64);
+        for n in 0..dose(5_000, 10_000) {
+            ring.put(0, n % 10, maps);
         }
         assert!(deepest() <= 16, "{} levels", deepest());
         // From the last on, so that no drop writes to a map that was swept.
