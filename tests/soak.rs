@@ -357,7 +357,7 @@ fn round(map: &Arc<Map>, number: u32, time: Duration, ceiling: usize) -> (Arc<So
 #[test]
 fn a_soak_loses_nothing_and_a_second_round_takes_no_more_memory() {
     let seconds: u64 = std::env::var("EVANESCE_SOAK_SECONDS").map_or_else(
-        |_| dose(2, 6),
+        |_| dose(1, 6),
         |text| text.parse().expect("EVANESCE_SOAK_SECONDS is a number"),
     );
     let soak = move || {

@@ -65,7 +65,7 @@ fn lookups_are_counted_where_the_map_is_to_record_them() {
 fn what_is_there_is_found_by_every_way_to_look() {
     exclusive(|| {
         let (map, clock) = map();
-        (0..100).for_each(|n| _ = map.insert_with_ttl(n, n + 1000, ns(10 + u64::from(n) % 2)));
+        (0..100).for_each(|n| _ = map.insert_with_ttl(n, n + 1000, ns(10 + n % 2)));
         clock.advance(ns(10));
         let there = || (0..100).filter(|n| n % 2 == 1);
         let pin = map.pin();
@@ -546,7 +546,7 @@ fn a_clone_has_the_visible_entries_with_their_deadlines() {
         let clock = ManualClock::new();
         let options = builder().clock(clock.clone()).time_to_live(ns(500)).max_slots(5000);
         let map: Map = options.build().expect("valid options");
-        (0..1000).for_each(|n| _ = map.insert_with_ttl(n, n, ns(10 + u64::from(n % 2) * 100)));
+        (0..1000).for_each(|n| _ = map.insert_with_ttl(n, n, ns(10 + n % 2 * 100)));
         clock.advance(ns(10));
         let copy = map.clone();
         assert_eq!((copy.len(), copy.max_slots()), (500, 5000));

@@ -28,7 +28,7 @@
 //!
 //! No call is worse off for taking effect at the earliest instant that explains its answer, so only the
 //! orders and the deadlines of TTLs are searched.
-#![allow(dead_code, unused_imports, reason = "each test crate uses its own part")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "`tests/models` includes this file")]
 
 #[path = "history/search.rs"]
 mod search;

@@ -45,7 +45,7 @@ fn run_for(duration: &str) -> [&str; 8] {
 }
 
 fn replay(columns: u16) -> Vec<String> {
-    frames(columns, example("replay").args(run_for("350ms")))
+    frames(columns, example("replay").args(run_for("250ms")))
 }
 
 /// All frames but the last, which is empty, of a run long enough to have told of requests.
