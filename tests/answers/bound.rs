@@ -27,7 +27,7 @@ fn weighed(weight: u64) -> TtlMap<u64, u64> {
 }
 
 fn weight_of(map: &TtlMap<u64, u64>) -> u64 {
-    map.pin().values().map(|value| u64::from(*value)).sum()
+    map.pin().values().sum()
 }
 
 #[test]
