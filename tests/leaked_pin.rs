@@ -57,10 +57,10 @@ fn leaked_pin_holds_memory_back_and_nothing_else() {
 
 /// Each overwrite holds back a slot with its key and value, and some 20 bytes beside; the threads go on.
 fn others_take_what_the_guide_says() {
-    const THREADS: usize = 4;
-    const WRITES: usize = 50_000;
-    let map: TtlMap<usize, usize> = TtlMap::new();
-    let write = &|first: usize| {
+    const THREADS: u64 = 4;
+    const WRITES: u64 = 50_000;
+    let map: TtlMap<u64, u64> = TtlMap::new();
+    let write = &|first: u64| {
         for n in 0..WRITES {
             assert_eq!(map.pin().insert(first, n).copied(), n.checked_sub(1));
             assert_eq!(map.pin().get(&first), Some(&n));
@@ -74,11 +74,12 @@ fn others_take_what_the_guide_says() {
             thread.join().expect("no panic");
         }
     });
-    let (held, beside, stats) = (THREADS * WRITES, BYTES.load(Relaxed) - before, map.stats());
-    assert_eq!(stats.pending_reclaim, (THREADS + 1) * (WRITES - 1), "{stats:?}");
+    let (threads, writes) = (THREADS as usize, WRITES as usize);
+    let (held, beside, stats) = (threads * writes, BYTES.load(Relaxed) - before, map.stats());
+    assert_eq!(stats.pending_reclaim, (threads + 1) * (writes - 1), "{stats:?}");
     // Some slots are free: up to a block in each stripe that a thread has used. One that finds its stripe in use takes
     // another, so these are not as many as the threads.
-    assert_eq!(stats.slots, THREADS + 1 + stats.pending_reclaim + stats.free_slots, "{stats:?}");
+    assert_eq!(stats.slots, threads + 1 + stats.pending_reclaim + stats.free_slots, "{stats:?}");
     assert!(stats.free_slots < held / 100, "{stats:?}");
     assert!(beside < 24 * held, "{} bytes beside each slot", beside / held);
     println!("{} bytes beside each slot", beside / held);

@@ -84,7 +84,7 @@ fn each_change_of_a_ttl_counts_from_its_own_time() {
             (&[Insert(9), Wait(1), InsertForEver, Wait(20), Insert(2)], 2),
             (&[Insert(20), Wait(1), SetTtl(2), Wait(1), Update], 1),
         ];
-        let (map, clock) = timed(None);
+        let (map, clock) = timed::<u64, u64>(None);
         for (steps, end) in lives {
             for step in steps {
                 let pin = map.pin();
