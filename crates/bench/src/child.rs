@@ -1,124 +1,17 @@
-//! A process of its own for each row, so that each meets the same fresh heap: the child's end, and
-//! how a row has parts measured in further ones.
+//! A process of its own for each row, so that each meets the same fresh heap: how one is started and understood, and how
+//! a row has parts measured in further ones.
 //!
 //! A child says on standard output, a line each: `step DONE TOTAL WHAT` before each pass, `say TEXT`
 //! for what the user should know, and at the end `done JSON`, `skip WHY` or `fail WHY`. It ends when
 //! its standard input does: with its parent.
 
-use std::cell::{Cell, RefCell};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::thread;
 
 use serde::de::DeserializeOwned;
 
-use crate::measure::Latencies;
-use crate::options::{Mode, Settings, Task};
-use crate::results::{Measured, Noise};
-
-/// Why a row measures nothing.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    /// Something it needs is not there.
-    Skip(String),
-    Fail(String),
-}
-
-/// What a row, in its process, is told, and tells.
-pub(crate) struct Run {
-    pub(crate) settings: Settings,
-    steps: Cell<usize>,
-    done: Cell<usize>,
-    gaps: RefCell<Latencies>,
-}
-
-/// A row's results, each under its name.
-pub(crate) type Results = Vec<(&'static str, Measured)>;
-
-impl Run {
-    fn new(settings: Settings) -> Self {
-        let gaps = RefCell::new(Latencies::new());
-        Self { settings, steps: Cell::new(0), done: Cell::new(0), gaps }
-    }
-
-    /// What fits the size of the run.
-    pub(crate) fn pick<T>(&self, full: T, quick: T, smoke: T) -> T {
-        match self.settings.mode {
-            Mode::Full => full,
-            Mode::Quick => quick,
-            Mode::Smoke => smoke,
-        }
-    }
-
-    /// Rounds of steady single operations.
-    pub(crate) fn rounds(&self) -> usize {
-        self.pick(11, 1, 1)
-    }
-
-    /// Says how many steps there will be.
-    pub(crate) fn expect(&self, steps: usize) {
-        self.steps.set(steps);
-    }
-
-    /// Says what is measured now.
-    pub(crate) fn step(&self, what: &str) {
-        tell(&format!("step {} {} {what}", self.done.get(), self.steps.get()));
-        self.done.set(self.done.get() + 1);
-    }
-
-    /// Lets an idle thread watch the machine.
-    pub(crate) fn rest(&self, watch: impl FnOnce(&mut Latencies)) {
-        watch(&mut self.gaps.borrow_mut());
-    }
-
-    /// What the idle thread has seen so far.
-    pub(crate) fn noise(&self) -> Option<Noise> {
-        Noise::of(&self.gaps.borrow())
-    }
-}
-
-/// Says something to the user, from within a row.
-pub(crate) fn say(text: &str) {
-    tell(&format!("say {text}"));
-}
-
-fn tell(line: &str) {
-    let mut out = io::stdout().lock();
-    // With nobody to read it, the process is about to end.
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-}
-
-/// Measures a row, or a part of it, in this process.
-pub(crate) fn main(task: Task) {
-    end_with_parent();
-    let run = Run::new(task.settings);
-    let result = match task.alone {
-        None => (task.row.measure)(&run).and_then(|mut results| {
-            for (_, measured) in &mut results {
-                measured.noise = measured.noise.take().or_else(|| run.noise());
-            }
-            json(&results)
-        }),
-        Some(part) => (task.row.alone)(&run, &part).and_then(|value| json(&value)),
-    };
-    tell(&match result {
-        Ok(json) => format!("done {json}"),
-        Err(Stop::Skip(why)) => format!("skip {why}"),
-        Err(Stop::Fail(why)) => format!("fail {why}"),
-    });
-}
-
-fn json(value: &impl serde::Serialize) -> Result<String, Stop> {
-    serde_json::to_string(value).map_err(|error| Stop::Fail(error.to_string()))
-}
-
-/// Ends this process when the other end of standard input is gone.
-fn end_with_parent() {
-    thread::spawn(|| {
-        let _ = io::stdin().lock().read_to_end(&mut Vec::new());
-        std::process::exit(1);
-    });
-}
+use crate::settings::{Mode, Settings};
+use crate::told::{Run, Stop, say};
 
 /// Starts a child for a row, or for a part of it. It lives as long as its standard input is held.
 pub(crate) fn start(row: &str, part: Option<&str>, settings: &Settings) -> Result<Child, String> {
@@ -168,11 +61,6 @@ pub(crate) fn alone<T: DeserializeOwned>(run: &Run, row: &str, part: &str) -> Re
         Some(Line::Fail(why)) => Err(failed(why)),
         _ => Err(failed(format!("it ended without an answer, {status}"))),
     }
-}
-
-/// For rows that have no parts.
-pub(crate) fn no_parts(_: &Run, part: &str) -> Result<serde_json::Value, Stop> {
-    Err(Stop::Fail(format!("expected a row with parts, found `{part}`")))
 }
 
 /// What a child said.

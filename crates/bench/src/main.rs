@@ -10,6 +10,7 @@
 //! ```
 
 mod child;
+mod inside;
 mod keys;
 mod maps;
 mod measure;
@@ -19,6 +20,8 @@ mod report;
 mod results;
 mod rows;
 mod run;
+mod settings;
+mod told;
 
 use std::process::ExitCode;
 
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Child(task) => {
-            child::main(task);
+            inside::main(task);
             Ok(())
         }
         Command::Report(folder) => report::write(&folder).map(|said| print!("{said}")),

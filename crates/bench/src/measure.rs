@@ -1,13 +1,9 @@
-//! Rounds, medians, latencies, and the machine's own noise.
+//! Medians, latencies, and the machine's own noise.
 
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use crate::child::{Run, Stop};
-
-/// How long the idle thread watches in each round.
-const REST: Duration = Duration::from_millis(20);
 /// Anything longer is recorded as this.
 const LONGEST: Duration = Duration::from_secs(600);
 /// The points of a percentile curve in each factor of ten.
@@ -76,33 +72,6 @@ pub(crate) fn watch(gaps: &mut Latencies, mut done: impl FnMut(Duration) -> bool
             return;
         }
     }
-}
-
-/// Lets everyone take a pass in turn, `rounds` times. Who begins moves on by one each round, so that
-/// a slow minute of a shared machine falls on all. Before each round the idle thread watches.
-///
-/// Answers one list an entrant, with what each of its passes returned. An entrant whose `pass` is
-/// `None` sits a round out, and all that follow. The first failure ends it all.
-pub(crate) fn interleave<T>(
-    run: &Run,
-    what: &str,
-    entrants: &[&str],
-    rounds: usize,
-    mut pass: impl FnMut(usize, usize) -> Result<Option<T>, Stop>,
-) -> Result<Vec<Vec<T>>, Stop> {
-    let mut passes: Vec<Vec<T>> = entrants.iter().map(|_| Vec::with_capacity(rounds)).collect();
-    for round in 0..rounds {
-        run.rest(|gaps| watch(gaps, |time| time >= REST));
-        for turn in 0..entrants.len() {
-            let who = (round + turn) % entrants.len();
-            run.step(&format!("{what}: {}", entrants[who]));
-            if let Some(figure) = pass(round, who)? {
-                assert_eq!(passes[who].len(), round, "{} came back", entrants[who]);
-                passes[who].push(figure);
-            }
-        }
-    }
-    Ok(passes)
 }
 
 /// The time since `start`, in nanoseconds, for each of some operations.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::child::Stop;
+use crate::told::Stop;
 
 /// Bytes.
 pub(crate) const MIB: f64 = 1024.0 * 1024.0;

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use lexopt::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use crate::rows;
+use crate::settings::{Mode, Settings};
 
 pub(crate) const HELP: &str = "\
 Measures evanesce beside its peers: a JSON file a row, a table, and charts.
@@ -27,15 +27,6 @@ A row that has a result already is not measured again: a run that was ended goes
     --help          Say this
 ";
 
-/// How much to do.
-#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Mode {
-    Full,
-    Quick,
-    Smoke,
-}
-
 /// What the command line asks for.
 pub(crate) enum Command {
     Help,
@@ -54,14 +45,6 @@ pub(crate) struct Options {
     pub(crate) again: bool,
     pub(crate) out: PathBuf,
     pub(crate) settings: Settings,
-}
-
-/// What rows are told.
-#[derive(Clone)]
-pub(crate) struct Settings {
-    pub(crate) mode: Mode,
-    pub(crate) traces: Option<PathBuf>,
-    pub(crate) origin: Option<PathBuf>,
 }
 
 /// One row, or what it measures in a process of its own.

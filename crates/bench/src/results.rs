@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::maps::{ARC_SWAP, STD, is_ours};
 use crate::measure::{Latencies, median, quartile, ratios};
-use crate::options::Mode;
+use crate::settings::Mode;
 
 /// A row's file.
 #[derive(Serialize, Deserialize, Clone, Debug)]

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::child::{self, Line};
-use crate::options::{Mode, Options, Settings};
+use crate::options::Options;
 use crate::report;
 use crate::results::{self, Machine, Measured, Outcome, Status};
 use crate::rows::Row;
+use crate::settings::{Mode, Settings};
 
 /// No row is ended before this.
 const SHORTEST_LIMIT: Duration = Duration::from_secs(60);

@@ -21,8 +21,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::memory::{ARRAYS, CELLS, KEYS, LINES, OVERFLOW, SLOTS, THREADS};
 use crate::plants::Plant;
+use crate::sizes::{ARRAYS, CELLS, KEYS, LINES, OVERFLOW, SLOTS, THREADS};
 use crate::words::A;
 
 /// What a thread asks for.

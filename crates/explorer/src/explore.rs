@@ -11,9 +11,10 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 use crate::access::{Access, Log, Stop};
 use crate::config::{Config, Item, Kind, Op};
 use crate::hash::{Identity, Mixer};
-use crate::memory::{KEYS, Memory, THREADS};
+use crate::memory::Memory;
 use crate::monitor::{Monitor, PENDING};
 use crate::protocol::{self, Flow, Local};
+use crate::sizes::{KEYS, THREADS};
 
 /// Steps after which a thread that runs alone is taken to go round in circles.
 const ALONE: u32 = 1000;

@@ -20,6 +20,7 @@ mod options;
 mod plants;
 mod protocol;
 mod run;
+mod sizes;
 mod steps;
 mod words;
 

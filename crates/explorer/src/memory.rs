@@ -8,17 +8,8 @@
 use std::hash::{Hash, Hasher};
 
 use crate::config::{Config, Name};
+use crate::sizes::{ARRAYS, CELLS, LINES, OVERFLOW, SLOTS};
 use crate::words::{A, B, Cell, State};
-
-pub(crate) const ARRAYS: usize = 4;
-/// Lines of all arrays, one array behind the other, and from `OVERFLOW` on overflow lines.
-pub(crate) const LINES: usize = 14;
-pub(crate) const OVERFLOW: usize = 9;
-pub(crate) const CELLS: usize = 3;
-/// Slot 0 is never handed out.
-pub(crate) const SLOTS: usize = 10;
-pub(crate) const KEYS: usize = 3;
-pub(crate) const THREADS: usize = 3;
 
 /// Where a slot, or an array, is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

@@ -16,7 +16,7 @@
 use std::hash::{Hash, Hasher};
 
 use crate::config::{Kind, Op};
-use crate::memory::{KEYS, THREADS};
+use crate::sizes::{KEYS, THREADS};
 
 /// The operations of the threads, and behind them one for each key of a walk (iterate, clear).
 pub(crate) const PENDING: usize = THREADS + KEYS;

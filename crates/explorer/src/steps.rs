@@ -2,8 +2,9 @@
 
 use crate::access::{Access, Step, Stop};
 use crate::config::{Config, Name};
-use crate::memory::{Array, CELLS, Life, Line, Memory, OVERFLOW};
+use crate::memory::{Array, Life, Line, Memory};
 use crate::plants::Plant;
+use crate::sizes::{CELLS, OVERFLOW};
 use crate::words::{A, B, Cell, State};
 
 impl Access<'_> {

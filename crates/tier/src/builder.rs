@@ -29,6 +29,20 @@ pub struct TierBuilder<K: ?Sized, V, C = ()> {
     of: PhantomData<fn(&K, &V)>,
 }
 
+impl<K: ?Sized, V> Tier<K, V> {
+    /// Returns the options of a tier in front of the server at `url`: `redis://[user:password@]host[:port][/database]`,
+    /// `rediss://` for TLS, with the feature `tls`, or `redis+unix:///path`.
+    pub fn builder(url: impl Into<String>) -> TierBuilder<K, V> {
+        TierBuilder::new(vec![url.into()], false)
+    }
+
+    /// Returns the options of a tier in front of a cluster. Each of `nodes` is an address as [`builder`](Self::builder) takes it, with a host and without TLS; the first
+    /// that answers says which others there are. All have the user and the password of the first one.
+    pub fn cluster(nodes: impl IntoIterator<Item = impl Into<String>>) -> TierBuilder<K, V> {
+        TierBuilder::new(nodes.into_iter().map(Into::into).collect(), true)
+    }
+}
+
 impl<K: ?Sized, V> TierBuilder<K, V> {
     pub(crate) fn new(urls: Vec<String>, is_cluster: bool) -> Self {
         Self { urls, is_cluster, options: Options::default(), codec: (), of: PhantomData }

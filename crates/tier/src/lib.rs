@@ -15,6 +15,7 @@ mod load;
 mod near;
 mod observe;
 mod options;
+mod request;
 mod routes;
 mod servers;
 mod slots;

@@ -9,7 +9,7 @@ use crate::{
     gate::Origin,
     lease::{self, Held},
     near::{Kept, Read},
-    servers::At,
+    request::At,
     tier::{Inner, Tier, check_ttl},
     wire::{Claim, Stored},
 };

@@ -7,17 +7,8 @@ use crate::{
     error::Error,
     gate::{Gate, Origin},
     link::{KeptOpen, Link, State},
-    wire::Session,
+    request::At,
 };
-
-/// A request that is about to leave.
-pub(crate) struct At {
-    pub(crate) session: Session,
-    /// From before it leaves.
-    pub(crate) origin: Origin,
-    /// Whether what it reads may be kept: it goes to the server that has the key and will say when it changes.
-    pub(crate) may_keep: bool,
-}
 
 /// What a tier is in front of.
 pub(crate) enum Servers {

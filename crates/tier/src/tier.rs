@@ -7,7 +7,6 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::{runtime::Handle, task::yield_now};
 
 use crate::{
-    builder::TierBuilder,
     codec::Codec,
     error::{Error, shown},
     lease,
@@ -15,7 +14,8 @@ use crate::{
     near::{Kept, Look, Near, Read},
     observe,
     options::{Options, is_time},
-    servers::{At, Servers},
+    request::At,
+    servers::Servers,
     stats::Stats,
     view::View,
     wire::{Fetched, Left},
@@ -109,20 +109,6 @@ impl<K: ?Sized, V> fmt::Debug for Tier<K, V> {
             .field("server", &self.inner.shared.server)
             .field("state", &self.inner.servers.state())
             .finish_non_exhaustive()
-    }
-}
-
-impl<K: ?Sized, V> Tier<K, V> {
-    /// Returns the options of a tier in front of the server at `url`: `redis://[user:password@]host[:port][/database]`,
-    /// `rediss://` for TLS, with the feature `tls`, or `redis+unix:///path`.
-    pub fn builder(url: impl Into<String>) -> TierBuilder<K, V> {
-        TierBuilder::new(vec![url.into()], false)
-    }
-
-    /// Returns the options of a tier in front of a cluster. Each of `nodes` is an address as [`builder`](Self::builder) takes it, with a host and without TLS; the first
-    /// that answers says which others there are. All have the user and the password of the first one.
-    pub fn cluster(nodes: impl IntoIterator<Item = impl Into<String>>) -> TierBuilder<K, V> {
-        TierBuilder::new(nodes.into_iter().map(Into::into).collect(), true)
     }
 }
 

@@ -16,38 +16,13 @@ use dashmap::DashMap;
 use moka::Expiry;
 
 use super::caches::Moka;
+use super::kinds::{Expiring, Sweepable};
 #[cfg(feature = "before")]
 use super::{BEFORE, BEFORE_TTL, before};
 use super::{
     DASHMAP, EVANESCE, EVANESCE_TICKS, EVANESCE_TTL, Hasher, MOKA, PAPAYA, Peer, RENEW, evanesce,
     hasher,
 };
-
-/// How long the sweeper rests, as in its documentation.
-pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
-
-/// A map from numbers to numbers whose entries can expire.
-pub(crate) trait Expiring: Send + Sync {
-    /// Puts all of these, until a time or for ever.
-    fn put(&self, keys: &[u64], until: Option<Instant>);
-    /// Says how many of these are there and have not expired.
-    fn count(&self, keys: &[u64]) -> usize;
-    /// Says how many entries there are by the map's own count, expired ones that were not removed
-    /// included.
-    fn entries(&self) -> usize;
-    /// Removes what has expired and gives memory back, in the map's own way.
-    fn reap(&self);
-    /// Whether a thread of the map's own does that every [`SWEEP_INTERVAL`].
-    fn reaps_itself(&self) -> bool {
-        false
-    }
-    /// Looks a key up and, if it is not there, puts it for a time; says whether it was there.
-    fn request(&self, key: u64, ttl: Duration) -> bool;
-    /// The same map, driven as others are.
-    fn peer(&self) -> Option<&dyn Peer<u64>> {
-        None
-    }
-}
 
 /// An empty map to which no capacity was given.
 pub(crate) fn expiring(name: &str) -> Box<dyn Expiring> {
@@ -61,19 +36,6 @@ pub(crate) fn expiring(name: &str) -> Box<dyn Expiring> {
         DASHMAP => Box::new(DashMap::<u64, Dated, Hasher>::with_hasher(hasher())),
         other => unreachable!("no map that expires is called {other}"),
     }
-}
-
-/// A map of ours whose writes do not sweep.
-pub(crate) trait Sweepable {
-    /// Makes a full pass.
-    fn sweep(&self) -> Pass;
-}
-
-/// What a full pass did.
-pub(crate) struct Pass {
-    pub(crate) removed: usize,
-    /// What is removed, but whose slot is not free yet.
-    pub(crate) pending: usize,
 }
 
 /// The map of an entrant of ours, swept by hand, with the first `n` keys until a time or for ever.

@@ -12,6 +12,7 @@ mod bounded;
 mod caches;
 mod evanesce;
 mod expiring;
+mod kinds;
 mod limiters;
 mod loading;
 mod peers;
@@ -27,10 +28,11 @@ use cpu_time::ThreadTime;
 use foldhash::fast::FixedState;
 
 pub(crate) use self::bounded::{Bounded, bounded};
-pub(crate) use self::expiring::{Expiring, SWEEP_INTERVAL, Sweepable, expiring, sweepable};
+pub(crate) use self::expiring::{expiring, sweepable};
+pub(crate) use self::kinds::{Expiring, SWEEP_INTERVAL, Sweepable, Walked};
 pub(crate) use self::limiters::limiter;
 pub(crate) use self::loading::{Loading, loading};
-pub(crate) use self::walks::{Walked, walked};
+pub(crate) use self::walks::walked;
 use crate::keys::Key;
 use crate::measure::Latencies;
 

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::charts::Chart;
 use crate::maps::{EVANESCE, is_ours, newer};
 use crate::measure::{median, ratios};
-use crate::options::Mode;
 use crate::results::{CLOCK, Case, Figures, IDLE, Outcome, PUBLISHED, Status, Verdict};
+use crate::settings::Mode;
 
 const READING: &str = "\
 A ratio is the median of the ratios within a round, in brackets their quartiles; quartiles on both

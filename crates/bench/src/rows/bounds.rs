@@ -2,12 +2,11 @@
 
 use std::hint::black_box;
 
-use super::throughput;
-use crate::child::{Results, Run, Stop};
+use super::common::throughput;
 use crate::keys::Scans;
 use crate::maps::{Bounded, EVANESCE, MOKA, QUICK_CACHE, bounded};
-use crate::measure::interleave;
 use crate::results::{Against, Case, Measured, Target};
+use crate::told::{Results, Run, Stop, interleave};
 
 const ENTRANTS: [&str; 3] = [EVANESCE, QUICK_CACHE, MOKA];
 const THREADS: u64 = 2;
@@ -77,7 +76,7 @@ pub(super) fn measure(run: &Run) -> Result<Results, Stop> {
 }
 
 /// The rate, and of how many requests the key was there.
-fn add(measured: &mut Measured, name: &str, passes: &[Vec<Pass>], targets: &[super::Aim]) {
+fn add(measured: &mut Measured, name: &str, passes: &[Vec<Pass>], targets: &[super::common::Aim]) {
     measured.add(Case::new(name, "M/s", &ENTRANTS, passes, |pass| pass.rate), targets);
     let hits = format!("{name}, hits");
     let case = Case::new(hits, "%", &ENTRANTS, passes, |pass| pass.hits * 100.0);

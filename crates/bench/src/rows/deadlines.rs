@@ -1,15 +1,14 @@
 //! R5: lookups of entries with deadlines, which a hit has to compare with the time.
 
+use super::common::{filled, filled_by};
 use super::reads::{by_many, count, described, million, readings};
-use super::{filled, filled_by};
-use crate::child::{Results, Run, Stop};
 use crate::keys::{Hot, Key, Rng, keys, zipf};
 use crate::maps::{
     BRIEF, DASHMAP_TICKS, DASHMAP_TTL, EVANESCE, EVANESCE_TICKS, EVANESCE_TTL, MANY, MOKA_TTL,
     PAPAYA_TICKS, PAPAYA_TTL, Peer, Way, driven, entrants,
 };
-use crate::measure::interleave;
 use crate::results::{Against, CLOCK, Case, Measured, Target, Verdict};
+use crate::told::{Results, Run, Stop, interleave};
 
 const PEERS: [&str; 5] = [MOKA_TTL, PAPAYA_TTL, PAPAYA_TICKS, DASHMAP_TTL, DASHMAP_TICKS];
 const CASES: usize = 8;

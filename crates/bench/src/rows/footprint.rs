@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Aim;
+use super::common::Aim;
 use super::reads::million;
-use crate::child::{Results, Run, Stop, alone};
+use crate::child::alone;
 use crate::keys::{Key, key};
 use crate::maps::{
     self, DASHMAP, EVANESCE, EVANESCE_TTL, Expiring, MOKA, PAPAYA, QUICK_CACHE, RW_LOCK, SCC_INDEX,
     SCC_MAP, STD, entrants, expiring,
 };
-use crate::measure::interleave;
 use crate::memory::{MIB, resident, resident_beyond, sampled};
 use crate::results::{Against, Case, Curve, Measured, Target};
+use crate::told::{Results, Run, Stop, interleave};
 
 /// The charts of M2.
 pub(crate) const SCATTERED: &str = "memory";

@@ -15,13 +15,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use super::common::{Aim, holds};
 use super::reads::million;
-use super::{Aim, holds};
-use crate::child::{Results, Run, Stop};
 use crate::keys::keys;
 use crate::maps::{self, BEFORE, DASHMAP, EVANESCE, MOKA, PAPAYA, RENEW, SCC_INDEX, SCC_MAP};
-use crate::measure::{Latencies, interleave, median, per, watch};
+use crate::measure::{Latencies, median, per, watch};
 use crate::results::{Against, Case, Curve, Measured, Target};
+use crate::told::{Results, Run, Stop, interleave};
 
 /// The chart of the longest inserts.
 pub(crate) const CHART: &str = "growth";

@@ -6,11 +6,10 @@
 use std::collections::HashSet;
 
 use super::traces::read::{ABSENT, SCARAB, SPRITE, Trace, UNKNOWN, WEB, folder};
-use crate::child::{Results, Run, Stop};
 use crate::keys::{key, ranks};
 use crate::maps::{EVANESCE, LRU, MOKA, MOKA_PROMPT, QUICK_CACHE, bounded};
-use crate::measure::interleave;
 use crate::results::{Against, Case, Measured, Target};
+use crate::told::{Results, Run, Stop, interleave};
 
 const ENTRANTS: [&str; 5] = [EVANESCE, QUICK_CACHE, MOKA, MOKA_PROMPT, LRU];
 const TRACES: [Trace; 3] = [SPRITE, WEB, SCARAB];

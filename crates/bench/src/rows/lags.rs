@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use evanesce::{Budget, Deadline, Sweeper, TtlMap};
 
-use crate::child::{Results, Run, Stop};
 use crate::keys::key;
 use crate::maps::{EVANESCE, Hasher, MOKA, RENEW, SWEEP_INTERVAL, hasher};
-use crate::measure::{Latencies, interleave};
+use crate::measure::Latencies;
 use crate::results::{Case, IDLE, Measured, Target};
+use crate::told::{Results, Run, Stop, interleave};
 
 /// evanesce whose writes do not sweep.
 const ALONE: &str = "evanesce, Sweeper alone";

@@ -3,12 +3,11 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::throughput;
-use crate::child::{Results, Run, Stop};
+use super::common::throughput;
 use crate::keys::{Hot, keys, zipf};
 use crate::maps::{DASHMAP, DASHMAP_TICKS, EVANESCE, EVANESCE_TICKS, GOVERNOR, limiter};
-use crate::measure::interleave;
 use crate::results::{Against, Case, Measured, Target};
+use crate::told::{Results, Run, Stop, interleave};
 
 const ENTRANTS: [&str; 5] = [EVANESCE, EVANESCE_TICKS, DASHMAP, DASHMAP_TICKS, GOVERNOR];
 
@@ -81,7 +80,7 @@ pub(super) fn measure(run: &Run) -> Result<Results, Stop> {
     Ok(vec![("RMW", measured)])
 }
 
-fn targets() -> [super::Aim; 3] {
+fn targets() -> [super::common::Aim; 3] {
     let level = Target::must(1.0).at_least();
     [
         (EVANESCE, Against::Peer(DASHMAP), level),

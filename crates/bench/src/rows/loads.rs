@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use cpu_time::ThreadTime;
 
-use crate::child::{Results, Run, Stop};
 use crate::keys::{Rng, keys};
 use crate::maps::{EVANESCE, Loading, MOKA, QUICK_CACHE, loading};
-use crate::measure::interleave;
 use crate::results::{Against, Case, Measured, Target};
+use crate::told::{Results, Run, Stop, interleave};
 
 const ENTRANTS: [&str; 3] = [EVANESCE, QUICK_CACHE, MOKA];
 /// Threads that ask for the same keys at a time.
@@ -69,7 +68,7 @@ pub(super) fn measure(run: &Run) -> Result<Results, Stop> {
     Ok(vec![("L1", measured)])
 }
 
-const TARGETS: [super::Aim; 2] = [
+const TARGETS: [super::common::Aim; 2] = [
     (EVANESCE, Against::Peer(QUICK_CACHE), Target::TOLD),
     (EVANESCE, Against::Peer(MOKA), Target::TOLD),
 ];

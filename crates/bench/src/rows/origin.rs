@@ -16,11 +16,12 @@ use evanesce::TtlMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::child::{Results, Run, Stop, alone};
+use crate::child::alone;
 use crate::maps::{EVANESCE, Hasher, hasher};
-use crate::measure::{interleave, per};
+use crate::measure::per;
 use crate::memory::resident;
 use crate::results::{Case, Measured, PUBLISHED, Target};
+use crate::told::{Results, Run, Stop, interleave};
 
 const PYTHON: &str = "origin_baseline.py";
 const DRIVER: &str = include_str!("origin.py");

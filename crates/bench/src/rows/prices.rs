@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use evanesce::TtlMap;
 
 use super::reads::{count, described, million, readings};
-use crate::child::{Results, Run, Stop};
 use crate::keys::{Rng, keys};
 use crate::maps::{EVANESCE, EVANESCE_TTL, Hasher, PAPAYA, hasher};
-use crate::measure::{interleave, per};
+use crate::measure::per;
 use crate::results::{Case, Measured};
+use crate::told::{Results, Run, Stop, interleave};
 
 type Map = TtlMap<u64, u64, Hasher>;
 

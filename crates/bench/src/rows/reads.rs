@@ -8,15 +8,15 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Instant;
 
-use super::{Aim, filled};
-use crate::child::{Results, Run, Stop};
+use super::common::{Aim, filled};
 use crate::keys::{Hot, Key, Rng, keys, zipf};
 use crate::maps::{
     self, BEFORE, DASHMAP, EVANESCE, EVANESCE_MANY, MANY, MOKA, PAPAYA, Peer, SCC_INDEX, SCC_MAP,
     entrants,
 };
-use crate::measure::{interleave, per};
+use crate::measure::per;
 use crate::results::{Against, Case, Measured, Target};
+use crate::told::{Results, Run, Stop, interleave};
 
 /// The entries of a large map.
 pub(super) fn million(run: &Run) -> usize {

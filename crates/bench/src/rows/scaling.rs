@@ -2,13 +2,12 @@
 
 use std::hint::black_box;
 
+use super::common::{filled, throughput};
 use super::reads::{count, described, looked_up};
-use super::{filled, throughput};
-use crate::child::{Results, Run, Stop};
 use crate::keys::Rng;
 use crate::maps::{self, EVANESCE};
-use crate::measure::interleave;
 use crate::results::{Case, Curve, Figures, Measured, Target};
+use crate::told::{Results, Run, Stop, interleave};
 
 /// The chart of SIZES.
 pub(crate) const SIZES: &str = "sizes";

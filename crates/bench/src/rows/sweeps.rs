@@ -3,10 +3,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::child::{Results, Run, Stop};
 use crate::maps::{EVANESCE, EVANESCE_TTL, Sweepable, entrants, newer, sweepable};
-use crate::measure::{interleave, per};
+use crate::measure::per;
 use crate::results::{Case, Measured, Target};
+use crate::told::{Results, Run, Stop, interleave};
 
 /// What a target that is a number is compared with.
 const LIMIT: &str = "the limit";

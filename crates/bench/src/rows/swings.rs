@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::child::{Results, Run, Stop, alone};
+use crate::child::alone;
 use crate::keys::{key, keys};
 use crate::maps::{DASHMAP, EVANESCE, Expiring, MOKA, PAPAYA, SWEEP_INTERVAL, entrants, expiring};
-use crate::measure::interleave;
 use crate::memory::{MIB, resident, resident_beyond, sampled};
 use crate::results::{Case, Curve, Measured, Target};
+use crate::told::{Results, Run, Stop, interleave};
 
 /// The chart, and the curves of its lower panel.
 pub(crate) const CHART: &str = "swings";

@@ -7,16 +7,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::common::{filled, together};
+use super::reads::million;
 use super::writes::merged;
-use super::{filled, reads::million, together};
-use crate::child::{Results, Run, Stop};
 use crate::keys::{Rng, keys};
 use crate::maps::{
     DASHMAP, EVANESCE, EVANESCE_TICKS, Expiring, MOKA, PAPAYA, SCC_INDEX, SCC_MAP, SWEEP_INTERVAL,
     expiring,
 };
-use crate::measure::{Latencies, interleave, watch};
+use crate::measure::{Latencies, watch};
 use crate::results::{Against, Case, Curve, IDLE, Measured, Target};
+use crate::told::{Results, Run, Stop, interleave};
 
 /// The chart of T1.
 pub(crate) const EXPIRY: &str = "expiry";

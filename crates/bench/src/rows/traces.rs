@@ -12,11 +12,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use self::read::{ABSENT, SCARAB, SPRITE, Trace, UNKNOWN, WEB, folder};
-use crate::child::{Results, Run, Stop};
 use crate::keys::key;
 use crate::maps::{DASHMAP, EVANESCE, Expiring, MOKA, PAPAYA, expiring};
-use crate::measure::interleave;
 use crate::results::{Against, Case, Measured, Target};
+use crate::told::{Results, Run, Stop, interleave};
 
 const THREADS: usize = 2;
 /// Requests that a thread takes at once, in order.

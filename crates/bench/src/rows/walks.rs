@@ -5,13 +5,13 @@
 
 use std::time::Instant;
 
-use super::holds;
+use super::common::holds;
 use super::reads::million;
-use crate::child::{Results, Run, Stop};
 use crate::keys::keys;
 use crate::maps::{DASHMAP, EVANESCE, PAPAYA, SCC_INDEX, Walked, entrants, walked};
-use crate::measure::{interleave, per};
+use crate::measure::per;
 use crate::results::{Against, Case, Measured, Target};
+use crate::told::{Results, Run, Stop, interleave};
 
 /// WALK.
 pub(super) fn measure(run: &Run) -> Result<Results, Stop> {

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use super::common::{Aim, filled, holds, together};
 use super::reads::million;
-use super::{Aim, filled, holds, together};
-use crate::child::{Results, Run, Stop};
 use crate::keys::{Churn, Rng, keys};
 use crate::maps::{self, BEFORE, DASHMAP, EVANESCE, PAPAYA, SCC_INDEX, SCC_MAP};
-use crate::measure::{Latencies, interleave, per};
+use crate::measure::{Latencies, per};
 use crate::results::{Against, Case, Curve, IDLE, Measured, Target};
+use crate::told::{Results, Run, Stop, interleave};
 
 /// The chart of W3's reader.
 pub(crate) const CHART: &str = "overwrite";

@@ -11,8 +11,8 @@ mod write;
 
 use crate::access::{Access, Step};
 use crate::config::{Kind, Op};
-use crate::memory::OVERFLOW;
 use crate::plants::Plant;
+use crate::sizes::OVERFLOW;
 use crate::words::{A, B, Cell, State};
 
 /// Where an operation goes from a phase.

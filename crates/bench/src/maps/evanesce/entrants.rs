@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::library::{Budget, Deadline, Pinned, Sweeper, TtlMap};
 use crate::keys::{Key, key};
-use crate::maps::expiring::{Expiring, Pass, SWEEP_INTERVAL, Sweepable};
-use crate::maps::walks::{Walked, read_all};
+use crate::maps::kinds::{Expiring, Pass, SWEEP_INTERVAL, Sweepable, Walked, read_all};
 use crate::maps::{
     BRIEF, HOUR, Hasher, MANY, Map, Peer, RENEW, Reader, Way, Writer, hasher, one_by_one,
 };

@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
 
-use crate::child::{Run, Stop};
+use crate::told::{Run, Stop};
 
 /// A recorded stream of requests.
 pub(in crate::rows) struct Trace {
