@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 shard="${1:-0}" of="${2:-1}" files="${3:-src/raw/**/*.rs}"
 cargo mutants --version >/dev/null 2>&1 || cargo install --locked cargo-mutants
 
-# Small doses: a mutant is caught by any test, and most by the first.
+# Small doses: a mutant is caught by any test, and most by the first. (`EVANESCE_FULL=1` for large ones, as those were by which
+# the lists of docs/lab/mutants.md were made.)
 export PROPTEST_CASES=6 EVANESCE_LIN_ROUNDS=200 EVANESCE_ENTRIES=5000 EVANESCE_TEST_LIMIT=10
 export CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_TEST_DEBUG=0
 # As arguments of every cargo, so that no other test is built either.

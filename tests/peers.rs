@@ -2,7 +2,7 @@
 //! in our words. `PEERS.md` lists all their tests and where each is covered.
 //!
 //! `EVANESCE_PEERS_SCALE` (default 1) multiplies entries, rounds and threads, each up to the peer's own number:
-//! at 64 all are reached, but for the few that `PEERS.md` names. That takes hours, and a test more than the 300
+//! at 64 all are reached by optimised builds, but for the few that `PEERS.md` names. That takes hours, and a test more than the 300
 //! seconds after which it counts as hung: set `EVANESCE_TEST_LIMIT`. `EVANESCE_SEED` repeats the random choices.
 
 use evanesce_testkit as common;

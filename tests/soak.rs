@@ -41,8 +41,10 @@ const FIRST_COHORT: u64 = 1 << 40;
 const RENEWED_KEYS: u64 = 16;
 const FIRST_RENEWED: u64 = FIRST_SHARED + SHARED_KEYS;
 
-/// Calls in a thread's life.
-const STINT: u64 = 30_000;
+/// Calls in a thread's life: some end within a round.
+fn stint() -> u64 {
+    dose(3_000, 30_000)
+}
 
 /// The longest TTL.
 const TTLS: u64 = 300_000_000;
@@ -111,7 +113,7 @@ fn write(soak: &Soak, mut own: Own, mut rng: Rng) -> Own {
         (1, 0) => short_life(&mut rng),
         _ => {}
     }
-    for call in 0..STINT {
+    for call in 0..stint() {
         if call % 64 == 0 {
             soak.writes.fetch_add(64, Relaxed);
             room = soak.has_room();
@@ -212,7 +214,7 @@ fn wave(soak: &Soak, rng: &mut Rng) {
 /// Reads keys of every kind, at times many in a row, and looks at all again before it lets go.
 fn read(soak: &Soak, (): (), mut rng: Rng) {
     let mut pin = soak.map.pin();
-    for round in 0..STINT / 64 {
+    for round in 0..stint() / 64 {
         let mut held = Vec::new();
         for _ in 0..64 {
             let key = rng.below(FIRST_SHARED + SHARED_KEYS);

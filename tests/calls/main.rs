@@ -1,4 +1,4 @@
-//! What each call answers. One binary, since each test binary builds its maps anew. Here each test runs alone
+//! What each call answers. One binary, since each one takes seconds to build. Here each test runs alone
 //! (`common::exclusive`): its drops and memory are those of a process that has one collector for all maps.
 
 use evanesce_testkit as common;

@@ -6,7 +6,7 @@ pub mod changes;
 mod example;
 pub mod hashers;
 pub mod history;
-#[cfg(all(debug_assertions, not(planted)))] // optimised crates share no such code
+#[cfg(all(feature = "maps", debug_assertions, not(planted)))] // optimised crates share no such code
 pub mod maps;
 pub mod nesting;
 pub mod on_drop;

@@ -39,19 +39,19 @@ fn frames(columns: u16, command: &mut Command) -> Vec<String> {
     text.split("\r\u{1b}[2K").skip(1).map(str::to_owned).collect()
 }
 
-/// By one thread, since its processor time counts.
-fn run_for(duration: &str) -> [&str; 8] {
-    ["--duration", duration, "--keys", "1000", "--readers", "1", "--writers", "0"]
+/// By few threads, since their processor time counts.
+fn run_for<'a>(duration: &'a str, readers: &'a str) -> [&'a str; 8] {
+    ["--duration", duration, "--keys", "1000", "--readers", readers, "--writers", "0"]
 }
 
 fn replay(columns: u16) -> Vec<String> {
-    frames(columns, example("replay").args(run_for("250ms")))
+    frames(columns, example("replay").args(run_for("250ms", "1")))
 }
 
 /// All frames but the last, which is empty, of a run long enough to have told of requests.
 fn frames_with_requests(columns: u16) -> Vec<String> {
     for duration in ["350ms", "5s", "60s"] {
-        let mut frames = frames(columns, example("replay").args(run_for(duration)));
+        let mut frames = frames(columns, example("replay").args(run_for(duration, "2")));
         assert_eq!(frames.pop().as_deref(), Some(""), "it clears the line");
         if frames.last().is_some_and(|frame| frame.ends_with('%')) {
             return frames;

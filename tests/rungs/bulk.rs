@@ -148,7 +148,7 @@ fn clear_removes_each_entry_once_whatever_its_listener_puts() {
     exclusive(|| {
         for hashing in HASHINGS {
             let told = Arc::new(AtomicUsize::new(0));
-            let keys = dose(400, 1_000);
+            let keys = dose(600, 1_000); // more than the lines of one pin have
             let map = reviving(hashing, keys as usize, &told);
             (0..keys).for_each(|key| _ = map.insert(key, 0));
             map.clear();

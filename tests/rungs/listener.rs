@@ -193,7 +193,7 @@ fn a_listener_of_a_map_at_its_limit_does_not_nest() {
         put_expired(&map, &clock, keys);
         for key in 0..keys / 3 {
             while map.try_reserve(1).is_err() {
-                map.sweep(Budget::entries(10_000));
+                map.sweep(Budget::entries(keys as usize / 2));
             }
             map.insert(2 * keys + key % 10, key);
         }

@@ -20,7 +20,7 @@ fn exercise<K: Hash + Eq + Clone + Debug, V: Clone + PartialEq + Debug>(
 ) {
     let clock = ManualClock::new();
     let map: TtlMap<K, V> = builder().clock(clock.clone()).build().expect("valid options");
-    let rounds = dose(50, 200) as usize;
+    let rounds = dose(100, 200) as usize; // of one key as well, more than a batch
     for round in 0..rounds {
         for (i, key) in keys.iter().enumerate() {
             let pin = map.pin();

@@ -63,7 +63,7 @@ fn a_ring_of_maps_whose_drops_write_to_the_next_reclaims() {
         const HOPS: u64 = 7;
         let ring = Ring::new(3, 50_000);
         let mut most = 0;
-        for n in 0..dose(15_000, 30_000) {
+        for n in 0..dose(25_000, 30_000) {
             ring.put(0, n % 100, HOPS);
             if n % 1000 == 0 {
                 most = most.max(ring.pending());

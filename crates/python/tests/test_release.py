@@ -375,7 +375,8 @@ def turns_of_another_within(cls, call):
     """How often another thread ran during `call`, and just before and after it: two turns that are not the call's."""
     clock = ManualClock()
     store, goes_on, turns = cls(clock=clock), [True], []
-    for n in range(100_000):
+    # So many that it takes a sweep, which lets others run every 2 ms, ten times as long, wherever it begins.
+    for n in range(500_000):
         store.put(n, (n,), duration=10**6)
 
     def work():

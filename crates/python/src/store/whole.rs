@@ -279,16 +279,17 @@ impl Store {
 
     /// Ends what has expired; returns how many entries.
     fn sweep_all(&self, py: Python<'_>) -> usize {
-        let mut removed = 0;
-        loop {
+        let (mut removed, mut passes) = (0, 0);
+        // The first pass to end has begun anywhere; only the second one has been everywhere.
+        while passes < 2 {
             let swept = self.map().sweep(Budget::time(SWEPT_AT_ONCE));
             removed += swept.removed;
-            if swept.completed_pass || swept.removed == 0 {
-                break;
+            passes += usize::from(swept.completed_pass);
+            if swept.removed > 0 {
+                calls::let_others_run(py);
             }
-            calls::let_others_run(py);
         }
-        // What a pass has left, which began anywhere; and memory.
+        // What has expired meanwhile; and memory.
         removed + self.map().sweep(Budget::full_pass()).removed
     }
 
