@@ -301,18 +301,21 @@ def test_a_subclass_may_have_its_own_getsizeof():
 def test_threads_that_write_at_once_never_leave_more(cls):
     store = cls(maxsize=100, getsizeof=lambda value: value % 3)
     begin, wrong = threading.Barrier(4), []
+    # Without the interpreter's lock the three others may be in the midst of a write, each with 2 on top.
+    has_lock = getattr(sys, "_is_gil_enabled", lambda: True)()
+    most = 100 if has_lock else 106
 
     def work(seed):
         begin.wait()
         for n in range(5000):
             store[(n * seed) % 500] = n
-            if store.currsize > 100:
+            if store.currsize > most:
                 wrong.append(n)
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in [1, 3, 7, 11]]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
-    assert not wrong and store.currsize == sum(value % 3 for value in store.values())
+    assert not wrong and store.currsize == sum(value % 3 for value in store.values()) <= 100
 
 
 def test_cached_keeps_as_many_results_as_it_is_told():
