@@ -25,7 +25,7 @@ can_run() {
 }
 
 # Sets `flags`, `command` (of cargo), `suites` and `dir` of a rung. And `jobs`, how many of its tests run side by side: a
-# model or a fuzzer takes one processor, while real threads are to have the machine to themselves. And of the binaries that
+# model or a fuzzer takes one processor, while real threads are to have the machine to themselves (but for what .ci/run does beside the ladder). And of the binaries that
 # have many suites `only` those that it runs, where sanitizers make all too slow, or look into no memory that is mapped.
 rung() {
     command=(cargo test -p evanesce --release)

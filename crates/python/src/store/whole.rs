@@ -5,7 +5,7 @@ use std::{
     convert::Infallible,
     ops::ControlFlow,
     sync::atomic::{Ordering, fence},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use evanesce::{Budget, Deadline};
@@ -280,14 +280,17 @@ impl Store {
     /// Ends what has expired; returns how many entries.
     fn sweep_all(&self, py: Python<'_>) -> usize {
         let (mut removed, mut passes) = (0, 0);
-        // The first pass to end has begun anywhere; only the second one has been everywhere.
+        // The first pass to end has begun anywhere; only the second one has been everywhere, or a call that ends before
+        // its time.
         while passes < 2 {
+            let began = Instant::now();
             let swept = self.map().sweep(Budget::time(SWEPT_AT_ONCE));
             removed += swept.removed;
             passes += usize::from(swept.completed_pass);
-            if swept.removed > 0 {
-                calls::let_others_run(py);
+            if began.elapsed() < SWEPT_AT_ONCE {
+                break;
             }
+            calls::let_others_run(py);
         }
         // What has expired meanwhile; and memory.
         removed + self.map().sweep(Budget::full_pass()).removed
